@@ -1,0 +1,199 @@
+/* backend.h: what a backend is, and the programs it runs.
+ *
+ * Everything common to the backends is above this line (src/), and has been validated there: a backend may
+ * assume that shapes, sizes and offsets are right. A backend sees this header, the kernel list, the kernels'
+ * parameters, the arithmetic header, the codec plan and itself.
+ */
+#ifndef ACTC_BACKEND_H
+#define ACTC_BACKEND_H
+
+#include <actc/context.h>
+
+#include "kernel_params.h"
+
+/* ---- kernels ---- */
+
+typedef enum actc_kernel_id {
+#define ACTC_KERNEL(name, class, access) ACTC_KERNEL_##name,
+#include "kernels.def"
+    ACTC_KERNEL_COUNT
+} actc_kernel_id;
+
+typedef enum actc_parity { ACTC_PARITY_EXACT, ACTC_PARITY_TOLERANT } actc_parity;
+
+typedef struct actc_kernel_info {
+    const char *name;
+    actc_parity parity;
+    const char *access;    /* a letter a view: r, w, x */
+    uint32_t params_bytes;
+} actc_kernel_info;
+
+extern const actc_kernel_info actc_kernel_infos[ACTC_KERNEL_COUNT]; /* src/lower/kernel_table.c */
+
+/* ---- programs ---- */
+
+#define ACTC_MAX_VIEWS 8
+#define ACTC_VIEW_ALIGNMENT 256 /* of every view's offset, and of what its bytes are padded to */
+#define ACTC_NO_BUFFER UINT32_MAX
+
+/* A range of a buffer. While a program is lowered `buffer` is the index of a virtual buffer; the planner rewrites
+ * it to the index of an arena buffer. A view that a kernel does not need has bytes 0 and buffer ACTC_NO_BUFFER. */
+typedef struct actc_view {
+    uint32_t buffer;
+    uint64_t offset, bytes;
+} actc_view;
+
+typedef enum actc_command_type {
+    ACTC_COMMAND_KERNEL,
+    ACTC_COMMAND_GEMM,
+    ACTC_COMMAND_CONV,
+    ACTC_COMMAND_PACK,   /* a codec: the backend chooses how, as for gemm and conv */
+    ACTC_COMMAND_UNPACK,
+    ACTC_COMMAND_COPY,   /* views: source, destination of the same bytes */
+    ACTC_COMMAND_FILL,   /* view: destination; every 32-bit word becomes `word` */
+    ACTC_COMMAND_HOST    /* a host function between two submissions; ends a segment */
+} actc_command_type;
+
+/* gemm. Views: a, b, bias, c, workspace; parameters as the kernel's (kernel_params.h). */
+typedef struct actc_params_gemm actc_gemm;
+
+typedef enum actc_conv_pass { ACTC_CONV_FORWARD, ACTC_CONV_BACKWARD_DATA, ACTC_CONV_BACKWARD_FILTER } actc_conv_pass;
+
+/* 2-D convolution, channels last, weights O,KH,KW,I.
+ * Views, forward: x, w, bias, y, workspace. Backward data: dy, w, -, dx, workspace. Backward filter: x, dy, -, dw,
+ * workspace; dw is written, or added to where `add`. */
+typedef struct actc_conv {
+    actc_conv_pass pass;
+    uint32_t batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw;
+    bool bias;
+    bool add;
+} actc_conv;
+#define ACTC_WORKSPACE_VIEW 4 /* of gemm, conv, pack and unpack */
+
+struct actc_codec_plan; /* src/codec/codec_plan.h */
+
+/* pack. Views: x, payload, step block, constants, workspace. unpack: payload, x, step block, constants, workspace;
+ * x holds the samples [first, first + count) of the tensor, which the plan allows where they are not all. */
+typedef struct actc_codec_work_desc {
+    const struct actc_codec_plan *plan;
+    uint32_t tensor;       /* RNG key */
+    uint32_t first, count; /* samples (unpack) */
+} actc_codec_work_desc;
+
+/* Returns 0, or anything else to fail the run; views are host pointers in the order of the command's views. */
+typedef int (*actc_host_fn)(void *user, void *const *views);
+
+typedef struct actc_command {
+    actc_command_type type;
+    const char *label;             /* "conv2: conv backward data"; belongs to the program */
+    uint8_t n_views;
+    uint8_t access[ACTC_MAX_VIEWS]; /* 'r', 'w' or 'x' */
+    actc_view views[ACTC_MAX_VIEWS];
+    union {
+        struct {
+            actc_kernel_id id;
+            uint32_t groups;
+            union {
+                uint32_t words[ACTC_MAX_PARAMS_BYTES / 4]; /* the kernel's struct */
+                char bytes[ACTC_MAX_PARAMS_BYTES];
+            } params;
+        } kernel;
+        actc_gemm gemm;
+        actc_conv conv;
+        actc_codec_work_desc codec;
+        struct { uint32_t word; } fill;
+        struct { actc_host_fn fn; void *user; } host;
+    } u;
+} actc_command;
+
+typedef struct actc_program {
+    const char *name; /* "train", "update", "eval" */
+    actc_command *commands;
+    uint32_t n_commands;
+} actc_program;
+
+/* ---- the interface ---- */
+
+typedef struct actc_backend actc_backend;
+typedef struct actc_buffer actc_buffer;         /* a backend's own */
+typedef struct actc_executable actc_executable; /* a prepared program */
+
+/* First member of every backend's device. */
+struct actc_device {
+    const actc_backend *backend;
+    actc_context *context;
+    actc_device_info info;
+    bool deterministic;
+    uint64_t allocated_bytes; /* counted where memory is obtained and given back */
+};
+
+typedef void (*actc_device_sink)(void *user, const actc_device_info *info);
+
+struct actc_backend {
+    const char *name;
+
+    /* Reports every device, and at least one entry with usable false and a reason where there is none. */
+    actc_status (*enumerate)(actc_context *context, actc_device_sink sink, void *user);
+    /* info: one of those reported. */
+    actc_status (*open)(actc_context *context, const actc_device_options *options, const actc_device_info *info,
+                        actc_device **out);
+    void (*close)(actc_device *device);
+
+    /* False with the reason in `why` where the device cannot run the command. NULL: it can run everything. */
+    bool (*supports)(actc_device *device, const actc_command *command, char *why, size_t why_size);
+    /* Bytes of the workspace view of a gemm, conv, pack or unpack command (its other views are not resolved yet).
+     * NULL: never any. */
+    actc_status (*workspace_bytes)(actc_device *device, const actc_command *command, uint64_t *bytes);
+    /* Bytes that the device obtains beside the arena to move up to `transfer` bytes at once (staging) and for its
+     * libraries; part of the plan. NULL: none. */
+    uint64_t (*overhead_bytes)(actc_device *device, uint64_t transfer);
+    /* Obtains what overhead_bytes promised; called once before the first buffer of a network. NULL: nothing to do. */
+    actc_status (*reserve)(actc_device *device, uint64_t transfer);
+
+    /* bytes is a multiple of ACTC_VIEW_ALIGNMENT; the content is zero. Counted in allocated_bytes with exactly
+     * `bytes`, or with what the driver needed where that is more. */
+    actc_status (*buffer_create)(actc_device *device, uint64_t bytes, actc_buffer **out);
+    void (*buffer_destroy)(actc_device *device, actc_buffer *buffer);
+    /* Wait for work in flight. The range lies in the buffer. Any size and alignment of 4 bytes. */
+    actc_status (*upload)(actc_device *device, actc_buffer *buffer, uint64_t offset, const void *source, uint64_t bytes);
+    actc_status (*download)(actc_device *device, actc_buffer *buffer, uint64_t offset, void *target, uint64_t bytes);
+
+    /* program and buffers outlive the executable. Every resource that a run needs is made here. */
+    actc_status (*prepare)(actc_device *device, const actc_program *program, actc_buffer *const *buffers,
+                           uint32_t n_buffers, actc_executable **out);
+    void (*executable_destroy)(actc_device *device, actc_executable *executable);
+    /* May return before the work is done; upload, download and the next run wait. */
+    actc_status (*run)(actc_device *device, actc_executable *executable);
+    /* Submissions of one run. */
+    uint32_t (*segments)(const actc_executable *executable);
+
+    /* NULL: one line that says there is nothing to compile. */
+    actc_status (*compile_all)(actc_device *device, void (*report)(void *, const char *, const char *), void *user);
+};
+
+extern const actc_backend actc_backend_cpu;
+extern const actc_backend actc_backend_null;
+extern const actc_backend actc_backend_vulkan; /* a stub that says so where it is not built in */
+extern const actc_backend actc_backend_cuda;
+
+/* ---- what src/ offers to backends ---- */
+
+/* Keeps the message and returns the status. */
+actc_status actc_fail(actc_context *context, actc_status status, const char *format, ...) ACTC_PRINTF(3, 4);
+void actc_log(actc_context *context, actc_log_level level, const char *format, ...) ACTC_PRINTF(3, 4);
+
+/* Host memory; fail like malloc. Tests make them fail (util/alloc.c). */
+void *actc_malloc(size_t bytes);
+void *actc_calloc(size_t count, size_t bytes);
+void *actc_realloc(void *pointer, size_t bytes);
+void actc_free(void *pointer);
+/* Aligned to 4096 bytes, zeroed; freed by actc_free_pages. */
+void *actc_malloc_pages(size_t bytes);
+void actc_free_pages(void *pointer);
+
+static inline uint64_t actc_align(uint64_t value, uint64_t alignment)
+{
+    return (value + alignment - 1) / alignment * alignment;
+}
+
+#endif

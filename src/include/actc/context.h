@@ -1,0 +1,116 @@
+/* actc/context.h: contexts and devices.
+ *
+ * A context owns the last error message, the log callback and the registered codecs. Contexts share
+ * nothing: several may run side by side on different threads; one thread uses a context (and all that
+ * was made from it) at a time.
+ */
+#ifndef ACTC_CONTEXT_H
+#define ACTC_CONTEXT_H
+
+#include <actc/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct actc_context actc_context;
+typedef struct actc_device actc_device;
+
+typedef enum actc_log_level {
+    ACTC_LOG_ERROR = 0,   /* something failed; a status says so too */
+    ACTC_LOG_WARNING = 1, /* it goes on, but not as the caller may expect */
+    ACTC_LOG_INFO = 2,    /* decisions worth a line in a run's log */
+    ACTC_LOG_DEBUG = 3
+} actc_log_level;
+
+/* message: one line without a newline, valid during the call only. */
+typedef void (*actc_log_fn)(void *user, actc_log_level level, const char *message);
+
+typedef struct actc_context_options {
+    size_t size;              /* set by actc_context_options_default */
+    actc_log_fn log;          /* NULL: no logging */
+    void *log_user;           /* handed to log; must outlive the context */
+    actc_log_level log_level; /* messages above this level are not formatted */
+} actc_context_options;
+
+ACTC_API actc_context_options actc_context_options_default(void);
+
+/* options: NULL for the defaults. Fails with OUT_OF_MEMORY or INVALID_ARGUMENT, *out is then NULL. */
+ACTC_API actc_status actc_context_create(const actc_context_options *options, actc_context **out);
+/* Everything made from the context must have been destroyed before. */
+ACTC_API void actc_context_destroy(actc_context **context);
+
+/* The message of the last call on this context that failed; "" before the first. Valid until the next
+ * call that fails. */
+ACTC_API const char *actc_error_message(const actc_context *context);
+
+typedef enum actc_device_type {
+    ACTC_DEVICE_CPU = 0,
+    ACTC_DEVICE_INTEGRATED_GPU = 1,
+    ACTC_DEVICE_DISCRETE_GPU = 2,
+    ACTC_DEVICE_VIRTUAL_GPU = 3,
+    ACTC_DEVICE_SOFTWARE = 4, /* a software Vulkan driver */
+    ACTC_DEVICE_NULL = 5      /* plans and allocates, runs nothing */
+} actc_device_type;
+
+ACTC_API const char *actc_device_type_string(actc_device_type type);
+
+/* One device of one backend, or a backend that has none here (usable false, reason says why). */
+typedef struct actc_device_info {
+    char spec[32];     /* what actc_device_open takes: "cpu", "vulkan:0", "cuda:0", "null" */
+    char backend[16];  /* "cpu", "vulkan", "cuda", "null" */
+    char name[128];    /* as the driver reports it */
+    char driver[160];  /* driver name and version; for the CPU the libraries used */
+    actc_device_type type;
+    bool usable;
+    char reason[256];  /* why not usable; "" where it is */
+    bool exact;        /* the EXACT parity class holds */
+    char exact_evidence[160]; /* on what grounds, in words */
+    uint64_t memory_bytes;            /* device memory, 0 where unknown */
+    uint64_t max_buffer_bytes;        /* largest single allocation */
+    uint64_t max_binding_bytes;       /* largest range one kernel can see of a buffer */
+    uint32_t subgroup_size;           /* 0 where it has no meaning */
+    uint32_t shared_memory_bytes;     /* per workgroup, 0 where it has no meaning */
+    uint32_t threads;                 /* CPU threads used by default, 0 elsewhere */
+} actc_device_info;
+
+/* Fills up to `capacity` entries of `infos` (NULL allowed when capacity is 0) and sets *count to the
+ * number there are. Every backend appears at least once. Does not open a device. */
+ACTC_API actc_status actc_device_list(actc_context *context, actc_device_info *infos, size_t capacity,
+                                      size_t *count);
+
+typedef struct actc_device_options {
+    size_t size;
+    const char *device; /* "auto", "cpu", "vulkan[:N]", "cuda[:N]" or "null"; N is an index or a part of
+                         * the device's or driver's name, case ignored ("vulkan:llvmpipe"). Plain "vulkan"
+                         * takes hardware first, else software. auto: CUDA, then a hardware Vulkan device,
+                         * then the CPU. */
+    int threads;        /* CPU threads, 0: all that the process may use; must be 0..1024 */
+    bool validate;      /* Vulkan: load the Khronos validation layer with synchronization validation; an
+                         * error it reports makes the call fail that caused it */
+    bool deterministic; /* EXACT versions of every kernel: slower, bits the same on every backend */
+} actc_device_options;
+
+ACTC_API actc_device_options actc_device_options_default(void);
+
+/* The device belongs to the caller and must be destroyed before the context. */
+ACTC_API actc_status actc_device_open(actc_context *context, const actc_device_options *options,
+                                      actc_device **out);
+ACTC_API void actc_device_destroy(actc_device **device);
+ACTC_API const actc_device_info *actc_device_get_info(const actc_device *device);
+
+/* Bytes that this device object has obtained and not given back: arenas, staging memory and library
+ * workspaces, counted where the memory is obtained. */
+ACTC_API uint64_t actc_device_allocated_bytes(const actc_device *device);
+
+/* Creates every kernel's pipeline and hands the driver's statistics to `report`, one line of text a
+ * kernel (registers, spills, code size where the driver tells). Backends without pipelines report one
+ * line. report may be NULL. */
+ACTC_API actc_status actc_device_compile_all(actc_device *device,
+                                             void (*report)(void *user, const char *kernel, const char *text),
+                                             void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

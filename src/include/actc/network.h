@@ -1,0 +1,159 @@
+/* actc/network.h: a network prepared on a device, its steps, its memory and its state.
+ *
+ * actc_network_create lowers the graph for training and for evaluation, plans one arena for both, allocates
+ * it and prepares the programs. After that a step uploads a batch and a block of constants and runs; nothing
+ * is allocated or compiled.
+ */
+#ifndef ACTC_NETWORK_H
+#define ACTC_NETWORK_H
+
+#include <actc/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct actc_network actc_network;
+
+typedef enum actc_optimizer_kind {
+    ACTC_OPTIMIZER_SGD = 0,  /* torch.optim.SGD: L2 weight decay, momentum without dampening */
+    ACTC_OPTIMIZER_ADAM = 1, /* torch.optim.Adam: L2 weight decay */
+    ACTC_OPTIMIZER_ADAMW = 2 /* torch.optim.AdamW: decoupled weight decay */
+} actc_optimizer_kind;
+
+typedef struct actc_optimizer_options {
+    size_t size;
+    actc_optimizer_kind kind;
+    double momentum;     /* SGD; 0 keeps no state */
+    double beta1, beta2; /* Adam, AdamW: 0 <= beta < 1 */
+    double epsilon;      /* Adam, AdamW: > 0 */
+    double weight_decay; /* >= 0 */
+} actc_optimizer_options;
+/* PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8, no momentum; weight decay 0 (AdamW 0.01). */
+ACTC_API actc_optimizer_options actc_optimizer_options_default(actc_optimizer_kind kind);
+
+typedef struct actc_network_options {
+    size_t size;
+    int64_t train_batch;  /* samples a training step; 0: not prepared for training */
+    int64_t eval_batch;   /* the largest number of samples of one evaluation; 0: not prepared for it */
+    int accumulate;       /* training batches whose gradients are averaged before an update; >= 1 */
+    const char *compress; /* rules, NULL or "" for none: GLOB[,GLOB...][@KIND[,KIND...]]=CODEC[;...] */
+    actc_optimizer_options optimizer;
+    uint64_t seed;        /* keys every random number of the run */
+    bool capture;         /* keep the dense value of every saved tensor readable after a step
+                           * (actc_network_read_tensor); costs the memory that compression saves */
+} actc_network_options;
+ACTC_API actc_network_options actc_network_options_default(void);
+
+/* graph: must have a loss when train_batch > 0; it is read only, and may be destroyed or prepared again
+ * afterwards. The network keeps the device busy with its allocations until destroyed. Parameters are not
+ * initialised. */
+ACTC_API actc_status actc_network_create(actc_device *device, const actc_graph *graph,
+                                         const actc_network_options *options, actc_network **out);
+ACTC_API void actc_network_destroy(actc_network **network);
+
+/* Fills parameters by their initialisations from Philox4x32-10 keyed by (seed, hash of the parameter's
+ * name), zeroes the optimiser's state and sets the step to 0. */
+ACTC_API actc_status actc_network_initialize(actc_network *network);
+
+typedef struct actc_step_result {
+    size_t size;
+    float loss;         /* mean over the batch */
+    bool updated;       /* an optimiser step followed (every `accumulate`-th batch) */
+    uint64_t step;      /* training batches done, this one included */
+} actc_step_result;
+
+/* One training batch: forward, backward and, on every accumulate-th call, the update.
+ * inputs: train_batch samples, f32, in the logical order N,C,H,W (row-major). labels: train_batch classes.
+ * learning_rate: used by the update. result may be NULL.
+ * ACTC_ERROR_NOT_FINITE: the loss or a gradient is NaN or Inf; parameters and optimiser state are as before,
+ * and the message names the step and the first tensor. */
+ACTC_API actc_status actc_network_train_step(actc_network *network, const float *inputs, const int32_t *labels,
+                                             double learning_rate, actc_step_result *result);
+
+/* Evaluates `count` samples, 1 <= count <= eval_batch; adds to *loss_sum the sum of their losses and to
+ * *correct the number whose largest output is at the label (the lowest index wins a tie). */
+ACTC_API actc_status actc_network_evaluate(actc_network *network, const float *inputs, const int32_t *labels,
+                                           int64_t count, double *loss_sum, int64_t *correct);
+
+/* ---- state: parameters and optimiser, under the names and in the layouts that PyTorch uses ---- */
+
+typedef enum actc_state_kind {
+    ACTC_STATE_PARAMETER = 0,
+    ACTC_STATE_GRADIENT = 1,  /* of the last batch, or the sum since the last update when accumulating */
+    ACTC_STATE_OPTIMIZER = 2  /* "exp_avg.NAME", "exp_avg_sq.NAME", "momentum_buffer.NAME" */
+} actc_state_kind;
+
+typedef struct actc_state_info {
+    const char *name; /* belongs to the network */
+    actc_state_kind kind;
+    actc_shape shape; /* PyTorch's layout; f32, row-major */
+} actc_state_info;
+
+ACTC_API size_t actc_network_state_count(const actc_network *network);
+/* index must be < the count. */
+ACTC_API actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info);
+/* values: as many f32 as the shape has elements, in PyTorch's layout. */
+ACTC_API actc_status actc_network_read_state(actc_network *network, size_t index, float *values);
+ACTC_API actc_status actc_network_write_state(actc_network *network, size_t index, const float *values);
+/* Training batches done since actc_network_initialize; part of what a checkpoint keeps. */
+ACTC_API uint64_t actc_network_step(const actc_network *network);
+/* updates: optimiser steps done (Adam's t). */
+ACTC_API uint64_t actc_network_updates(const actc_network *network);
+ACTC_API actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates);
+
+/* ---- memory ---- */
+
+typedef enum actc_memory_category {
+    ACTC_MEMORY_PARAMETERS = 0,
+    ACTC_MEMORY_GRADIENTS = 1,
+    ACTC_MEMORY_OPTIMIZER = 2,
+    ACTC_MEMORY_KEPT_DENSE = 3, /* saved for the backward pass as they are */
+    ACTC_MEMORY_PAYLOAD = 4,    /* saved compressed */
+    ACTC_MEMORY_MASKS = 5,      /* ReLU masks and pooling indices */
+    ACTC_MEMORY_TRANSIENT = 6,  /* activations and gradients of activations in flight, inputs */
+    ACTC_MEMORY_WORKSPACE = 7,  /* of convolutions, gemm and codecs; staging; step constants */
+    ACTC_MEMORY_CATEGORIES = 8
+} actc_memory_category;
+ACTC_API const char *actc_memory_category_string(actc_memory_category category);
+
+typedef struct actc_memory_report {
+    size_t size;
+    uint64_t planned_bytes;              /* all that the network needs of the device */
+    uint64_t allocated_bytes;            /* all that it obtained, counted where it was obtained */
+    uint64_t planned_bytes_uncompressed; /* the plan of the same network without compression */
+    uint64_t category_bytes[ACTC_MEMORY_CATEGORIES]; /* live at the peak of the plan; with slack_bytes they add
+                                                      * up to planned_bytes */
+    uint64_t slack_bytes;                /* alignment and holes of the arena */
+    uint64_t saved_kept_dense_bytes;     /* sums over the saved tensors, whenever they live */
+    uint64_t saved_payload_bytes;
+    uint64_t saved_mask_bytes;
+    uint64_t saved_uncompressed_bytes;   /* what the compressed tensors would take dense */
+    const char *peak_at;                 /* the command at which the plan peaks ("conv2: conv backward data") */
+    uint32_t segments_per_step;          /* submissions of one training step with its update */
+} actc_memory_report;
+/* report->size must be set by the caller to sizeof(actc_memory_report). */
+ACTC_API actc_status actc_network_memory(const actc_network *network, actc_memory_report *report);
+
+typedef struct actc_saved_info {
+    size_t size;
+    const char *name;       /* path of the operator whose output it is, or the input's name */
+    const char *codec;      /* canonical spec, "none" where kept dense, "mask", "index" */
+    const char *note;       /* why it is kept so where that is not obvious, else "" */
+    actc_shape shape;       /* of the training batch */
+    uint64_t dense_bytes;
+    uint64_t payload_bytes; /* bytes kept between forward and backward */
+} actc_saved_info;
+ACTC_API size_t actc_network_saved_count(const actc_network *network);
+ACTC_API actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *info);
+/* With options.capture: the dense value of the last step, in physical (channels-last) order. */
+ACTC_API actc_status actc_network_read_saved(actc_network *network, size_t index, float *values);
+
+/* Notes of the policy and the plan, one line each: matches with nothing to compress, tensors kept dense since a
+ * payload would not be smaller, a peak raised by compression. NULL past the last. */
+ACTC_API const char *actc_network_note(const actc_network *network, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,54 @@
+/* util.h: the context's inside, and small helpers of libactc. */
+#ifndef ACTC_UTIL_H
+#define ACTC_UTIL_H
+
+#include <stdarg.h>
+
+#include "../../backends/backend.h"
+
+struct actc_registered_codec;
+
+struct actc_context {
+    actc_context_options options;
+    char message[1024];
+    struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c) */
+};
+
+#define ACTC_RETURN_IF_ERROR(expression)      \
+    do {                                      \
+        actc_status status_ = (expression);   \
+        if (status_ != ACTC_OK)               \
+            return status_;                   \
+    } while (0)
+
+actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args);
+actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char *what);
+
+/* Grows *array (of elements of `element` bytes) so that it holds at least `count`; *capacity is updated. */
+bool actc_grow(void **array, size_t *capacity, size_t count, size_t element);
+
+char *actc_strdup(const char *text);
+char *actc_strndup(const char *text, size_t length);
+/* printf into memory of its own; NULL when out of memory. */
+char *actc_format(const char *format, ...) ACTC_PRINTF(1, 2);
+
+/* FNV-1a, 32 bits: the hash of paths and names in RNG keys. Part of what a seed means; must not change. */
+uint32_t actc_hash(const char *text);
+
+/* Shell-like glob over a whole path: * matches any characters, '/' included, ? one, [abc] and [a-z] a set. */
+bool actc_glob_match(const char *glob, const char *text);
+
+/* The nearest of `names` to `word` by edit distance, or NULL when none is near: for "did you mean". */
+const char *actc_nearest(const char *word, const char *const *names, size_t count);
+
+/* Whole-string numbers; false where anything is left over or out of range. Independent of the locale. */
+bool actc_parse_double(const char *text, double *value);
+bool actc_parse_int64(const char *text, int64_t *value);
+
+/* Multiplies with overflow check. */
+bool actc_mul_u64(uint64_t a, uint64_t b, uint64_t *product);
+
+/* Writes a shape as "128x16x26x26" into text (at least 96 bytes) and returns it. */
+char *actc_shape_text(const actc_shape *shape, char *text);
+
+#endif
