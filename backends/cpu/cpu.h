@@ -1,0 +1,49 @@
+/* cpu.h: inside of the CPU backend. */
+#ifndef ACTC_CPU_H
+#define ACTC_CPU_H
+
+#include "../backend.h"
+
+/* A kernel runs the groups [begin, end) of a launch. params: its struct; views: host pointers, NULL where a view has
+ * no bytes. Groups may run on several threads at once, in any order. Each is compiled once for every instruction set
+ * with the same bits as result, since lanes are independent elements and the order of additions is the algorithm's. */
+typedef void (*actc_cpu_kernel_fn)(const void *params, void *const *views, uint32_t begin, uint32_t end);
+
+typedef enum actc_cpu_isa { ACTC_CPU_BASELINE, ACTC_CPU_AVX2, ACTC_CPU_AVX512, ACTC_CPU_ISA_COUNT } actc_cpu_isa;
+
+/* Kernel files define their functions with this name; ACTC_CPU_SUFFIX is set by the build. */
+#define ACTC_CPU_JOIN2(a, b) a##_##b
+#define ACTC_CPU_JOIN(a, b) ACTC_CPU_JOIN2(a, b)
+#define ACTC_CPU_NAME(name) ACTC_CPU_JOIN(actc_cpu_##name, ACTC_CPU_SUFFIX)
+#define ACTC_CPU_KERNEL(name)                                                                                  \
+    void ACTC_CPU_NAME(name)(const void *params, void *const *views, uint32_t begin, uint32_t end);           \
+    void ACTC_CPU_NAME(name)(const void *params, void *const *views, uint32_t begin, uint32_t end)
+
+/* One table an instruction set, indexed by actc_kernel_id. */
+extern const actc_cpu_kernel_fn actc_cpu_kernels_baseline[ACTC_KERNEL_COUNT];
+extern const actc_cpu_kernel_fn actc_cpu_kernels_avx2[ACTC_KERNEL_COUNT];
+extern const actc_cpu_kernel_fn actc_cpu_kernels_avx512[ACTC_KERNEL_COUNT];
+
+/* The best set that this processor and operating system have; ACTC_CPU_ISA=baseline|avx2|avx512 in the environment
+ * lowers it (tests). */
+actc_cpu_isa actc_cpu_isa_detect(void);
+const char *actc_cpu_isa_string(actc_cpu_isa isa);
+
+/* The one parallel loop of the backend: body runs on sub-ranges [begin, end) that cover [0, count), each at least
+ * `grain` long but for the last; thread is below `threads`. Where the ranges are cut must not show in results. */
+typedef void (*actc_parallel_body)(void *user, uint32_t begin, uint32_t end, int thread);
+void actc_parallel_for(int threads, uint32_t count, uint32_t grain, actc_parallel_body body, void *user);
+int actc_parallel_default_threads(void);
+
+/* Entry points run between these two: round to nearest, subnormals kept; the caller's modes come back after. */
+unsigned actc_cpu_enter(void);
+void actc_cpu_leave(unsigned saved);
+
+/* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes. step: the step block. */
+uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads);
+void actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,
+                   const uint32_t *step, void *workspace);
+void actc_cpu_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const void *payload, float *x,
+                     const uint32_t *step, void *workspace);
+
+#endif
