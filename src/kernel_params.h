@@ -2,6 +2,17 @@
  *
  * Only 32-bit scalars, so that C and GLSL agree on the layout; at most ACTC_MAX_PARAMS_BYTES. `groups` comes
  * first everywhere and is filled when the launch is emitted.
+ *
+ * Groups of a launch:
+ *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
+ *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
+ *   one invocation an output (column_sum_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   loss_reduce, count_correct: 1.
+ *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
+ *     splits the outputs evenly.
+ *
+ * Below, flush and canon are actc_flush and actc_canon of exact/exact.h: "y = a + b" in an arithmetic kernel means
+ * y = canon(flush(a) + flush(b)). Kernels that move data (transpose) keep every bit.
  */
 #ifndef ACTC_KERNEL_PARAMS_H
 #define ACTC_KERNEL_PARAMS_H
@@ -32,41 +43,82 @@ typedef unsigned int uint;
 #define ACTC_STEP_BLOCK_BYTES 256
 
 /* Words of the result block: what a step tells the host and its own update. */
-#define ACTC_RESULT_LOSS 0        /* f32: mean of the batch (training) or sum (evaluation) */
-#define ACTC_RESULT_BAD 1         /* 0, or 1 + index of the first element that is not finite: 1 the loss, then gradients */
-#define ACTC_RESULT_CORRECT 2
+#define ACTC_RESULT_LOSS 0        /* f32: mean of the batch (training) or sum (evaluation); written by loss_reduce */
+/* 0: all finite. 1: the loss is not. 2 + i: it is, and element i is the first of the gradients that is not. Kernels only
+ * ever lower it, 0 counting as the highest (so an atomic min needs care: compare-and-swap in the rare bad case); the
+ * program or the host clears it before the first batch of a step. */
+#define ACTC_RESULT_BAD 1
+#define ACTC_RESULT_CORRECT 2     /* written by count_correct */
 #define ACTC_RESULT_BLOCK_BYTES 256
 
+/* y = x where x > 0, +0 where x <= 0; NaN stays NaN: actc_relu_bits. */
 struct actc_params_relu_fwd { uint groups, n; };
+/* The same, and bit i % 32 of mask word i / 32 set where y is not zero (NaN sets it too: its gradient passes, as in
+ * PyTorch). ceil(n / 32) words are written; bits past n are 0. */
 struct actc_params_relu_fwd_mask { uint groups, n; };
+/* dx = dy where the bit is set, else +0. */
 struct actc_params_relu_bwd_mask { uint groups, n; };
+/* dx = dy where y > 0 or y is NaN, else +0; y may be a restored X^lambda, with negative values. */
 struct actc_params_relu_bwd_value { uint groups, n; };
+/* c = a + b */
 struct actc_params_add { uint groups, n; };
-/* Random bits below `threshold` keep the element. inner, channels: the random number of element i is that of
- * (i / (inner*channels)) * channels + i % channels; inner = 1, channels = 1 draws one an element. */
+/* y = x * scale where the random bits are below `threshold`, else +0. inner, channels: the random number of element i is
+ * that of element (i / (inner*channels)) * channels + i % channels; inner = 1, channels = 1 draws one an element.
+ * actc_random_bits(that element, path, step and seed words of the step block). */
 struct actc_params_dropout { uint groups, n, path, threshold, inner, channels; float scale; };
+/* y[b][c][r] = x[b][r][c] for n = batch * rows * cols elements; moves bits. */
 struct actc_params_transpose { uint groups, n, rows, cols; };
+/* n: elements of y (batch,oh,ow,channels). The window is scanned in row-major order over positions inside the image (at
+ * least one lies there); a later value wins only by actc_beats: greater, or the first NaN; values compared are canon(x),
+ * y is the winner's. index: ky*kw + kx of the winner, one byte an element, byte i % 4 (little endian) of word i / 4;
+ * bytes past n in the last word are 0. kh*kw <= 256. */
 struct actc_params_max_pool2d_fwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
+/* n: elements of dx (batch,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
+ * ascending order of (oy, ox). */
 struct actc_params_max_pool2d_bwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
+/* partial[j][c] = +0 plus x[r][c] for r ascending in rows [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))).
+ * One invocation an element of partial (chunks * cols). */
 struct actc_params_column_sum_partial { uint groups, rows, cols; };
+/* s = +0 plus partial[j][c] for j ascending; sum[c] = add ? sum[c] + s : s. One invocation a column. */
 struct actc_params_column_sum_final { uint groups, chunks, cols, add; };
+/* One invocation a row, columns ascending: m = x[0], then x[c] > m takes its place; s = +0 plus actc_exp(x[c] - m);
+ * y[c] = (x[c] - m) - actc_log(s). NaN or +Inf anywhere in a row makes all of it NaN. */
 struct actc_params_log_softmax_fwd { uint groups, rows, cols; };
+/* One invocation a row: s = +0 plus dy[c], columns ascending; dx[c] = dy[c] - actc_exp(y[c]) * s. */
 struct actc_params_log_softmax_bwd { uint groups, rows, cols; };
+/* Labels are i32. A row counts where it is below the step block's ROWS and its label lies in [0, cols); -1 is PyTorch's
+ * ignore_index. loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
 struct actc_params_nll_loss_fwd { uint groups, rows, cols; };
+/* dx = -INV_ROWS at the label of a row that counts, +0 everywhere else. */
 struct actc_params_nll_loss_bwd { uint groups, rows, cols; };
+/* dx = (actc_exp(log p) - (1 at the label, else 0)) * INV_ROWS, +0 in rows that do not count. */
 struct actc_params_cross_entropy_bwd { uint groups, rows, cols; };
+/* Invocation t of 256: a[t] = +0 plus loss[t], loss[t + 256], ... ascending; then a[t] += a[t + s] for t < s with
+ * s = 128, 64, ... 1. LOSS = mean ? a[0] * INV_ROWS : a[0]; BAD becomes 1 where LOSS is not finite. */
 struct actc_params_loss_reduce { uint groups, rows, mean; };
+/* CORRECT = rows that count whose highest score is at the label; scanned with actc_beats, so the lowest index wins a tie
+ * and the first NaN beats all. */
 struct actc_params_count_correct { uint groups, rows, cols; };
+/* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
+/* BAD = the smaller of what it is (0 counting as highest) and 2 + i for the first i where g is not finite. */
 struct actc_params_finite_check { uint groups, n; };
+/* actc_sgd and actc_adam with g * GRAD_SCALE as gradient. Nothing is touched where BAD is not 0. The momentum buffer is
+ * neither read nor written where momentum is 0 (its view is empty). */
 struct actc_params_sgd { uint groups, n; float momentum, weight_decay; };
 struct actc_params_adam { uint groups, n; float beta1_rest, beta2, beta2_rest, epsilon, l2; };
-/* c (m,n) = op(a) op(b) [+ bias (n)] [+ c]; row-major; a is (m,k), or (k,m) where trans_a; b is (k,n), or (n,k). */
+/* c (m,n) = op(a) op(b) [+ bias (n)] [+ c]; row-major; a is (m,k), or (k,m) where trans_a; b is (k,n), or (n,k).
+ *
+ * gemm and the convolutions: s = +0; for k ascending s = s + actc_factor(a) * actc_factor(b), two roundings; then
+ * s = s + flush(bias) where there is one; then s = s + flush(old) where `add`; stored as canon(s). The TOLERANT kernels
+ * may add in another order and fuse, but in the same order at every output position. */
 struct actc_params_gemm { uint groups, m, n, k, trans_a, trans_b, add, bias; };
-/* x (batch,ih,iw,ic), w (oc,kh,kw,ic), y (batch,oh,ow,oc) */
+/* x (batch,ih,iw,ic), w (oc,kh,kw,ic), y (batch,oh,ow,oc). k runs over (ky,kx,i), i fastest. Positions outside the image
+ * are factors of +0 that take part (so an Inf weight gives NaN there); so are they in both backward passes. */
 struct actc_params_conv2d_fwd { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
+/* dx: k runs over (ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. */
 struct actc_params_conv2d_bwd_data { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
-/* partial (chunks, oc*kh*kw*ic): each chunk sums ACTC_FILTER_PIXELS output pixels in ascending order;
+/* partial (chunks, oc*kh*kw*ic): each chunk sums ACTC_FILTER_PIXELS output pixels (batch,oh,ow) in ascending order;
  * column_sum_final adds the chunks. */
 struct actc_params_conv2d_bwd_filter { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
 

@@ -37,6 +37,7 @@ typedef unsigned int uint;
 #define ACTC_I32(x) ((int)(x))
 #else
 #include <float.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 _Static_assert(FLT_EVAL_METHOD == 0, "EXACT arithmetic needs f32 evaluated as f32");
@@ -96,6 +97,29 @@ ACTC_FN uint actc_canon_bits(float x)
 ACTC_FN float actc_canon(float x)
 {
     return ACTC_BITS_F32(actc_canon_bits(x));
+}
+
+/* Factors of sums of products (gemm, convolution) are read with a higher bound, 2^-50: the products are then at least
+ * 2^-100, every partial sum a multiple of 2^-123, and none of them subnormal, without a flush a product. */
+#define ACTC_FACTOR_TINY_BITS 0x26800000u /* 2^-50 */
+ACTC_FN float actc_factor(float x)
+{
+    uint u = ACTC_F32_BITS(x);
+    return ACTC_BITS_F32((u & ACTC_ABS_MASK) < ACTC_FACTOR_TINY_BITS ? 0u : u);
+}
+
+/* max(x, 0): canonical, NaN stays, zeros and negatives give +0. */
+ACTC_FN uint actc_relu_bits(uint x)
+{
+    uint a = x & ACTC_ABS_MASK;
+    uint u = (x >> 31) != 0u || a < ACTC_TINY_BITS ? 0u : x;
+    return a > ACTC_INF_BITS ? ACTC_NAN_BITS : u;
+}
+
+/* In a scan for the maximum over canonical values: v takes the place of `best`, which came before it. */
+ACTC_FN bool actc_beats(float v, float best)
+{
+    return v > best || (v != v && best == best);
 }
 
 /* 1 where x is NaN or Inf. */
@@ -313,6 +337,26 @@ ACTC_FN actc_adam_state actc_adam(actc_adam_state s, float g, float beta1_rest, 
     r.p = actc_canon(p);
     r.m = actc_canon(m);
     r.v = actc_canon(v);
+    return r;
+}
+
+struct actc_sgd_state {
+    float p, b; /* parameter, momentum buffer */
+};
+#if !defined(ACTC_GLSL)
+typedef struct actc_sgd_state actc_sgd_state;
+#endif
+
+/* momentum 0: the buffer is not used. first: the buffer starts with the gradient. */
+ACTC_FN actc_sgd_state actc_sgd(actc_sgd_state s, float g, float momentum, float weight_decay, float step_size, uint first)
+{
+    float p = actc_flush(s.p), b = actc_flush(s.b);
+    g = actc_flush(ACTC_ADD(actc_flush(g), ACTC_MUL(weight_decay, p)));
+    b = first != 0u ? g : actc_flush(ACTC_ADD(ACTC_MUL(momentum, b), g));
+    p = ACTC_SUB(p, ACTC_MUL(step_size, momentum != 0.0f ? b : g));
+    actc_sgd_state r;
+    r.p = actc_canon(p);
+    r.b = actc_canon(b);
     return r;
 }
 
