@@ -12,19 +12,23 @@ extern "C" {
 typedef struct actc_dataset actc_dataset;
 
 /* name: "fashion-mnist" or "mnist". directory: NULL for where Debian's packages put it
- * (/usr/share/datasets/NAME). Reads {train,t10k}-{images-idx3,labels-idx1}-ubyte, gzipped (.gz) or plain.
- * A damaged file is ACTC_ERROR_CORRUPT with its path and what is wrong. */
+ * (/usr/share/datasets/NAME; Debian has a package of fashion-mnist only). Reads
+ * {train,t10k}-{images-idx3,labels-idx1}-ubyte, gzipped (.gz) or plain, .gz first.
+ * ACTC_ERROR_INVALID_ARGUMENT: no such name. ACTC_ERROR_NOT_FOUND: no such file; the message lists what was looked
+ * for. ACTC_ERROR_CORRUPT: damaged, with the path and what is wrong. ACTC_ERROR_IO: it cannot be read. */
 ACTC_API actc_status actc_dataset_open(actc_context *context, const char *name, const char *directory, bool train,
                                        actc_dataset **out);
 ACTC_API void actc_dataset_destroy(actc_dataset **dataset);
 ACTC_API int64_t actc_dataset_size(const actc_dataset *dataset);
-/* Use only the first `count` samples, 1 <= count <= size. */
+/* Use only the first `count` samples; must be 1 <= count <= size, and no loader may have been made yet. */
 ACTC_API actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count);
 /* The shape of one sample (1,28,28) and the number of classes. */
 ACTC_API actc_shape actc_dataset_sample_shape(const actc_dataset *dataset);
 ACTC_API int64_t actc_dataset_classes(const actc_dataset *dataset);
 
-/* Batches of normalised samples, (x/255 - mean)/std, read ahead on a thread of its own. */
+/* Batches of normalised samples, (x/255 - mean)/std computed in f64 and rounded once to f32, prepared two batches
+ * ahead on a thread of the loader's own. Where the system refuses a thread, batches are made when they are asked
+ * for, and a warning is logged. The order of the samples depends on (size, seed, epoch) only, on every machine. */
 typedef struct actc_loader actc_loader;
 
 typedef struct actc_loader_options {
@@ -33,11 +37,11 @@ typedef struct actc_loader_options {
     bool shuffle;         /* a permutation of the counter-based generator, keyed by (seed, epoch) */
     bool drop_last;       /* leave out the last, smaller batch of an epoch */
     uint64_t seed;
-    double mean, std;     /* default 0.1307, 0.3081 */
+    double mean, std;     /* default 0.1307, 0.3081; must be finite, std > 0 */
 } actc_loader_options;
 ACTC_API actc_loader_options actc_loader_options_default(void);
 
-/* dataset must outlive the loader. */
+/* dataset must outlive the loader, and have at least `batch` samples where drop_last. */
 ACTC_API actc_status actc_loader_create(actc_context *context, const actc_dataset *dataset,
                                         const actc_loader_options *options, actc_loader **out);
 ACTC_API void actc_loader_destroy(actc_loader **loader);
@@ -50,23 +54,26 @@ typedef struct actc_batch {
     uint64_t epoch;        /* from 0 */
     int64_t index;         /* of the batch in its epoch, from 0 */
 } actc_batch;
-/* Never ends: after the last batch of an epoch comes the first of the next. */
+/* Never ends: after the last batch of an epoch comes the first of the next. A failure is reported in the place of
+ * the batch that could not be made, and again until the next seek. */
 ACTC_API actc_status actc_loader_next(actc_loader *loader, actc_batch *batch);
-/* The next batch will be this one. index must be < actc_loader_batches. */
+/* The next batch will be this one; what was prepared ahead is dropped. must be 0 <= index < actc_loader_batches. */
 ACTC_API actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64_t index);
 
 /* ---- safetensors ---- */
 
 typedef struct actc_safetensors actc_safetensors; /* a file read into memory, f32 tensors only */
 
-/* Checks the header against the file's size, dtypes, shapes and offsets before anything is used. */
+/* Checks the header against the file's size, dtypes, shapes and offsets before anything is used. Tensors are
+ * numbered in the order of their data. ACTC_ERROR_NOT_FOUND, _IO, _CORRUPT (with the path and what is wrong) or
+ * _UNSUPPORTED (a dtype other than F32, more than ACTC_MAX_DIMS dimensions). */
 ACTC_API actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out);
 ACTC_API void actc_safetensors_destroy(actc_safetensors **file);
 ACTC_API size_t actc_safetensors_count(const actc_safetensors *file);
 /* name, shape and values belong to the file object; any of them may be NULL. */
 ACTC_API actc_status actc_safetensors_get(const actc_safetensors *file, size_t index, const char **name,
                                           actc_shape *shape, const float **values);
-/* index of a name, or ACTC_ERROR_NOT_FOUND. */
+/* index of a name, or ACTC_ERROR_NOT_FOUND, which leaves the context's message alone. */
 ACTC_API actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index);
 /* A string of "__metadata__", NULL where there is none of that key. */
 ACTC_API const char *actc_safetensors_metadata(const actc_safetensors *file, const char *key);
@@ -80,7 +87,9 @@ typedef struct actc_safetensors_pair {
     const char *key, *value;
 } actc_safetensors_pair;
 /* Writes to a temporary file beside `path`, flushes it to the disk and renames it, so that `path` holds either what
- * it held before or all of the new content. The bytes depend on the arguments only. */
+ * it held before or all of the new content. After a failure the temporary file is gone; only a killed process leaves
+ * one (PATH.tmp-*). The bytes depend on the arguments only. Names and keys must be unique UTF-8, "__metadata__" is
+ * no tensor's name. */
 ACTC_API actc_status actc_safetensors_write(actc_context *context, const char *path,
                                             const actc_safetensors_entry *entries, size_t count,
                                             const actc_safetensors_pair *metadata, size_t metadata_count);
@@ -89,27 +98,40 @@ ACTC_API actc_status actc_safetensors_write(actc_context *context, const char *p
 
 /* Parameters only, named as PyTorch names them. Network and step in the metadata. */
 ACTC_API actc_status actc_network_save_parameters(actc_network *network, const char *path);
+/* The file must hold every parameter with its shape and nothing else, but may be a checkpoint, whose optimiser state
+ * is passed over. Fails without changing the network. Optimiser state and counters stay as they are. */
 ACTC_API actc_status actc_network_load_parameters(actc_network *network, const char *path);
 
-/* Parameters, optimiser state and counters in one file, so that a run can go on bit for bit.
- * position: kept as it is for the caller (epoch and batch index of the data). */
+/* Parameters, optimiser state (and gradients, while batches are being accumulated) and counters in one file, so that
+ * a run can go on bit for bit. The position belongs to the caller's loop and is kept as it is. */
 typedef struct actc_checkpoint_position {
-    uint64_t epoch;
+    size_t size;
+    uint64_t epoch;              /* the batch that comes next: for actc_loader_seek */
     int64_t index;
+    double loss_sum;             /* over the batches of this epoch that are done */
+    double schedule_best;        /* state of ACTC_SCHEDULE_PLATEAU, which may be Inf */
+    int64_t schedule_bad_epochs;
+    int64_t schedule_reductions;
 } actc_checkpoint_position;
+/* Epoch 0, batch 0, a schedule that has seen nothing. */
+ACTC_API actc_checkpoint_position actc_checkpoint_position_default(void);
 ACTC_API actc_status actc_network_save_checkpoint(actc_network *network, const char *path,
                                                   const actc_checkpoint_position *position);
-/* Fails without changing the network where the file is damaged or of another network. */
+/* Fails without changing network or position where the file is damaged (CORRUPT) or of another network or optimiser
+ * (INVALID_ARGUMENT). position->size must be set by the caller. */
 ACTC_API actc_status actc_network_load_checkpoint(actc_network *network, const char *path,
                                                   actc_checkpoint_position *position);
 
 /* ---- learning-rate schedules ---- */
 
+/* The rates that torch.optim.lr_scheduler gives, by epoch from 0. */
 typedef enum actc_schedule_kind {
     ACTC_SCHEDULE_CONSTANT = 0,
-    ACTC_SCHEDULE_STEP = 1,   /* lr * gamma^(epoch / step_epochs) */
-    ACTC_SCHEDULE_COSINE = 2, /* from lr to min_lr over `epochs`, by epoch */
-    ACTC_SCHEDULE_PLATEAU = 3 /* lr * gamma after `patience` epochs without a lower loss */
+    ACTC_SCHEDULE_STEP = 1,   /* StepLR: lr * gamma^floor(epoch / step_epochs) */
+    ACTC_SCHEDULE_COSINE = 2, /* CosineAnnealingLR: min_lr + (lr - min_lr)(1 + cos(pi epoch / epochs))/2, and min_lr
+                               * from `epochs` on (PyTorch would rise again) */
+    ACTC_SCHEDULE_PLATEAU = 3 /* ReduceLROnPlateau: times gamma, but not below min_lr, after more than `patience` epochs
+                               * in a row whose loss was not below (1 - 1e-4) of the lowest */
 } actc_schedule_kind;
 
 typedef struct actc_schedule {
@@ -117,14 +139,15 @@ typedef struct actc_schedule {
     actc_schedule_kind kind;
     double lr, gamma, min_lr;
     int64_t step_epochs, epochs, patience;
-    double best;       /* state of plateau: lowest loss so far, epochs since, reductions so far */
+    double best;       /* state of plateau: lowest loss so far (Inf), epochs since, reductions so far */
     int64_t bad_epochs, reductions;
 } actc_schedule;
-/* spec: "constant", "step:epochs=30,gamma=0.1", "cosine:epochs=N[,min-lr=X]", "plateau:patience=10,gamma=0.1". */
+/* spec: "constant", "step[:epochs=30,gamma=0.1]", "cosine[:epochs=N,min-lr=0]" (N: the argument `epochs`, those of the
+ * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be finite and >= 0. */
 ACTC_API actc_status actc_schedule_parse(actc_context *context, const char *spec, double lr, int64_t epochs,
                                          actc_schedule *schedule);
 ACTC_API double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch);
-/* Tell plateau the loss of an epoch that ended; others ignore it. */
+/* Tells plateau the loss of an epoch that ended; the others ignore it. */
 ACTC_API void actc_schedule_observe(actc_schedule *schedule, double loss);
 
 #ifdef __cplusplus

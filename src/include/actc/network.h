@@ -51,6 +51,9 @@ ACTC_API actc_network_options actc_network_options_default(void);
 ACTC_API actc_status actc_network_create(actc_device *device, const actc_graph *graph,
                                          const actc_network_options *options, actc_network **out);
 ACTC_API void actc_network_destroy(actc_network **network);
+/* The name of the graph, and the optimiser that options named. */
+ACTC_API const char *actc_network_name(const actc_network *network);
+ACTC_API actc_optimizer_kind actc_network_optimizer(const actc_network *network);
 
 /* Fills parameters by their initialisations from Philox4x32-10 keyed by (seed, hash of the parameter's
  * name), zeroes the optimiser's state and sets the step to 0. */
@@ -100,6 +103,9 @@ ACTC_API actc_status actc_network_write_state(actc_network *network, size_t inde
 ACTC_API uint64_t actc_network_step(const actc_network *network);
 /* updates: optimiser steps done (Adam's t). */
 ACTC_API uint64_t actc_network_updates(const actc_network *network);
+/* Training batches since the last update, 0 <= pending < accumulate: their sum is what ACTC_STATE_GRADIENT holds. */
+ACTC_API int actc_network_pending(const actc_network *network);
+/* Pending becomes step modulo accumulate; where that is not 0, the gradients must be written as well. */
 ACTC_API actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates);
 
 /* ---- memory ---- */

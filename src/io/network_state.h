@@ -1,0 +1,10 @@
+/* network_state.h: what src/io needs of a network beside the public header; implemented beside actc_network. */
+#ifndef ACTC_NETWORK_STATE_H
+#define ACTC_NETWORK_STATE_H
+
+#include <actc/network.h>
+
+/* The context whose message a failure of this network's calls sets. */
+actc_context *actc_network_context(const actc_network *network);
+
+#endif
