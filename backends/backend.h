@@ -180,7 +180,7 @@ extern const actc_backend actc_backend_cuda;
 
 /* Keeps the message and returns the status. */
 actc_status actc_fail(actc_context *context, actc_status status, const char *format, ...) ACTC_PRINTF(3, 4);
-void actc_log(actc_context *context, actc_log_level level, const char *format, ...) ACTC_PRINTF(3, 4);
+void actc_log_message(actc_context *context, actc_log_level level, const char *format, ...) ACTC_PRINTF(3, 4);
 
 /* Host memory; fail like malloc. Tests make them fail (util/alloc.c). */
 void *actc_malloc(size_t bytes);

@@ -96,7 +96,7 @@ actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char
                      (unsigned long long)bytes, what);
 }
 
-void actc_log(actc_context *context, actc_log_level level, const char *format, ...)
+void actc_log_message(actc_context *context, actc_log_level level, const char *format, ...)
 {
     if (!context->options.log || level > context->options.log_level)
         return;
