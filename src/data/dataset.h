@@ -1,0 +1,25 @@
+/* dataset.h: the inside of a data set, seen by the loader. */
+#ifndef ACTC_DATASET_H
+#define ACTC_DATASET_H
+
+#include <actc/data.h>
+
+/* Invariants: 1 <= used <= size < 2^31; every label is in [0, classes); immutable once a loader was made from it, so
+ * that the loader's thread may read without a lock. */
+struct actc_dataset {
+    actc_context *context;
+    int64_t size, used;
+    int64_t classes;
+    actc_shape sample;     /* channels, height, width */
+    int64_t sample_bytes;
+    uint8_t *pixels;       /* size x sample_bytes, each sample in logical order */
+    uint8_t *labels;
+    /* Gives sample `index` (< used) as sample_bytes bytes in logical order, valid until the next call. NULL: it lies
+     * in `pixels`. Called on the loader's thread; on failure it writes the reason into why and returns NULL. */
+    const uint8_t *(*read)(const actc_dataset *dataset, int64_t index, int32_t *label, char *why, size_t why_size);
+};
+
+/* The permutation of 0..n-1 that epoch `epoch` goes through. 1 <= n < 2^31. */
+void actc_shuffle(uint32_t *order, uint32_t n, uint64_t seed, uint64_t epoch);
+
+#endif

@@ -1,0 +1,340 @@
+/* safetensors_read.c: one file into memory.
+ *
+ * The file comes from anywhere: every number in it is checked against the file's own size before it is used, and
+ * the rules of the format's own implementation hold: a header that begins with '{', no name twice, tensors that
+ * cover the data without a hole or an overlap, shapes that match their offsets. The data are read into a buffer of
+ * their own, so that values are aligned whatever the header's length.
+ */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../util/util.h"
+#include "file.h"
+#include "safetensors.h"
+
+struct tensor {
+    const char *name; /* the header's */
+    actc_shape shape;
+    uint64_t begin, end; /* bytes of the data */
+};
+
+struct actc_safetensors {
+    actc_context *context;
+    char *path;
+    cJSON *header; /* owns the names */
+    const cJSON *metadata;
+    struct tensor *tensors; /* in the order of their data */
+    struct tensor **by_name;
+    size_t count;
+    float *data;
+};
+
+bool actc_utf8_valid(const char *text, size_t bytes)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + bytes;
+    while (p < end) {
+        unsigned char c = *p++;
+        if (c < 0x80)
+            continue;
+        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+        if (c < 0xc2 || c > 0xf4 || end - p < more)
+            return false;
+        /* the first continuation byte rules out overlong forms, surrogates and what is above U+10FFFF */
+        unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        if (p[0] < low || p[0] > high)
+            return false;
+        for (int i = 1; i < more; i++)
+            if ((p[i] & 0xc0) != 0x80)
+                return false;
+        p += more;
+    }
+    return true;
+}
+
+/* A name of the file in messages: cut, and without control characters, which a terminal would obey. */
+static const char *shown(const char *name, char *text, size_t size)
+{
+    size_t n = 0;
+    for (; name[n] && n + 1 < size; n++)
+        text[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7f ? '?' : name[n];
+    text[n] = '\0';
+    return text;
+}
+#define SHOWN(name) shown((name), (char[80]){0}, 80)
+
+static actc_status damaged(const actc_safetensors *file, const char *what, const char *name)
+{
+    if (name)
+        return actc_fail(file->context, ACTC_ERROR_CORRUPT, "%s is damaged: tensor \"%s\": %s", file->path, SHOWN(name), what);
+    return actc_fail(file->context, ACTC_ERROR_CORRUPT, "%s is damaged: %s", file->path, what);
+}
+
+/* A whole number that a double holds exactly. */
+static bool whole_number(const cJSON *item, uint64_t *value)
+{
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble > 9007199254740992.0 ||
+        item->valuedouble != floor(item->valuedouble))
+        return false;
+    *value = (uint64_t)item->valuedouble;
+    return true;
+}
+
+static actc_status parse_shape(const actc_safetensors *file, const cJSON *item, struct tensor *tensor, uint64_t *bytes)
+{
+    const cJSON *dim;
+    *bytes = sizeof(float);
+    tensor->shape.ndim = 0;
+    cJSON_ArrayForEach(dim, item)
+    {
+        uint64_t value;
+        if (!whole_number(dim, &value) || !actc_mul_u64(*bytes, value, bytes))
+            return damaged(file, "its shape is not a list of sizes", tensor->name);
+        if (tensor->shape.ndim == ACTC_MAX_DIMS)
+            return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" has more than %d dimensions", file->path,
+                             SHOWN(tensor->name), ACTC_MAX_DIMS);
+        tensor->shape.dims[tensor->shape.ndim++] = (int64_t)value;
+    }
+    return ACTC_OK;
+}
+
+static actc_status parse_tensor(const actc_safetensors *file, const cJSON *item, uint64_t data_bytes, struct tensor *tensor)
+{
+    static const char *const keys[3] = {"dtype", "shape", "data_offsets"};
+    const cJSON *fields[3] = {NULL, NULL, NULL}, *field;
+    tensor->name = item->string;
+    if (!cJSON_IsObject(item))
+        return damaged(file, "it is described by no JSON object", tensor->name);
+    cJSON_ArrayForEach(field, item)
+    {
+        for (int i = 0; i < 3; i++) {
+            if (strcmp(field->string, keys[i]) != 0)
+                continue;
+            if (fields[i])
+                return damaged(file, "a field is given twice", tensor->name);
+            fields[i] = field;
+        }
+    }
+    if (!cJSON_IsString(fields[0]) || !cJSON_IsArray(fields[1]) || !cJSON_IsArray(fields[2]))
+        return damaged(file, "dtype, shape or data_offsets is missing or of another type", tensor->name);
+    if (strcmp(fields[0]->valuestring, "F32") != 0)
+        return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; only F32 is read", file->path,
+                         SHOWN(tensor->name), SHOWN(fields[0]->valuestring));
+    uint64_t bytes;
+    ACTC_RETURN_IF_ERROR(parse_shape(file, fields[1], tensor, &bytes));
+    if (cJSON_GetArraySize(fields[2]) != 2 || !whole_number(cJSON_GetArrayItem(fields[2], 0), &tensor->begin) ||
+        !whole_number(cJSON_GetArrayItem(fields[2], 1), &tensor->end))
+        return damaged(file, "its data_offsets are not two sizes", tensor->name);
+    if (tensor->begin > tensor->end || tensor->end > data_bytes)
+        return damaged(file, "its data_offsets lie outside the file", tensor->name);
+    if (tensor->end - tensor->begin != bytes)
+        return damaged(file, "its data_offsets do not fit its shape", tensor->name);
+    return ACTC_OK;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct tensor *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    if (x->end != y->end)
+        return x->end < y->end ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static actc_status check_metadata(const actc_safetensors *file)
+{
+    if (!cJSON_IsObject(file->metadata))
+        return damaged(file, "__metadata__ is no JSON object", NULL);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, file->metadata)
+    {
+        if (!cJSON_IsString(item))
+            return damaged(file, "__metadata__ holds something that is no string", NULL);
+    }
+    return ACTC_OK;
+}
+
+static actc_status parse_tensors(actc_safetensors *file, uint64_t data_bytes)
+{
+    size_t most = (size_t)cJSON_GetArraySize(file->header);
+    file->tensors = actc_calloc(most, sizeof *file->tensors);
+    file->by_name = actc_calloc(most, sizeof *file->by_name);
+    if (!file->tensors || !file->by_name)
+        return actc_out_of_memory(file->context, most * sizeof *file->tensors, file->path);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, file->header)
+    {
+        if (strcmp(item->string, ACTC_SAFETENSORS_METADATA) == 0) {
+            if (file->metadata)
+                return damaged(file, "__metadata__ is given twice", NULL);
+            file->metadata = item;
+            ACTC_RETURN_IF_ERROR(check_metadata(file));
+            continue;
+        }
+        ACTC_RETURN_IF_ERROR(parse_tensor(file, item, data_bytes, &file->tensors[file->count]));
+        file->count++;
+    }
+    qsort(file->tensors, file->count, sizeof *file->tensors, by_offset);
+    for (size_t i = 0; i < file->count; i++)
+        file->by_name[i] = &file->tensors[i];
+    qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
+    for (size_t i = 1; i < file->count; i++)
+        if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0)
+            return damaged(file, "the name is given twice", file->by_name[i]->name);
+    uint64_t end = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        if (file->tensors[i].begin != end)
+            return damaged(file, file->tensors[i].begin < end ? "its data overlap another's" : "there is a hole before its data",
+                           file->tensors[i].name);
+        end = file->tensors[i].end;
+    }
+    if (end != data_bytes)
+        return actc_fail(file->context, ACTC_ERROR_CORRUPT, "%s is damaged: it holds %llu bytes of data, its header calls for %llu",
+                         file->path, (unsigned long long)data_bytes, (unsigned long long)end);
+    return ACTC_OK;
+}
+
+static actc_status parse_header(actc_safetensors *file, const char *text, uint64_t bytes)
+{
+    if (text[0] != '{')
+        return damaged(file, "its header is no JSON object (or this is no safetensors file)", NULL);
+    if (!actc_utf8_valid(text, bytes))
+        return damaged(file, "its header is not UTF-8", NULL);
+    const char *end = NULL;
+    file->header = cJSON_ParseWithLengthOpts(text, bytes, &end, false);
+    if (!file->header)
+        return actc_fail(file->context, ACTC_ERROR_CORRUPT, "%s is damaged: its header is not JSON near byte %llu", file->path,
+                         (unsigned long long)(end ? (uint64_t)(end - text) + 8 : 8));
+    for (; end < text + bytes; end++)
+        if (!strchr(" \t\r\n", *end) || !*end)
+            return damaged(file, "something follows its header's JSON", NULL);
+    return ACTC_OK;
+}
+
+static actc_status read_open_file(actc_safetensors *file, int fd, uint64_t size)
+{
+    uint64_t header_bytes;
+    if (size < sizeof header_bytes)
+        return actc_fail(file->context, ACTC_ERROR_CORRUPT, "%s is no safetensors file: it holds %llu bytes", file->path,
+                         (unsigned long long)size);
+    ACTC_RETURN_IF_ERROR(actc_file_read(file->context, file->path, fd, &header_bytes, sizeof header_bytes));
+    if (header_bytes < 2 || header_bytes > size - sizeof header_bytes || header_bytes > ACTC_SAFETENSORS_MAX_HEADER)
+        return actc_fail(file->context, ACTC_ERROR_CORRUPT,
+                         "%s is damaged or no safetensors file: header of %llu bytes in a file of %llu (at most %llu are accepted)",
+                         file->path, (unsigned long long)header_bytes, (unsigned long long)size,
+                         (unsigned long long)ACTC_SAFETENSORS_MAX_HEADER);
+    char *text = actc_malloc(header_bytes + 1);
+    if (!text)
+        return actc_out_of_memory(file->context, header_bytes, file->path);
+    text[header_bytes] = '\0'; /* some releases of cJSON look one byte past the length they are given */
+    actc_status status = actc_file_read(file->context, file->path, fd, text, header_bytes);
+    if (status == ACTC_OK)
+        status = parse_header(file, text, header_bytes);
+    actc_free(text);
+    ACTC_RETURN_IF_ERROR(status);
+    uint64_t data_bytes = size - sizeof header_bytes - header_bytes;
+    ACTC_RETURN_IF_ERROR(parse_tensors(file, data_bytes));
+    file->data = actc_malloc(data_bytes);
+    if (!file->data)
+        return actc_out_of_memory(file->context, data_bytes, file->path);
+    return actc_file_read(file->context, file->path, fd, file->data, data_bytes);
+}
+
+actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out)
+{
+    if (!context || !out)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    *out = NULL;
+    if (!path)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "safetensors: path must not be NULL");
+    int fd;
+    uint64_t size = 0;
+    ACTC_RETURN_IF_ERROR(actc_file_open(context, path, &fd, &size));
+    actc_safetensors *file = actc_calloc(1, sizeof *file);
+    actc_status status = ACTC_OK;
+    if (file) {
+        file->context = context;
+        file->path = actc_strdup(path);
+    }
+    if (!file || !file->path)
+        status = actc_out_of_memory(context, sizeof *file, path);
+    else
+        status = read_open_file(file, fd, size);
+    close(fd);
+    if (status != ACTC_OK)
+        actc_safetensors_destroy(&file);
+    *out = file;
+    return status;
+}
+
+void actc_safetensors_destroy(actc_safetensors **file)
+{
+    if (!file || !*file)
+        return;
+    cJSON_Delete((*file)->header);
+    actc_free((*file)->path);
+    actc_free((*file)->tensors);
+    actc_free((*file)->by_name);
+    actc_free((*file)->data);
+    actc_free(*file);
+    *file = NULL;
+}
+
+size_t actc_safetensors_count(const actc_safetensors *file)
+{
+    return file ? file->count : 0;
+}
+
+actc_status actc_safetensors_get(const actc_safetensors *file, size_t index, const char **name, actc_shape *shape,
+                                 const float **values)
+{
+    if (!file)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    if (index >= file->count)
+        return actc_fail(file->context, ACTC_ERROR_INVALID_ARGUMENT, "%s: tensor %zu of %zu", file->path, index, file->count);
+    const struct tensor *tensor = &file->tensors[index];
+    if (name)
+        *name = tensor->name;
+    if (shape)
+        *shape = tensor->shape;
+    if (values)
+        *values = file->data + tensor->begin / sizeof(float);
+    return ACTC_OK;
+}
+
+actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index)
+{
+    if (!file || !name || !index)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    size_t low = 0, high = file->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, file->by_name[middle]->name);
+        if (order == 0) {
+            *index = (size_t)(file->by_name[middle] - file->tensors);
+            return ACTC_OK;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return ACTC_ERROR_NOT_FOUND;
+}
+
+const char *actc_safetensors_metadata(const actc_safetensors *file, const char *key)
+{
+    if (!file || !key || !file->metadata)
+        return NULL;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(file->metadata, key);
+    return item ? item->valuestring : NULL;
+}
