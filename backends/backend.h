@@ -112,6 +112,19 @@ typedef struct actc_program {
     uint32_t n_commands;
 } actc_program;
 
+/* Submissions of one run, the same for every backend: runs of commands between host functions, empty ones left out. */
+static inline uint32_t actc_program_segments(const actc_program *program)
+{
+    uint32_t segments = 0;
+    bool open = false;
+    for (uint32_t i = 0; i < program->n_commands; i++) {
+        bool host = program->commands[i].type == ACTC_COMMAND_HOST;
+        segments += !host && !open;
+        open = !host;
+    }
+    return segments;
+}
+
 /* ---- the interface ---- */
 
 typedef struct actc_backend actc_backend;

@@ -23,6 +23,7 @@ typedef enum actc_cpu_isa { ACTC_CPU_BASELINE, ACTC_CPU_AVX2, ACTC_CPU_AVX512, A
 extern const actc_cpu_kernel_fn actc_cpu_kernels_baseline[ACTC_KERNEL_COUNT];
 extern const actc_cpu_kernel_fn actc_cpu_kernels_avx2[ACTC_KERNEL_COUNT];
 extern const actc_cpu_kernel_fn actc_cpu_kernels_avx512[ACTC_KERNEL_COUNT];
+const actc_cpu_kernel_fn *actc_cpu_kernel_table(actc_cpu_isa isa);
 
 /* The best set that this processor and operating system have; ACTC_CPU_ISA=baseline|avx2|avx512 in the environment
  * lowers it (tests). */
@@ -34,10 +35,20 @@ const char *actc_cpu_isa_string(actc_cpu_isa isa);
 typedef void (*actc_parallel_body)(void *user, uint32_t begin, uint32_t end, int thread);
 void actc_parallel_for(int threads, uint32_t count, uint32_t grain, actc_parallel_body body, void *user);
 int actc_parallel_default_threads(void);
+const char *actc_parallel_name(void); /* "OpenMP" or "POSIX threads" */
+#define ACTC_MAX_THREADS 1024
 
 /* Entry points run between these two: round to nearest, subnormals kept; the caller's modes come back after. */
 unsigned actc_cpu_enter(void);
 void actc_cpu_leave(unsigned saved);
+
+/* The same for every thread of the team that oneDNN will run on, which is not ours to enter one call at a time; the
+ * thread pool's build leaves oneDNN's threads as they are. saved: a word a thread. */
+void actc_parallel_modes_enter(int threads, unsigned *saved);
+void actc_parallel_modes_leave(int threads, const unsigned *saved);
+
+/* False while codec_missing.c is built in place of codec*.c. */
+extern const bool actc_cpu_codec_ready;
 
 /* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes. step: the step block. */
 uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads);

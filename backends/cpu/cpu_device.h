@@ -1,0 +1,54 @@
+/* cpu_device.h: the device of the CPU backend, and what device.c, program.c and dnnl.c share. */
+#ifndef ACTC_CPU_DEVICE_H
+#define ACTC_CPU_DEVICE_H
+
+#include "cpu.h"
+
+struct dnnl_engine;
+struct dnnl_stream;
+
+typedef struct actc_cpu_device {
+    actc_device base;
+    int threads;
+    actc_cpu_isa isa;
+    struct dnnl_engine *engine;
+    struct dnnl_stream *stream;
+    void (*set_library_threads)(int threads); /* omp_set_num_threads, or NULL */
+    int (*get_library_threads)(void);         /* omp_get_max_threads, or NULL */
+} actc_cpu_device;
+
+struct actc_buffer {
+    void *data;
+    uint64_t bytes;
+};
+
+/* ---- program.c ---- */
+
+actc_status actc_cpu_workspace_bytes(actc_device *device, const actc_command *command, uint64_t *bytes);
+actc_status actc_cpu_prepare(actc_device *device, const actc_program *program, actc_buffer *const *buffers,
+                             uint32_t n_buffers, actc_executable **out);
+void actc_cpu_executable_destroy(actc_device *device, actc_executable *executable);
+actc_status actc_cpu_run(actc_device *device, actc_executable *executable);
+uint32_t actc_cpu_segments(const actc_executable *executable);
+
+/* ---- dnnl.c: gemm and convolution through oneDNN ---- */
+
+/* "oneDNN 2.6.3" */
+void actc_dnnl_version_text(char *text, size_t size);
+actc_status actc_dnnl_open(actc_cpu_device *device);
+void actc_dnnl_close(actc_cpu_device *device);
+
+/* A gemm or conv command as primitives with their memory objects. */
+typedef struct actc_dnnl_op actc_dnnl_op;
+actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_command *command, uint64_t *bytes);
+/* views: host pointers of the command's views, which stay where they are for the life of the op. */
+actc_status actc_dnnl_prepare(actc_cpu_device *device, const actc_command *command, void *const *views,
+                              actc_dnnl_op **out);
+actc_status actc_dnnl_run(actc_cpu_device *device, const actc_dnnl_op *op);
+void actc_dnnl_op_destroy(actc_dnnl_op *op);
+
+/* Gives oneDNN the device's number of threads for the calls between the two; returns what to hand back. */
+int actc_dnnl_threads_enter(const actc_cpu_device *device);
+void actc_dnnl_threads_leave(const actc_cpu_device *device, int saved);
+
+#endif

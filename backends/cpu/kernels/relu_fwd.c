@@ -1,0 +1,13 @@
+/* relu_fwd.c: y = max(x, 0). */
+#include "kernel.h"
+
+ACTC_CPU_KERNEL(relu_fwd)
+{
+    const struct actc_params_relu_fwd *p = params;
+    const uint32_t *x = views[0];
+    uint32_t *y = views[1];
+    actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
+    ACTC_CPU_SIMD
+    for (uint32_t i = span.first; i < span.last; i++)
+        y[i] = actc_relu_bits(x[i]);
+}

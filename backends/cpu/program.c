@@ -1,0 +1,327 @@
+/* program.c: programs on the CPU.
+ *
+ * prepare resolves every view to a host pointer, every kernel to its function and every gemm and conv to oneDNN
+ * primitives or, on a deterministic device, to EXACT kernels; run only calls. Nothing is allocated in run.
+ */
+#include <string.h>
+
+#include "../../src/codec/codec_plan.h"
+#include "cpu_device.h"
+
+/* Shortest range of an element-wise kernel worth a thread of its own, in groups: 16 K elements, some 5 us of work, where
+ * waking a team of threads costs about 2 us. */
+#define GRAIN_GROUPS 16u
+/* Bytes copied or filled that are worth a thread. */
+#define GRAIN_BYTES (256u * 1024u)
+/* Groups of gemm and convolution kernels, which split their outputs evenly over them: enough for any number of threads,
+ * few enough to cost nothing. */
+#define MAC_GROUPS 4096u
+
+/* A kernel launch, ready to call. */
+typedef struct launch {
+    actc_cpu_kernel_fn fn;
+    uint32_t groups, grain;
+    union {
+        uint32_t words[ACTC_MAX_PARAMS_BYTES / 4];
+        char bytes[ACTC_MAX_PARAMS_BYTES];
+    } params;
+    void *views[ACTC_MAX_VIEWS];
+} launch;
+
+typedef struct step {
+    const actc_command *command;
+    void *views[ACTC_MAX_VIEWS];
+    actc_dnnl_op *dnnl;   /* gemm, conv */
+    launch launches[2];   /* kernel; gemm and conv on a deterministic device */
+    uint32_t n_launches;
+} step;
+
+struct actc_executable {
+    const actc_program *program;
+    step *steps;
+    bool uses_dnnl;
+    unsigned *modes; /* a thread each: floating-point modes to restore */
+};
+
+/* ---- lowering gemm and conv to EXACT kernels ---- */
+
+static uint64_t filter_partial_bytes(const actc_conv *conv)
+{
+    uint64_t pixels = (uint64_t)conv->batch * conv->oh * conv->ow;
+    uint64_t chunks = (pixels + ACTC_FILTER_PIXELS - 1) / ACTC_FILTER_PIXELS;
+    return chunks * conv->oc * conv->kh * conv->kw * conv->ic * sizeof(float);
+}
+
+static uint32_t grain_of(actc_kernel_id id)
+{
+    switch (id) {
+    case ACTC_KERNEL_log_softmax_fwd:
+    case ACTC_KERNEL_log_softmax_bwd:
+    case ACTC_KERNEL_dropout:
+    case ACTC_KERNEL_gemm:
+    case ACTC_KERNEL_gemm_exact:
+    case ACTC_KERNEL_conv2d_fwd:
+    case ACTC_KERNEL_conv2d_fwd_exact:
+    case ACTC_KERNEL_conv2d_bwd_data:
+    case ACTC_KERNEL_conv2d_bwd_data_exact:
+    case ACTC_KERNEL_conv2d_bwd_filter:
+    case ACTC_KERNEL_conv2d_bwd_filter_exact: return 1; /* much work a group */
+    case ACTC_KERNEL_column_sum_partial: return 2;
+    default: return GRAIN_GROUPS;
+    }
+}
+
+static launch *add_launch(const actc_cpu_device *device, step *s, actc_kernel_id id, uint32_t groups, const void *params,
+                          size_t params_bytes)
+{
+    launch *l = &s->launches[s->n_launches++];
+    l->fn = actc_cpu_kernel_table(device->isa)[id];
+    l->groups = groups;
+    l->grain = grain_of(id);
+    memcpy(l->params.bytes, params, params_bytes);
+    l->params.words[0] = groups;
+    return l;
+}
+
+static void lower_gemm(const actc_cpu_device *device, step *s)
+{
+    const actc_gemm *gemm = &s->command->u.gemm;
+    launch *l = add_launch(device, s, ACTC_KERNEL_gemm_exact, MAC_GROUPS, gemm, sizeof *gemm);
+    memcpy(l->views, s->views, 4 * sizeof l->views[0]);
+}
+
+static void lower_conv(const actc_cpu_device *device, step *s)
+{
+    const actc_conv *c = &s->command->u.conv;
+    struct actc_params_conv2d_fwd params = {0,     c->batch, c->ic, c->ih, c->iw, c->oc, c->oh, c->ow, c->kh,
+                                            c->kw, c->sh,    c->sw, c->ph, c->pw, c->dh, c->dw, c->bias};
+    _Static_assert(sizeof(struct actc_params_conv2d_bwd_data) == sizeof params, "one layout for the convolutions");
+    _Static_assert(sizeof(struct actc_params_conv2d_bwd_filter) == sizeof params, "one layout for the convolutions");
+    void *const *v = s->views;
+    if (c->pass == ACTC_CONV_FORWARD) {
+        launch *l = add_launch(device, s, ACTC_KERNEL_conv2d_fwd_exact, MAC_GROUPS, &params, sizeof params);
+        memcpy(l->views, v, 4 * sizeof v[0]);
+    } else if (c->pass == ACTC_CONV_BACKWARD_DATA) {
+        launch *l = add_launch(device, s, ACTC_KERNEL_conv2d_bwd_data_exact, MAC_GROUPS, &params, sizeof params);
+        l->views[0] = v[0];
+        l->views[1] = v[1];
+        l->views[2] = v[3];
+    } else {
+        launch *l = add_launch(device, s, ACTC_KERNEL_conv2d_bwd_filter_exact, MAC_GROUPS, &params, sizeof params);
+        l->views[0] = v[0];
+        l->views[1] = v[1];
+        l->views[2] = v[ACTC_WORKSPACE_VIEW];
+        uint32_t cols = c->oc * c->kh * c->kw * c->ic;
+        uint32_t chunks = (uint32_t)(filter_partial_bytes(c) / sizeof(float) / cols);
+        struct actc_params_column_sum_final sum = {0, chunks, cols, c->add};
+        l = add_launch(device, s, ACTC_KERNEL_column_sum_final, (cols + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE, &sum,
+                       sizeof sum);
+        l->views[0] = v[ACTC_WORKSPACE_VIEW];
+        l->views[1] = v[3];
+    }
+}
+
+actc_status actc_cpu_workspace_bytes(actc_device *base, const actc_command *command, uint64_t *bytes)
+{
+    actc_cpu_device *device = (actc_cpu_device *)base;
+    *bytes = 0;
+    switch (command->type) {
+    case ACTC_COMMAND_GEMM:
+        return base->deterministic ? ACTC_OK : actc_dnnl_workspace_bytes(device, command, bytes);
+    case ACTC_COMMAND_CONV:
+        if (!base->deterministic)
+            return actc_dnnl_workspace_bytes(device, command, bytes);
+        if (command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER)
+            *bytes = actc_align(filter_partial_bytes(&command->u.conv), ACTC_VIEW_ALIGNMENT);
+        return ACTC_OK;
+    case ACTC_COMMAND_PACK:
+    case ACTC_COMMAND_UNPACK:
+        *bytes = actc_align(actc_cpu_codec_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK,
+                                                     device->threads),
+                            ACTC_VIEW_ALIGNMENT);
+        return ACTC_OK;
+    default: return ACTC_OK;
+    }
+}
+
+/* ---- prepare ---- */
+
+static actc_status prepare_step(actc_cpu_device *device, const actc_command *command, actc_buffer *const *buffers,
+                                uint32_t n_buffers, step *s)
+{
+    actc_context *context = device->base.context;
+    s->command = command;
+    for (uint32_t i = 0; i < command->n_views; i++) {
+        const actc_view *view = &command->views[i];
+        if (view->bytes == 0)
+            continue;
+        if (view->buffer >= n_buffers)
+            return actc_fail(context, ACTC_ERROR_INTERNAL, "%s: view %u names buffer %u of %u", command->label, i,
+                             view->buffer, n_buffers);
+        s->views[i] = (char *)buffers[view->buffer]->data + view->offset;
+    }
+    switch (command->type) {
+    case ACTC_COMMAND_KERNEL: {
+        launch *l = add_launch(device, s, command->u.kernel.id, command->u.kernel.groups, command->u.kernel.params.bytes,
+                               sizeof command->u.kernel.params);
+        memcpy(l->views, s->views, sizeof l->views);
+        return ACTC_OK;
+    }
+    case ACTC_COMMAND_GEMM:
+        if (!device->base.deterministic)
+            return actc_dnnl_prepare(device, command, s->views, &s->dnnl);
+        lower_gemm(device, s);
+        return ACTC_OK;
+    case ACTC_COMMAND_CONV:
+        if (!device->base.deterministic)
+            return actc_dnnl_prepare(device, command, s->views, &s->dnnl);
+        lower_conv(device, s);
+        return ACTC_OK;
+    case ACTC_COMMAND_PACK:
+    case ACTC_COMMAND_UNPACK:
+        if (!actc_cpu_codec_ready)
+            return actc_fail(context, ACTC_ERROR_UNSUPPORTED, "%s: this build of the CPU backend has no codecs",
+                             command->label);
+        return ACTC_OK;
+    case ACTC_COMMAND_COPY:
+    case ACTC_COMMAND_FILL:
+    case ACTC_COMMAND_HOST: return ACTC_OK;
+    }
+    return actc_fail(context, ACTC_ERROR_INTERNAL, "%s: command type %d is unknown", command->label, (int)command->type);
+}
+
+void actc_cpu_executable_destroy(actc_device *device, actc_executable *executable)
+{
+    (void)device;
+    if (!executable)
+        return;
+    if (executable->steps)
+        for (uint32_t i = 0; i < executable->program->n_commands; i++)
+            actc_dnnl_op_destroy(executable->steps[i].dnnl);
+    actc_free(executable->steps);
+    actc_free(executable->modes);
+    actc_free(executable);
+}
+
+actc_status actc_cpu_prepare(actc_device *base, const actc_program *program, actc_buffer *const *buffers,
+                             uint32_t n_buffers, actc_executable **out)
+{
+    actc_cpu_device *device = (actc_cpu_device *)base;
+    *out = NULL;
+    actc_executable *executable = actc_calloc(1, sizeof *executable);
+    if (executable) {
+        executable->program = program;
+        executable->steps = actc_calloc(program->n_commands, sizeof(step));
+        executable->modes = actc_calloc((size_t)device->threads, sizeof(unsigned));
+    }
+    if (!executable || !executable->steps || !executable->modes) {
+        actc_cpu_executable_destroy(base, executable);
+        return actc_fail(base->context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: program %s of %u commands",
+                         program->name, program->n_commands);
+    }
+    int saved = actc_dnnl_threads_enter(device);
+    actc_status status = ACTC_OK;
+    for (uint32_t i = 0; i < program->n_commands && status == ACTC_OK; i++) {
+        status = prepare_step(device, &program->commands[i], buffers, n_buffers, &executable->steps[i]);
+        executable->uses_dnnl |= executable->steps[i].dnnl != NULL;
+    }
+    actc_dnnl_threads_leave(device, saved);
+    if (status != ACTC_OK) {
+        actc_cpu_executable_destroy(base, executable);
+        return status;
+    }
+    *out = executable;
+    return ACTC_OK;
+}
+
+/* ---- run ---- */
+
+static void run_groups(void *user, uint32_t begin, uint32_t end, int thread)
+{
+    (void)thread;
+    const launch *l = user;
+    l->fn(l->params.bytes, l->views, begin, end);
+}
+
+typedef struct block_job {
+    char *to;
+    const char *from; /* NULL: fill */
+    uint64_t bytes;
+    uint32_t word;
+} block_job;
+
+static void run_blocks(void *user, uint32_t begin, uint32_t end, int thread)
+{
+    (void)thread;
+    const block_job *job = user;
+    uint64_t first = (uint64_t)begin * GRAIN_BYTES, last = (uint64_t)end * GRAIN_BYTES;
+    last = last < job->bytes ? last : job->bytes;
+    if (job->from) {
+        memcpy(job->to + first, job->from + first, (size_t)(last - first));
+    } else if (job->word == 0) {
+        memset(job->to + first, 0, (size_t)(last - first));
+    } else {
+        uint32_t *words = (uint32_t *)(void *)(job->to + first);
+        for (uint64_t i = 0; i < (last - first) / 4; i++)
+            words[i] = job->word;
+    }
+}
+
+static void move_bytes(const actc_cpu_device *device, void *to, const void *from, uint64_t bytes, uint32_t word)
+{
+    block_job job = {to, from, bytes, word};
+    actc_parallel_for(device->threads, (uint32_t)((bytes + GRAIN_BYTES - 1) / GRAIN_BYTES), 1, run_blocks, &job);
+}
+
+static actc_status run_step(actc_cpu_device *device, step *s)
+{
+    const actc_command *command = s->command;
+    void *const *v = s->views;
+    if (s->dnnl)
+        return actc_dnnl_run(device, s->dnnl);
+    for (uint32_t i = 0; i < s->n_launches; i++)
+        actc_parallel_for(device->threads, s->launches[i].groups, s->launches[i].grain, run_groups, &s->launches[i]);
+    switch (command->type) {
+    case ACTC_COMMAND_PACK:
+        actc_cpu_pack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2], v[ACTC_WORKSPACE_VIEW]);
+        break;
+    case ACTC_COMMAND_UNPACK:
+        actc_cpu_unpack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2], v[ACTC_WORKSPACE_VIEW]);
+        break;
+    case ACTC_COMMAND_COPY: move_bytes(device, v[1], v[0], command->views[1].bytes, 0); break;
+    case ACTC_COMMAND_FILL: move_bytes(device, v[0], NULL, command->views[0].bytes, command->u.fill.word); break;
+    case ACTC_COMMAND_HOST: {
+        int answer = command->u.host.fn(command->u.host.user, v);
+        if (answer != 0)
+            return actc_fail(device->base.context, ACTC_ERROR_DEVICE, "%s: the host function returned %d", command->label,
+                             answer);
+        break;
+    }
+    case ACTC_COMMAND_KERNEL:
+    case ACTC_COMMAND_GEMM:
+    case ACTC_COMMAND_CONV: break; /* done above */
+    }
+    return ACTC_OK;
+}
+
+actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
+{
+    actc_cpu_device *device = (actc_cpu_device *)base;
+    int saved_threads = actc_dnnl_threads_enter(device);
+    unsigned saved_modes = actc_cpu_enter();
+    if (executable->uses_dnnl)
+        actc_parallel_modes_enter(device->threads, executable->modes);
+    actc_status status = ACTC_OK;
+    for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++)
+        status = run_step(device, &executable->steps[i]);
+    if (executable->uses_dnnl)
+        actc_parallel_modes_leave(device->threads, executable->modes);
+    actc_cpu_leave(saved_modes);
+    actc_dnnl_threads_leave(device, saved_threads);
+    return status;
+}
+
+uint32_t actc_cpu_segments(const actc_executable *executable)
+{
+    return actc_program_segments(executable->program);
+}
