@@ -235,9 +235,10 @@ ACTC_FN float actc_sqrt(float x)
 {
     float y = ACTC_BITS_F32(0x5f3759dfu - (ACTC_F32_BITS(x) >> 1));
     float h = ACTC_MUL(0.5f, x);
-    y = ACTC_MUL(y, ACTC_SUB(1.5f, ACTC_MUL(h, ACTC_MUL(y, y))));
-    y = ACTC_MUL(y, ACTC_SUB(1.5f, ACTC_MUL(h, ACTC_MUL(y, y))));
-    y = ACTC_MUL(y, ACTC_SUB(1.5f, ACTC_MUL(h, ACTC_MUL(y, y))));
+    /* (h*y)*y: with x = 0 the square of y would overflow, and 0 * Inf is NaN */
+    y = ACTC_MUL(y, ACTC_SUB(1.5f, ACTC_MUL(ACTC_MUL(h, y), y)));
+    y = ACTC_MUL(y, ACTC_SUB(1.5f, ACTC_MUL(ACTC_MUL(h, y), y)));
+    y = ACTC_MUL(y, ACTC_SUB(1.5f, ACTC_MUL(ACTC_MUL(h, y), y)));
     float s = ACTC_MUL(x, y);
     /* one correction by the residual, which takes out the rounding of x*y */
     return ACTC_ADD(s, ACTC_MUL(ACTC_MUL(0.5f, y), ACTC_SUB(x, ACTC_MUL(s, s))));
