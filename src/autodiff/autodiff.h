@@ -1,0 +1,28 @@
+/* autodiff.h: which operators run backward, which tensors and parameters get gradients, and what must be saved. */
+#ifndef ACTC_AUTODIFF_H
+#define ACTC_AUTODIFF_H
+
+#include "../ops/op.h"
+
+/* A tensor that some backward operator reads. Each tensor appears once, however many operators need it. */
+typedef struct actc_saved_need {
+    const actc_tensor *tensor;
+    const actc_op *value_ops[8]; /* operators that need its values, in graph order */
+    uint32_t n_value_ops;
+    const actc_op *sign_op;      /* the operator that needs its sign (a ReLU's own output), NULL if none */
+} actc_saved_need;
+
+typedef struct actc_autodiff {
+    bool *backward;                 /* [op id]: the operator has a backward */
+    actc_gradient_flags *gradients; /* [op id] */
+    bool *live;                     /* [op id]: the loss depends on it */
+    actc_saved_need *saved;
+    size_t n_saved, saved_capacity;
+    bool failed;                    /* out of memory while collecting */
+} actc_autodiff;
+
+/* The graph must have a loss. Without `training` only `live` is filled. */
+actc_status actc_autodiff_create(const actc_graph *graph, bool training, actc_autodiff *autodiff);
+void actc_autodiff_destroy(actc_autodiff *autodiff);
+
+#endif

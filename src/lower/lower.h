@@ -1,0 +1,188 @@
+/* lower.h: from operators to commands over virtual buffers.
+ *
+ * A `build` is everything about a network on a device that is known before memory is obtained: its programs (training,
+ * update, evaluation), the virtual buffers that they share, and what the policy decided. The planner then gives every
+ * virtual buffer a place.
+ *
+ * Operators emit through the functions below. Errors stick in the lowering, so that they need not check.
+ */
+#ifndef ACTC_LOWER_H
+#define ACTC_LOWER_H
+
+#include <actc/network.h>
+
+#include "../policy/policy.h"
+
+/* A range of bytes that commands read and write, placed by the planner. */
+typedef struct actc_vbuf {
+    const char *name; /* of a tensor or a role; belongs to the graph or is a literal */
+    actc_memory_category category;
+    uint64_t bytes;   /* multiple of ACTC_VIEW_ALIGNMENT */
+    uint64_t used;    /* bytes that mean something */
+    bool persistent;  /* lives through all programs and between them */
+    bool entry;       /* written by the host before its program: lives from the program's first command */
+    uint32_t program; /* of an entry buffer */
+    uint32_t first, last; /* commands of its life, counted through all programs (planner) */
+    bool touched;
+    uint32_t arena;   /* arena buffer and offset there (planner) */
+    uint64_t offset;
+    const void *initial; /* uploaded once after allocation (codec tables), NULL for none */
+    uint64_t initial_bytes;
+} actc_vbuf;
+
+enum { ACTC_PROGRAM_TRAIN, ACTC_PROGRAM_UPDATE, ACTC_PROGRAM_EVAL, ACTC_PROGRAM_COUNT };
+
+/* Adapter of a user's codec to a host command. */
+typedef struct actc_host_codec {
+    struct actc_host_codec *next;
+    const actc_codec_plan *plan;
+    uint32_t tensor;
+} actc_host_codec;
+
+/* Where a parameter lies in the parameter, gradient and optimiser regions, which have the same layout. */
+typedef struct actc_parameter_place {
+    uint64_t offset; /* bytes from the start of the region, multiple of ACTC_VIEW_ALIGNMENT */
+    uint64_t elements;
+    bool trained;    /* else it has no gradient: it lies behind all trained ones */
+} actc_parameter_place;
+
+/* One tensor kept from forward to backward, for reports. */
+typedef struct actc_kept {
+    const actc_saved *saved; /* NULL for a pooling index */
+    const actc_op *op;       /* whose index it is */
+    uint32_t payload;        /* virtual buffers, UINT32_MAX where absent */
+    uint32_t mask;
+    uint32_t capture;
+    uint64_t dense_bytes, kept_bytes;
+} actc_kept;
+
+typedef struct actc_build {
+    actc_context *context;
+    actc_device *device;
+    const actc_graph *graph;
+    const actc_network_options *options;
+    uint32_t slices;               /* parts a compressed tensor is restored in, at most */
+    actc_shape *train_shapes, *eval_shapes; /* [tensor id], NULL where not prepared */
+    actc_autodiff autodiff;
+    actc_policy policy;
+    actc_program programs[ACTC_PROGRAM_COUNT]; /* n_commands 0 where not prepared */
+    size_t command_capacity[ACTC_PROGRAM_COUNT];
+    actc_vbuf *vbufs;
+    size_t n_vbufs, vbufs_capacity;
+    char **labels;
+    size_t n_labels, labels_capacity;
+    actc_host_codec *host_codecs;
+    actc_parameter_place *places;  /* [parameter id] */
+    uint64_t region_bytes, trained_bytes; /* of the parameter region; of its trained part */
+    uint32_t v_parameters, v_gradients, v_moments[2], v_step, v_result;
+    uint32_t v_input[ACTC_PROGRAM_COUNT], v_labels[ACTC_PROGRAM_COUNT];
+    actc_kept *kept;
+    size_t n_kept, kept_capacity;
+    /* the plan (plan.c) */
+    uint64_t *arena_bytes;
+    size_t n_arenas;
+    uint64_t planned_bytes, peak_bytes;
+    uint64_t category_bytes[ACTC_MEMORY_CATEGORIES];
+    const char *peak_label;
+    uint64_t transfer_bytes;       /* largest transfer between host and device */
+} actc_build;
+
+/* Lowers the graph and plans memory. compress false: everything dense, for comparison. */
+actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
+                              bool compress, uint32_t slices, actc_build **out);
+void actc_build_destroy(actc_build **build);
+
+/* plan.c */
+actc_status actc_plan(actc_build *build);
+
+/* ---- for operators ---- */
+
+typedef struct actc_lower {
+    actc_build *build;
+    uint32_t program;
+    bool training;
+    const actc_shape *shapes;
+    actc_status status;       /* the first error */
+    const actc_op *op;        /* being lowered, for labels */
+    actc_view *values;        /* [tensor id]: where the forward value is */
+    actc_view *gradients;     /* [tensor id]: bytes 0 where none yet */
+    actc_view *restored;      /* [tensor id]: whole restored values, bytes 0 where not done */
+    bool *parameter_written;  /* [parameter id]: this program has written its gradient */
+} actc_lower;
+
+#define ACTC_NO_VIEW ((actc_view){.buffer = ACTC_NO_BUFFER})
+
+uint64_t actc_lower_elements(const actc_lower *lower, const actc_tensor *tensor);
+actc_view actc_lower_new(actc_lower *lower, actc_memory_category category, uint64_t bytes, const char *name);
+/* Bytes [offset, offset + bytes) of a view; offset must keep the alignment. */
+actc_view actc_lower_part(actc_view view, uint64_t offset, uint64_t bytes);
+
+/* Forward: the value of an input; a new buffer for the output; the output in the place of input 0 where nobody else
+ * needs that (else a new buffer). The operator writes to what it gets. */
+actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index);
+actc_view actc_lower_output(actc_lower *lower, const actc_op *op);
+actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op);
+/* The output is the input, bytes and all. */
+void actc_lower_output_alias(actc_lower *lower, const actc_op *op);
+actc_view actc_lower_parameter(actc_lower *lower, const actc_parameter *parameter);
+actc_view actc_lower_labels(actc_lower *lower);
+actc_view actc_lower_step_block(actc_lower *lower);
+actc_view actc_lower_result_block(actc_lower *lower);
+
+/* Backward: the gradient of the op's output; a buffer for the gradient of an input (in the place of the output's
+ * gradient where `inplace`), handed in with commit when it has been written; a buffer for a parameter's gradient, to be
+ * written in full or, where *add is set, added to. */
+actc_view actc_lower_output_gradient(actc_lower *lower, const actc_op *op);
+actc_view actc_lower_input_gradient(actc_lower *lower, const actc_op *op, uint32_t index, bool inplace);
+void actc_lower_commit_gradient(actc_lower *lower, const actc_op *op, uint32_t index, actc_view gradient);
+actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, bool *add);
+
+/* Saved values. slices: in how many parts of the batch a tensor is best restored (1: whole); restore gives samples
+ * [first, first + count). */
+uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor, uint64_t sibling_bytes);
+actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
+actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);
+/* Saved sign of an operator's own output. mask: *is_mask true, else the values. */
+actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask);
+bool actc_lower_wants_mask(const actc_lower *lower, const actc_tensor *tensor);
+/* A buffer for the mask or index that an operator keeps for its backward (training only). */
+actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t bytes);
+actc_view actc_lower_keep_index(actc_lower *lower, const actc_op *op, uint64_t bytes);
+actc_view actc_lower_kept_index(actc_lower *lower, const actc_op *op);
+
+/* Commands. params: the kernel's struct; `groups` is filled in. */
+void actc_emit_kernel(actc_lower *lower, actc_kernel_id id, uint32_t groups, const void *params, const actc_view *views,
+                      uint32_t n_views);
+/* An element-wise kernel over n elements: ACTC_GROUP_ELEMENTS a group; params begins with groups and n. */
+void actc_emit_elementwise(actc_lower *lower, actc_kernel_id id, const void *params, const actc_view *views, uint32_t n_views);
+/* views: a, b, bias, c */
+void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view views[4]);
+/* views: as actc_conv says, without the workspace */
+void actc_emit_conv(actc_lower *lower, const actc_conv *conv, const actc_view views[4]);
+void actc_emit_fill(actc_lower *lower, actc_view view, uint32_t word);
+void actc_emit_copy(actc_lower *lower, actc_view source, actc_view target);
+/* gradient (cols) = sum over rows of x (rows, cols); added to where `add`. */
+void actc_emit_column_sum(actc_lower *lower, actc_view x, uint32_t rows, uint32_t cols, actc_view sum, bool add);
+/* Keeps the values of a saved tensor that has just been produced. */
+void actc_emit_pack(actc_lower *lower, const actc_saved *saved, actc_view value);
+
+#define ACTC_EMIT(lower, kernel, groups, params, ...)                                                    \
+    actc_emit_kernel(lower, ACTC_KERNEL_##kernel, groups, params, (const actc_view[]){__VA_ARGS__},      \
+                     sizeof((const actc_view[]){__VA_ARGS__}) / sizeof(actc_view))
+#define ACTC_EMIT_ELEMENTWISE(lower, kernel, params, ...)                                                \
+    actc_emit_elementwise(lower, ACTC_KERNEL_##kernel, params, (const actc_view[]){__VA_ARGS__},         \
+                          sizeof((const actc_view[]){__VA_ARGS__}) / sizeof(actc_view))
+
+/* Groups of ACTC_GROUP_SIZE that cover n. */
+static inline uint32_t actc_groups(uint64_t n)
+{
+    return (uint32_t)((n + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE);
+}
+
+/* Groups of ACTC_GROUP_ELEMENTS that cover n. */
+static inline uint32_t actc_element_groups(uint64_t n)
+{
+    return (uint32_t)((n + ACTC_GROUP_ELEMENTS - 1) / ACTC_GROUP_ELEMENTS);
+}
+
+#endif

@@ -1,0 +1,102 @@
+/* elementwise.c: ReLU and addition. */
+#include <string.h>
+
+#include "../lower/lower.h"
+
+static bool same_shape(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
+{
+    char a[96], b[96];
+    for (uint32_t i = 1; i < op->n_inputs; i++) {
+        if (in[i].ndim != in[0].ndim || memcmp(in[i].dims, in[0].dims, sizeof *in[0].dims * (size_t)in[0].ndim) != 0) {
+            snprintf(why, why_size, "the inputs' shapes differ: %s and %s", actc_shape_text(&in[0], a), actc_shape_text(&in[i], b));
+            return false;
+        }
+    }
+    *out = in[0];
+    return true;
+}
+
+/* ---- relu ---- */
+
+static void relu_needs(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user)
+{
+    if (gradients->input[0])
+        need(user, op, op->output, ACTC_NEED_SIGN);
+}
+
+static void relu_forward(actc_lower *lower, const actc_op *op)
+{
+    actc_view x = actc_lower_input(lower, op, 0), y = actc_lower_output_inplace(lower, op);
+    uint32_t n = (uint32_t)actc_lower_elements(lower, op->output);
+    if (actc_lower_wants_mask(lower, op->output)) {
+        struct actc_params_relu_fwd_mask params = {.n = n};
+        actc_view mask = actc_lower_keep_mask(lower, op, ((uint64_t)n + 31) / 32 * 4);
+        ACTC_EMIT_ELEMENTWISE(lower, relu_fwd_mask, &params, x, y, mask);
+    } else {
+        struct actc_params_relu_fwd params = {.n = n};
+        ACTC_EMIT_ELEMENTWISE(lower, relu_fwd, &params, x, y);
+    }
+}
+
+static void relu_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
+{
+    if (!gradients->input[0])
+        return;
+    bool is_mask;
+    actc_view dy = actc_lower_output_gradient(lower, op), sign = actc_lower_sign(lower, op->output, &is_mask);
+    actc_view dx = actc_lower_input_gradient(lower, op, 0, true);
+    uint32_t n = (uint32_t)actc_lower_elements(lower, op->output);
+    if (is_mask) {
+        struct actc_params_relu_bwd_mask params = {.n = n};
+        ACTC_EMIT_ELEMENTWISE(lower, relu_bwd_mask, &params, dy, sign, dx);
+    } else {
+        struct actc_params_relu_bwd_value params = {.n = n};
+        ACTC_EMIT_ELEMENTWISE(lower, relu_bwd_value, &params, dy, sign, dx);
+    }
+    actc_lower_commit_gradient(lower, op, 0, dx);
+}
+
+static const actc_op_def relu_def = {"relu", false, same_shape, relu_needs, relu_forward, relu_backward};
+
+actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x)
+{
+    if (!actc_graph_accepts(graph, &x, 1, name))
+        return NULL;
+    return actc_graph_append(graph, name, &(actc_op){.def = &relu_def, .inputs = {x}, .n_inputs = 1});
+}
+
+/* ---- add ---- */
+
+static void add_forward(actc_lower *lower, const actc_op *op)
+{
+    struct actc_params_add params = {.n = (uint32_t)actc_lower_elements(lower, op->output)};
+    ACTC_EMIT_ELEMENTWISE(lower, add, &params, actc_lower_input(lower, op, 0), actc_lower_input(lower, op, 1),
+                          actc_lower_output(lower, op));
+}
+
+static void add_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
+{
+    actc_view dy = actc_lower_output_gradient(lower, op);
+    bool both = gradients->input[0] && gradients->input[1];
+    for (uint32_t i = 0; i < 2; i++) {
+        if (!gradients->input[i])
+            continue;
+        actc_view dx = dy;
+        if (both && i == 1) {
+            /* Two tensors, two gradients: an operator further down may work in place on its own. */
+            dx = actc_lower_input_gradient(lower, op, i, false);
+            actc_emit_copy(lower, dy, dx);
+        }
+        actc_lower_commit_gradient(lower, op, i, dx);
+    }
+}
+
+static const actc_op_def add_def = {"add", false, same_shape, NULL, add_forward, add_backward};
+
+actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b)
+{
+    actc_tensor *inputs[] = {a, b};
+    if (!actc_graph_accepts(graph, inputs, 2, name))
+        return NULL;
+    return actc_graph_append(graph, name, &(actc_op){.def = &add_def, .inputs = {a, b}, .n_inputs = 2});
+}

@@ -1,0 +1,90 @@
+/* linear.c: y = x W^T + b, PyTorch's Linear. */
+#include "../lower/lower.h"
+
+static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
+{
+    char text[96];
+    if (in[0].ndim != 2) {
+        snprintf(why, why_size, "needs an input N,F (flatten first), got %s", actc_shape_text(&in[0], text));
+        return false;
+    }
+    *out = (actc_shape){.ndim = 2, .dims = {in[0].dims[0], op->u.out_features}};
+    return true;
+}
+
+static void needs(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user)
+{
+    if (gradients->parameter[0])
+        need(user, op, op->inputs[0], ACTC_NEED_VALUE);
+}
+
+static void forward(actc_lower *lower, const actc_op *op)
+{
+    const int64_t *x = lower->shapes[op->inputs[0]->id].dims;
+    actc_gemm gemm = {.m = (uint32_t)x[0], .n = op->u.out_features, .k = (uint32_t)x[1], .trans_b = 1,
+                      .bias = op->parameters[1] != NULL};
+    actc_view b = gemm.bias ? actc_lower_parameter(lower, op->parameters[1]) : ACTC_NO_VIEW;
+    actc_emit_gemm(lower, &gemm, (actc_view[]){actc_lower_input(lower, op, 0), actc_lower_parameter(lower, op->parameters[0]), b,
+                                               actc_lower_output(lower, op)});
+}
+
+static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
+{
+    actc_view dy = actc_lower_output_gradient(lower, op);
+    const int64_t *x = lower->shapes[op->inputs[0]->id].dims;
+    uint32_t rows = (uint32_t)x[0], in = (uint32_t)x[1], out = op->u.out_features;
+    bool add;
+    if (gradients->parameter[1]) {
+        actc_view db = actc_lower_parameter_gradient(lower, op->parameters[1], &add);
+        actc_emit_column_sum(lower, dy, rows, out, db, add);
+    }
+    if (gradients->parameter[0]) {
+        actc_view dw = actc_lower_parameter_gradient(lower, op->parameters[0], &add);
+        uint32_t slices = actc_lower_slices(lower, op->inputs[0], dy.bytes), part = rows / slices;
+        for (uint32_t i = 0; i < slices && lower->status == ACTC_OK; i++) {
+            actc_gemm gemm = {.m = out, .n = in, .k = part, .trans_a = 1, .add = add || i > 0};
+            actc_view xs = actc_lower_restore(lower, op->inputs[0], i * part, part);
+            actc_view dys = actc_lower_part(dy, dy.bytes / slices * i, dy.bytes / slices);
+            actc_emit_gemm(lower, &gemm, (actc_view[]){dys, xs, ACTC_NO_VIEW, dw});
+        }
+    }
+    if (gradients->input[0]) {
+        actc_gemm gemm = {.m = rows, .n = in, .k = out};
+        actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
+        actc_emit_gemm(lower, &gemm, (actc_view[]){dy, actc_lower_parameter(lower, op->parameters[0]), ACTC_NO_VIEW, dx});
+        actc_lower_commit_gradient(lower, op, 0, dx);
+    }
+}
+
+static const actc_op_def linear_def = {"linear", false, infer, needs, forward, backward};
+
+actc_linear_options actc_linear_options_default(int64_t out_features)
+{
+    return (actc_linear_options){.size = sizeof(actc_linear_options), .out_features = out_features, .bias = true};
+}
+
+actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *options)
+{
+    if (!actc_graph_accepts(graph, &x, 1, name))
+        return NULL;
+    if (!options || options->size != sizeof *options)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (linear): options must come from actc_linear_options_default", name);
+    if (options->out_features < 1 || options->out_features > INT32_MAX)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (linear): out_features is %lld, must be 1 to %d", name,
+                               (long long)options->out_features, INT32_MAX);
+    actc_op op = {.def = &linear_def, .inputs = {x}, .n_inputs = 1, .u.out_features = (uint32_t)options->out_features};
+    if (x->shape.ndim == 2) { /* else infer says what is wrong */
+        int64_t w[] = {options->out_features, x->shape.dims[1]};
+        op.parameters[0] = options->weight_parameter;
+        op.parameters[1] = options->bias_parameter;
+        if (!op.parameters[0])
+            op.parameters[0] = actc_graph_parameter(graph, name, "weight", w, 2, ACTC_LAYOUT_PLAIN, w[1], options->frozen);
+        else if (!actc_graph_check_parameter(graph, name, op.parameters[0], w, 2))
+            return NULL;
+        if (op.parameters[1] && !actc_graph_check_parameter(graph, name, op.parameters[1], w, 1))
+            return NULL;
+        if (options->bias && !op.parameters[1])
+            op.parameters[1] = actc_graph_parameter(graph, name, "bias", w, 1, ACTC_LAYOUT_PLAIN, w[1], options->frozen);
+    }
+    return actc_graph_append(graph, name, &op);
+}

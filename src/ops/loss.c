@@ -1,0 +1,151 @@
+/* loss.c: log-softmax, negative log-likelihood, and cross-entropy, which is both in one. */
+#include "../lower/lower.h"
+
+static bool rows_shape(const actc_shape *in, char *why, size_t why_size)
+{
+    char text[96];
+    if (in->ndim != 2)
+        snprintf(why, why_size, "needs an input N,C, got %s", actc_shape_text(in, text));
+    return in->ndim == 2;
+}
+
+static bool log_softmax_infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
+{
+    (void)op;
+    *out = in[0];
+    return rows_shape(in, why, why_size);
+}
+
+static bool loss_infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
+{
+    *out = (actc_shape){.ndim = 0};
+    if (op->inputs[1]->dtype != ACTC_I32) {
+        snprintf(why, why_size, "the second input must be the labels (actc_label_input)");
+        return false;
+    }
+    return rows_shape(in, why, why_size);
+}
+
+static void rows_cols(const actc_lower *lower, const actc_tensor *tensor, uint32_t *rows, uint32_t *cols)
+{
+    *rows = (uint32_t)lower->shapes[tensor->id].dims[0];
+    *cols = (uint32_t)lower->shapes[tensor->id].dims[1];
+}
+
+/* ---- log_softmax ---- */
+
+static void log_softmax_needs(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user)
+{
+    if (gradients->input[0])
+        need(user, op, op->output, ACTC_NEED_VALUE);
+}
+
+static void emit_log_softmax(actc_lower *lower, const actc_op *op, actc_view y)
+{
+    struct actc_params_log_softmax_fwd params = {0};
+    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    ACTC_EMIT(lower, log_softmax_fwd, actc_groups(params.rows), &params, actc_lower_input(lower, op, 0), y);
+}
+
+static void log_softmax_forward(actc_lower *lower, const actc_op *op)
+{
+    emit_log_softmax(lower, op, actc_lower_output(lower, op));
+}
+
+static void log_softmax_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
+{
+    if (!gradients->input[0])
+        return;
+    struct actc_params_log_softmax_bwd params = {0};
+    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    actc_view y = actc_lower_restore_all(lower, op->output), dx = actc_lower_input_gradient(lower, op, 0, false);
+    ACTC_EMIT(lower, log_softmax_bwd, actc_groups(params.rows), &params, actc_lower_output_gradient(lower, op), y, dx);
+    actc_lower_commit_gradient(lower, op, 0, dx);
+}
+
+static const actc_op_def log_softmax_def = {"softmax", false, log_softmax_infer, log_softmax_needs, log_softmax_forward,
+                                            log_softmax_backward};
+
+actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x)
+{
+    if (!actc_graph_accepts(graph, &x, 1, name))
+        return NULL;
+    return actc_graph_append(graph, name, &(actc_op){.def = &log_softmax_def, .inputs = {x}, .n_inputs = 1});
+}
+
+/* ---- nll_loss ---- */
+
+/* Losses of the rows, then their mean (training) or sum (evaluation) into the result block. */
+static void emit_nll(actc_lower *lower, const actc_op *op, actc_view log_p)
+{
+    struct actc_params_nll_loss_fwd params = {0};
+    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    actc_view rows = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)params.rows * 4, op->path);
+    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(params.rows), &params, log_p, actc_lower_labels(lower),
+              actc_lower_step_block(lower), rows);
+    struct actc_params_loss_reduce reduce = {.rows = params.rows, .mean = lower->training};
+    ACTC_EMIT(lower, loss_reduce, 1, &reduce, rows, actc_lower_step_block(lower), actc_lower_result_block(lower));
+}
+
+static void nll_forward(actc_lower *lower, const actc_op *op)
+{
+    emit_nll(lower, op, actc_lower_input(lower, op, 0));
+}
+
+static void nll_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
+{
+    if (!gradients->input[0])
+        return;
+    struct actc_params_nll_loss_bwd params = {0};
+    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
+    ACTC_EMIT(lower, nll_loss_bwd, actc_element_groups((uint64_t)params.rows * params.cols), &params, actc_lower_labels(lower),
+              actc_lower_step_block(lower), dx);
+    actc_lower_commit_gradient(lower, op, 0, dx);
+}
+
+static const actc_op_def nll_def = {"loss", true, loss_infer, NULL, nll_forward, nll_backward};
+
+actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities, actc_tensor *labels)
+{
+    actc_tensor *inputs[] = {log_probabilities, labels};
+    if (!actc_graph_accepts(graph, inputs, 2, name))
+        return NULL;
+    return actc_graph_append(graph, name, &(actc_op){.def = &nll_def, .inputs = {log_probabilities, labels}, .n_inputs = 2});
+}
+
+/* ---- cross_entropy ----
+ * Its backward needs the log-probabilities, a statistic of the operator's own, not a tensor that another operator or a
+ * codec could share: they are kept dense in a buffer that lives from forward to backward. */
+
+static void cross_entropy_forward(actc_lower *lower, const actc_op *op)
+{
+    uint64_t bytes = actc_lower_elements(lower, op->inputs[0]) * 4;
+    bool keep = lower->training && lower->build->autodiff.gradients[op->id].input[0];
+    actc_view log_p = actc_lower_new(lower, keep ? ACTC_MEMORY_KEPT_DENSE : ACTC_MEMORY_TRANSIENT, bytes, op->path);
+    lower->values[op->output->id] = log_p;
+    emit_log_softmax(lower, op, log_p);
+    emit_nll(lower, op, log_p);
+}
+
+static void cross_entropy_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
+{
+    if (!gradients->input[0])
+        return;
+    struct actc_params_cross_entropy_bwd params = {0};
+    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
+    ACTC_EMIT(lower, cross_entropy_bwd, actc_element_groups((uint64_t)params.rows * params.cols), &params,
+              lower->values[op->output->id], actc_lower_labels(lower), actc_lower_step_block(lower), dx);
+    actc_lower_commit_gradient(lower, op, 0, dx);
+}
+
+static const actc_op_def cross_entropy_def = {"loss", true, loss_infer, NULL, cross_entropy_forward, cross_entropy_backward};
+
+actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor *logits, actc_tensor *labels)
+{
+    actc_tensor *inputs[] = {logits, labels};
+    if (!actc_graph_accepts(graph, inputs, 2, name))
+        return NULL;
+    return actc_graph_append(graph, name, &(actc_op){.def = &cross_entropy_def, .inputs = {logits, labels}, .n_inputs = 2});
+}

@@ -1,0 +1,37 @@
+/* op.h: what an operator is to the layers between the graph and the program.
+ *
+ * An operator is one file here: its public builder function, and the five functions below. Adding one needs nothing
+ * else above the program line.
+ */
+#ifndef ACTC_OP_H
+#define ACTC_OP_H
+
+#include "../graph/graph.h"
+
+struct actc_lower;
+
+typedef enum actc_need_kind {
+    ACTC_NEED_VALUE, /* the tensor's values: kept dense or by a codec */
+    ACTC_NEED_SIGN   /* only where it is > 0: a mask, or the values where they are kept anyway */
+} actc_need_kind;
+
+typedef struct actc_gradient_flags {
+    bool input[ACTC_OP_MAX_INPUTS];         /* this input needs a gradient */
+    bool parameter[ACTC_OP_MAX_PARAMETERS]; /* this parameter exists and is trained */
+} actc_gradient_flags;
+
+typedef void (*actc_need_fn)(void *user, const actc_op *op, const actc_tensor *tensor, actc_need_kind kind);
+
+struct actc_op_def {
+    const char *kind; /* as rules name it: conv, linear, relu, pool, softmax, dropout, flatten, add, loss */
+    bool is_loss;
+    /* The output's shape from the inputs'; false with the reason in `why`. */
+    bool (*infer)(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size);
+    /* Says what the backward pass will read. NULL: nothing. */
+    void (*needs)(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user);
+    /* Emit the commands; errors stick in the lowering. */
+    void (*forward)(struct actc_lower *lower, const actc_op *op);
+    void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);
+};
+
+#endif

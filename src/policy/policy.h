@@ -1,0 +1,55 @@
+/* policy.h: how each saved tensor is kept, from scopes and rules. */
+#ifndef ACTC_POLICY_H
+#define ACTC_POLICY_H
+
+#include "../autodiff/autodiff.h"
+#include "../codec/codec_plan.h"
+
+/* How one saved tensor is kept between forward and backward. */
+typedef struct actc_saved {
+    const actc_tensor *tensor;
+    actc_shape shape;
+    bool value;             /* its values are needed */
+    bool sign;              /* its sign is needed (ReLU) */
+    actc_codec_plan *codec; /* keeps the values; NULL: dense where value is set */
+    bool mask;              /* the sign is kept as a 1-bit mask beside */
+    char *note;             /* why it is kept so, "" where obvious */
+} actc_saved;
+
+typedef struct actc_policy {
+    actc_saved *saved;
+    size_t n_saved;
+    char **notes; /* for the user, one line each */
+    size_t n_notes, notes_capacity;
+} actc_policy;
+
+/* rules: as actc_network_options.compress; NULL for none. `compress` false keeps everything dense (the plan to compare
+ * with). shapes: of the training batch, by tensor id. */
+actc_status actc_policy_create(const actc_graph *graph, const actc_autodiff *autodiff, const actc_shape *shapes,
+                               const char *rules, bool compress, actc_policy *policy);
+void actc_policy_destroy(actc_policy *policy);
+
+/* The entry of a tensor, NULL where it is not saved. */
+const actc_saved *actc_policy_find(const actc_policy *policy, const actc_tensor *tensor);
+
+/* ---- rules (rules.c) ---- */
+
+typedef struct actc_rule {
+    char **globs;
+    size_t n_globs, globs_capacity;
+    char **kinds;
+    size_t n_kinds, kinds_capacity;
+    char *codec;
+} actc_rule;
+
+typedef struct actc_rules {
+    actc_rule *rules;
+    size_t n_rules, capacity;
+} actc_rules;
+
+/* GLOB[,GLOB...][@KIND[,KIND...]]=CODEC[;...]; checks syntax, kinds and codecs, not the globs. */
+actc_status actc_rules_parse(actc_context *context, const char *text, actc_rules *rules);
+void actc_rules_destroy(actc_rules *rules);
+bool actc_rule_matches(const actc_rule *rule, const char *path, const char *kind);
+
+#endif

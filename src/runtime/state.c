@@ -1,0 +1,128 @@
+/* state.c: parameters, gradients and optimiser state by name, in PyTorch's layouts; first values. */
+#include <math.h>
+#include <string.h>
+
+#include "../exact/exact.h"
+#include "network.h"
+
+/* Apart from the streams of dropout and codecs, whose steps count from 0. */
+#define INIT_STREAM 0x80000000u
+
+static actc_status add_state(actc_network *network, const actc_parameter *parameter, actc_state_kind kind, uint32_t vbuf)
+{
+    const char *region = kind == ACTC_STATE_OPTIMIZER ? network->build->vbufs[vbuf].name : "grad";
+    actc_state_entry *entry = &network->states[network->n_states];
+    entry->name = kind == ACTC_STATE_PARAMETER ? actc_strdup(parameter->name) : actc_format("%s.%s", region, parameter->name);
+    if (!entry->name)
+        return actc_out_of_memory(network->context, 64, "a tensor's name");
+    entry->kind = kind;
+    entry->parameter = parameter;
+    entry->vbuf = vbuf;
+    network->n_states++;
+    return ACTC_OK;
+}
+
+actc_status actc_network_list_states(actc_network *network)
+{
+    const actc_graph *graph = network->graph;
+    const actc_build *build = network->build;
+    const uint32_t regions[] = {build->v_parameters, build->v_gradients, build->v_moments[0], build->v_moments[1]};
+    static const actc_state_kind kinds[] = {ACTC_STATE_PARAMETER, ACTC_STATE_GRADIENT, ACTC_STATE_OPTIMIZER, ACTC_STATE_OPTIMIZER};
+    network->states = actc_calloc(graph->n_parameters * 4, sizeof *network->states);
+    if (!network->states)
+        return actc_out_of_memory(network->context, graph->n_parameters * 4 * sizeof *network->states, "the list of state");
+    for (int r = 0; r < 4; r++)
+        for (size_t i = 0; i < graph->n_parameters; i++)
+            if (regions[r] != ACTC_NO_BUFFER && (r == 0 || build->places[i].trained))
+                ACTC_RETURN_IF_ERROR(add_state(network, graph->parameters[i], kinds[r], regions[r]));
+    return ACTC_OK;
+}
+
+size_t actc_network_state_count(const actc_network *network)
+{
+    return network->n_states;
+}
+
+static actc_status entry_of(const actc_network *network, size_t index, const actc_state_entry **entry)
+{
+    if (index >= network->n_states)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "state %zu: there are %zu", index, network->n_states);
+    *entry = &network->states[index];
+    return ACTC_OK;
+}
+
+actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info)
+{
+    const actc_state_entry *entry;
+    ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
+    *info = (actc_state_info){.name = entry->name, .kind = entry->kind, .shape = entry->parameter->shape};
+    return ACTC_OK;
+}
+
+/* Copies between PyTorch's layout and the stored one; `to_stored` gives the direction. */
+static void relayout(const actc_parameter *parameter, const float *from, float *to, bool to_stored)
+{
+    int64_t n = actc_shape_elements(&parameter->shape);
+    if (parameter->layout == ACTC_LAYOUT_PLAIN) {
+        memcpy(to, from, (size_t)n * sizeof *to);
+        return;
+    }
+    int64_t o = parameter->shape.dims[0], i = parameter->shape.dims[1];
+    int64_t taps = parameter->shape.dims[2] * parameter->shape.dims[3];
+    for (int64_t a = 0; a < o; a++)
+        for (int64_t b = 0; b < i; b++)
+            for (int64_t t = 0; t < taps; t++) {
+                int64_t torch = (a * i + b) * taps + t, stored = (a * taps + t) * i + b;
+                to[to_stored ? stored : torch] = from[to_stored ? torch : stored];
+            }
+}
+
+actc_status actc_network_read_state(actc_network *network, size_t index, float *values)
+{
+    const actc_state_entry *entry;
+    ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
+    const actc_parameter_place *place = &network->build->places[entry->parameter->id];
+    ACTC_RETURN_IF_ERROR(actc_network_download(network, entry->vbuf, place->offset, network->state_staging, place->elements * 4));
+    relayout(entry->parameter, network->state_staging, values, false);
+    return ACTC_OK;
+}
+
+actc_status actc_network_write_state(actc_network *network, size_t index, const float *values)
+{
+    const actc_state_entry *entry;
+    ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
+    const actc_parameter_place *place = &network->build->places[entry->parameter->id];
+    relayout(entry->parameter, values, network->state_staging, true);
+    return actc_network_upload(network, entry->vbuf, place->offset, network->state_staging, place->elements * 4);
+}
+
+actc_status actc_network_initialize(actc_network *network)
+{
+    size_t largest = 1;
+    for (size_t i = 0; i < network->graph->n_parameters; i++)
+        if (network->build->places[i].elements > largest)
+            largest = (size_t)network->build->places[i].elements;
+    float *values = actc_malloc(largest * sizeof *values);
+    if (!values)
+        return actc_out_of_memory(network->context, largest * sizeof *values, "initial values");
+    uint32_t seed_lo = (uint32_t)network->options.seed, seed_hi = (uint32_t)(network->options.seed >> 32);
+    actc_status status = ACTC_OK;
+    for (size_t s = 0; s < network->n_states && status == ACTC_OK; s++) {
+        const actc_parameter *p = network->states[s].parameter;
+        int64_t n = actc_shape_elements(&p->shape);
+        bool drawn = network->states[s].kind == ACTC_STATE_PARAMETER && p->init == ACTC_INIT_DEFAULT;
+        /* PyTorch's kaiming_uniform(a = sqrt 5) is U(-b, b) with this b, for weights and biases alike. */
+        float bound = drawn ? (float)(1 / sqrt((double)p->fan_in)) : 0;
+        float constant = network->states[s].kind == ACTC_STATE_PARAMETER && p->init == ACTC_INIT_ONES ? 1.0f : 0.0f;
+        uint32_t path = actc_hash(p->name);
+        for (int64_t i = 0; i < n; i++) {
+            float u = drawn ? actc_uniform(actc_random_bits((uint32_t)i, path, 0, INIT_STREAM, seed_lo, seed_hi)) : 0;
+            values[i] = drawn ? (u + u - 1.0f) * bound : constant;
+        }
+        status = actc_network_write_state(network, s, values);
+    }
+    actc_free(values);
+    network->step = network->updates = 0;
+    network->pending = 0;
+    return status;
+}
