@@ -1,6 +1,7 @@
 /* emit.c: appending commands to a program. */
 #include <string.h>
 
+#include "../codec/codec_internal.h"
 #include "lower.h"
 
 static void fail_memory(actc_lower *lower)

@@ -6,6 +6,8 @@
 #ifndef ACTC_OP_H
 #define ACTC_OP_H
 
+#include <stdio.h>
+
 #include "../graph/graph.h"
 
 struct actc_lower;

@@ -81,14 +81,12 @@ static actc_status decide(const actc_graph *graph, const actc_saved_need *need, 
     actc_context *context = graph->context;
     const choice *chosen = NULL;
     const actc_op *dense_by = NULL;
-    bool any = false;
     for (uint32_t i = 0; i < need->n_value_ops; i++) {
         const choice *c = &choices[need->value_ops[i]->id];
         if (!c->codec || !strcmp(c->codec, "none"))
             dense_by = need->value_ops[i];
         else if (!chosen || c->rule_index >= chosen->rule_index)
             chosen = c;
-        any |= c->codec != NULL;
     }
     bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
     if (relu_value) {
