@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "../io/network_state.h"
+
 /* A compressed tensor is restored in at most this many parts of the batch; more would cost launches and save little. */
 #define MAX_SLICES 16
 
@@ -232,6 +234,11 @@ void actc_network_destroy(actc_network **out)
     actc_free(network->compress);
     actc_free(network);
     *out = NULL;
+}
+
+actc_context *actc_network_context(const actc_network *network)
+{
+    return network->context;
 }
 
 const char *actc_network_name(const actc_network *network)
