@@ -1,0 +1,342 @@
+/* Prepared networks: the plan is what is allocated, compression leaves the forward pass alone and saves memory, a step that
+ * is not finite changes nothing, state goes out and comes back, bad input is refused in words. */
+#include <math.h>
+
+#include "network_test.h"
+
+#define BATCH 32
+#define RULES "conv1,relu1,conv2=dct:lambda=10"
+
+static void one_step(const fixture *f, actc_network *network, actc_step_result *result)
+{
+    static float images[BATCH * 784];
+    int32_t labels[BATCH];
+    fill_batch(images, labels, BATCH);
+    result->size = sizeof *result;
+    CHECK(f->context, actc_network_train_step(network, images, labels, 1e-3, result));
+}
+
+static actc_memory_report memory_of(const fixture *f, actc_network *network)
+{
+    actc_memory_report report = {.size = sizeof report};
+    CHECK(f->context, actc_network_memory(network, &report));
+    return report;
+}
+
+static void plan_is_allocated(void **state)
+{
+    const fixture *f = *state;
+    static const char *const rules[] = {NULL, RULES, "conv2=threshold:lambda=100", "conv2=wavelet:lambda=100", "*=random", "fc1,fc2=dct"};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        actc_network *network = network_of(f, BATCH, rules[i]);
+        actc_memory_report r = memory_of(f, network);
+        assert_int_equal(r.planned_bytes, r.allocated_bytes);
+        assert_int_equal(r.planned_bytes, actc_device_allocated_bytes(f->device));
+        uint64_t sum = r.slack_bytes;
+        for (int c = 0; c < ACTC_MEMORY_CATEGORIES; c++)
+            sum += r.category_bytes[c];
+        assert_int_equal(sum, r.planned_bytes);
+        assert_in_range(r.segments_per_step, 1, 2);
+        actc_step_result result;
+        one_step(f, network, &result);
+        assert_int_equal(memory_of(f, network).planned_bytes, actc_device_allocated_bytes(f->device));
+        actc_network_destroy(&network);
+    }
+}
+
+static void saved_bytes_never_grow(void **state)
+{
+    const fixture *f = *state;
+    static const char *const lambdas[] = {"1", "1.1", "2", "10", "100", "1000"};
+    static const char *const codecs[] = {"threshold", "dct", "wavelet"};
+    for (size_t c = 0; c < 3; c++) {
+        for (size_t l = 0; l < sizeof lambdas / sizeof *lambdas; l++) {
+            char rules[96];
+            snprintf(rules, sizeof rules, "*=%s:lambda=%s", codecs[c], lambdas[l]);
+            actc_network *network = network_of(f, BATCH, rules);
+            for (size_t i = 0; i < actc_network_saved_count(network); i++) {
+                actc_saved_info info = {.size = sizeof info};
+                CHECK(f->context, actc_network_saved_info(network, i, &info));
+                if (!strcmp(info.codec, "none"))
+                    assert_int_equal(info.payload_bytes, info.dense_bytes);
+                else
+                    assert_true(info.payload_bytes <= info.dense_bytes);
+            }
+            if (!strcmp(lambdas[l], "100")) {
+                actc_memory_report r = memory_of(f, network);
+                assert_true(r.saved_payload_bytes > 0 && r.saved_payload_bytes < r.saved_uncompressed_bytes);
+                assert_true((double)r.planned_bytes <= 1.02 * (double)r.planned_bytes_uncompressed);
+            }
+            actc_network_destroy(&network);
+        }
+    }
+}
+
+static void forward_is_untouched(void **state)
+{
+    const fixture *f = *state;
+    static const char *const rules[] = {RULES, "*=threshold:lambda=100", "*=wavelet:lambda=1000,values=int8",
+                                        "conv1,relu1,conv2=dct:lambda=10,relu=value", "*=random"};
+    actc_step_result dense, compressed;
+    actc_network *network = network_of(f, BATCH, NULL);
+    one_step(f, network, &dense);
+    actc_network_destroy(&network);
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        network = network_of(f, BATCH, rules[i]);
+        one_step(f, network, &compressed);
+        assert_memory_equal(&dense.loss, &compressed.loss, sizeof dense.loss);
+        actc_network_destroy(&network);
+    }
+}
+
+/* All state of a network, one after another. */
+static float *state_of(const fixture *f, actc_network *network, size_t *count)
+{
+    float *all = NULL;
+    *count = 0;
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info;
+        CHECK(f->context, actc_network_state_info(network, i, &info));
+        if (info.kind == ACTC_STATE_GRADIENT)
+            continue;
+        size_t n = (size_t)actc_shape_elements(&info.shape);
+        all = realloc(all, (*count + n) * sizeof *all);
+        assert_non_null(all);
+        CHECK(f->context, actc_network_read_state(network, i, all + *count));
+        *count += n;
+    }
+    return all;
+}
+
+static void not_finite_changes_nothing(void **state)
+{
+    const fixture *f = *state;
+    static float images[BATCH * 784];
+    int32_t labels[BATCH];
+    actc_network *network = network_of(f, BATCH, RULES);
+    actc_step_result result;
+    one_step(f, network, &result);
+    size_t n, m;
+    float *before = state_of(f, network, &n);
+    fill_batch(images, labels, BATCH);
+    images[1000] = NAN;
+    assert_int_equal(actc_network_train_step(network, images, labels, 1e-3, &result), ACTC_ERROR_NOT_FINITE);
+    assert_non_null(strstr(actc_error_message(f->context), "step 2"));
+    float *after = state_of(f, network, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(before, after, n * sizeof *before);
+    assert_int_equal(actc_network_step(network), 1);
+    one_step(f, network, &result); /* and it goes on */
+    assert_true(isfinite(result.loss));
+    free(before);
+    free(after);
+    actc_network_destroy(&network);
+}
+
+/* Two half batches accumulated are one batch of mean gradients, up to rounding (no dropout: p is part of the model, so
+ * the comparison is of a step with itself done twice). */
+static void accumulates(void **state)
+{
+    const fixture *f = *state;
+    static float images[BATCH * 784];
+    int32_t labels[BATCH];
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = BATCH;
+    options.accumulate = 2;
+    options.seed = 7;
+    actc_network *network;
+    CHECK(f->context, actc_network_create(f->device, f->graph, &options, &network));
+    CHECK(f->context, actc_network_initialize(network));
+    fill_batch(images, labels, BATCH);
+    actc_step_result result = {.size = sizeof result};
+    size_t n;
+    float *before = state_of(f, network, &n);
+    CHECK(f->context, actc_network_train_step(network, images, labels, 1e-3, &result));
+    assert_false(result.updated);
+    assert_int_equal(actc_network_pending(network), 1);
+    float *during = state_of(f, network, &n);
+    assert_memory_equal(before, during, n * sizeof *before);
+    /* after the first batch the gradient is that batch's; after the second, the sum */
+    size_t index = SIZE_MAX;
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info;
+        CHECK(f->context, actc_network_state_info(network, i, &info));
+        if (!strcmp(info.name, "grad.fc2.bias"))
+            index = i;
+    }
+    float first[10], moment[10];
+    CHECK(f->context, actc_network_read_state(network, index, first));
+    CHECK(f->context, actc_network_train_step(network, images, labels, 1e-3, &result));
+    assert_true(result.updated);
+    assert_int_equal(actc_network_updates(network), 1);
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info;
+        CHECK(f->context, actc_network_state_info(network, i, &info));
+        if (!strcmp(info.name, "exp_avg.fc2.bias"))
+            CHECK(f->context, actc_network_read_state(network, i, moment));
+    }
+    /* exp_avg = 0.1 * mean of both; both batches have the same labels, so they differ by dropout only */
+    double dot = 0, a = 0, b = 0;
+    for (int i = 0; i < 10; i++) {
+        dot += (double)first[i] * moment[i];
+        a += (double)first[i] * first[i];
+        b += (double)moment[i] * moment[i] * 100;
+    }
+    assert_true(dot * 10 / sqrt(a * b) > 0.9 && fabs(sqrt(b / a) - 1) < 0.3);
+    /* the gradients are cleared for the next round */
+    CHECK(f->context, actc_network_read_state(network, index, first));
+    for (int i = 0; i < 10; i++)
+        assert_true(first[i] == 0);
+    free(before);
+    free(during);
+    actc_network_destroy(&network);
+}
+
+static void evaluates_part_of_a_batch(void **state)
+{
+    const fixture *f = *state;
+    static float images[BATCH * 784];
+    int32_t labels[BATCH];
+    fill_batch(images, labels, BATCH);
+    actc_network *network = network_of(f, BATCH, RULES);
+    double whole = 0, parts = 0;
+    int64_t correct = 0, correct_parts = 0;
+    CHECK(f->context, actc_network_evaluate(network, images, labels, BATCH, &whole, &correct));
+    CHECK(f->context, actc_network_evaluate(network, images, labels, 20, &parts, &correct_parts));
+    CHECK(f->context, actc_network_evaluate(network, images + 20 * 784, labels + 20, BATCH - 20, &parts, &correct_parts));
+    assert_int_equal(correct, correct_parts);
+    assert_true(fabs(whole - parts) < 1e-4 * whole);
+    actc_network_destroy(&network);
+}
+
+static void expect_refused(const fixture *f, const char *rules, const char *words)
+{
+    actc_network_options options = actc_network_options_default();
+    actc_network *network = NULL;
+    options.train_batch = 2;
+    options.compress = rules;
+    assert_int_equal(actc_network_create(f->device, f->graph, &options, &network), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_null(network);
+    if (!strstr(actc_error_message(f->context), words))
+        fail_msg("rules '%s': message '%s' does not say '%s'", rules, actc_error_message(f->context), words);
+}
+
+static void bad_rules(void **state)
+{
+    const fixture *f = *state;
+    expect_refused(f, "conv9=dct", "conv9");
+    expect_refused(f, "conv9=dct", "conv2 (conv)");
+    expect_refused(f, "conv2", "expected GLOB");
+    expect_refused(f, "conv2=", "expected GLOB");
+    expect_refused(f, "=dct", "expected GLOB");
+    expect_refused(f, "conv1,,conv2=dct", "empty glob");
+    expect_refused(f, "*@convv=dct", "did you mean 'conv'");
+    expect_refused(f, "*@bn=dct", "bn");
+    expect_refused(f, "conv2=dcd", "dcd");
+    expect_refused(f, "conv2=dct:lambda=0.5", "0.5");
+    expect_refused(f, "conv2=dct:lamda=5", "lamda");
+    expect_refused(f, "conv2=threshold:ratio=1.5", "1.5");
+}
+
+static void bad_graphs(void **state)
+{
+    const fixture *f = *state;
+    actc_graph *graph;
+    const int64_t dims[] = {3, 4, 4};
+    actc_conv2d_options conv = actc_conv2d_options_default(4, 7);
+    CHECK(f->context, actc_graph_create(f->context, "bad", &graph));
+    actc_tensor *x = actc_input(graph, "x", dims, 3);
+    assert_null(actc_conv2d(graph, "big", x, &conv));
+    assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(f->context), "big"));
+    assert_null(actc_relu(graph, "later", x)); /* the first error sticks */
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = 1;
+    actc_network *network;
+    assert_int_equal(actc_network_create(f->device, graph, &options, &network), ACTC_ERROR_INVALID_ARGUMENT);
+    actc_graph_destroy(&graph);
+
+    CHECK(f->context, actc_graph_create(f->context, "twice", &graph));
+    x = actc_input(graph, "x", dims, 3);
+    assert_non_null(actc_relu(graph, "a", x));
+    assert_null(actc_relu(graph, "a", x));
+    assert_non_null(strstr(actc_error_message(f->context), "exists already"));
+    actc_graph_destroy(&graph);
+}
+
+static void bad_labels(void **state)
+{
+    const fixture *f = *state;
+    static float images[BATCH * 784];
+    int32_t labels[BATCH];
+    fill_batch(images, labels, BATCH);
+    actc_network *network = network_of(f, BATCH, NULL);
+    labels[3] = 10;
+    assert_int_equal(actc_network_train_step(network, images, labels, 1e-3, NULL), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(f->context), "label 10 of sample 3"));
+    actc_network_destroy(&network);
+}
+
+/* A network with two consumers of a tensor, an addition, strides and padding, tied weights: lowered, planned and run. */
+static void branches(void **state)
+{
+    const fixture *f = *state;
+    actc_graph *graph;
+    const int64_t dims[] = {3, 9, 9};
+    CHECK(f->context, actc_graph_create(f->context, "branches", &graph));
+    actc_tensor *x = actc_input(graph, "x", dims, 3), *y = actc_label_input(graph, "y");
+    actc_conv2d_options same = actc_conv2d_options_default(8, 3);
+    same.padding[0] = same.padding[1] = 1;
+    actc_conv2d_options down = actc_conv2d_options_default(8, 3);
+    down.stride[0] = down.stride[1] = 2;
+    down.padding[0] = down.padding[1] = 2;
+    down.dilation[0] = down.dilation[1] = 2;
+    actc_push_codec(graph, "dct:lambda=4");
+    x = actc_conv2d(graph, "stem", x, &same);
+    actc_tensor *a = actc_conv2d(graph, "a", actc_relu(graph, "relu_a", x), &same);
+    actc_push_scope(graph, "b");
+    actc_tensor *b = actc_conv2d(graph, "conv", x, &same);
+    actc_pop_scope(graph);
+    x = actc_add(graph, "sum", a, b);
+    x = actc_relu(graph, "relu", x);
+    x = actc_conv2d(graph, "down", x, &down);
+    actc_pop_codec(graph);
+    actc_linear_options fc = actc_linear_options_default(5);
+    x = actc_linear(graph, "fc", actc_flatten(graph, "flat", x), &fc);
+    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", x, y));
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = options.eval_batch = 6;
+    options.optimizer = actc_optimizer_options_default(ACTC_OPTIMIZER_SGD);
+    options.optimizer.momentum = 0.9;
+    options.optimizer.weight_decay = 1e-4;
+    actc_network *network;
+    CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+    actc_graph_destroy(&graph);
+    CHECK(f->context, actc_network_initialize(network));
+    float images[6 * 243];
+    int32_t labels[6] = {0, 1, 2, 3, 4, 0};
+    uint32_t s = 1;
+    for (int i = 0; i < 6 * 243; i++) {
+        s = s * 1664525u + 1013904223u;
+        images[i] = (float)(s >> 8) / 8388608.0f - 1.0f;
+    }
+    actc_step_result result = {.size = sizeof result};
+    float first = 0;
+    for (int step = 0; step < 60; step++) {
+        CHECK(f->context, actc_network_train_step(network, images, labels, 0.02, &result));
+        if (step == 0)
+            first = result.loss;
+    }
+    assert_true(result.loss < 0.5f * first); /* it learns six samples by heart */
+    actc_network_destroy(&network);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
+        TEST(accumulates), TEST(evaluates_part_of_a_batch), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches),
+    };
+    return cmocka_run_group_tests_name("network", tests, NULL, NULL);
+}
