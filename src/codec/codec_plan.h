@@ -43,6 +43,7 @@ actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_
 char *actc_codec_spec_format(const actc_codec_spec *spec);
 
 #define ACTC_CODEC_MAX_LEVELS 16
+#define ACTC_CODEC_MAX_BANDS (3 * ACTC_CODEC_MAX_LEVELS + 1)
 #define ACTC_CODEC_MAX_REGIONS (ACTC_CODEC_MAX_LEVELS + 1)
 #define ACTC_CODEC_TILE 256
 #define ACTC_CODEC_SEGMENT 65536
@@ -57,30 +58,61 @@ typedef struct actc_codec_plan {
     uint32_t batch;          /* samples of the batch dimension that unpacking in slices counts in: samples is a multiple */
     bool sliceable;          /* unpack may restore a part of the batch */
     uint64_t n, m, k;        /* elements, coefficients, most kept */
-    int levels;              /* wavelet: levels done */
-    uint64_t band_begin[3 * ACTC_CODEC_MAX_LEVELS + 2]; /* wavelet: first coefficient of each band, then m */
-    uint32_t band_height[3 * ACTC_CODEC_MAX_LEVELS + 1], band_width[3 * ACTC_CODEC_MAX_LEVELS + 1];
-    /* Selection: the k[r] largest of [begin[r], begin[r+1]). One region for global; for tile it is by formula. */
+    int levels;              /* wavelet: levels done; 0 is threshold */
+    int taps;                /* wavelet: length of the filters */
+    /* Wavelet: bands LL, then from the coarsest level to the finest LH, HL, HH. begin: first coefficient, then m. */
+    uint32_t bands;
+    uint64_t band_begin[ACTC_CODEC_MAX_BANDS + 1];
+    uint32_t band_height[ACTC_CODEC_MAX_BANDS], band_width[ACTC_CODEC_MAX_BANDS];
+    /* Selection, unless select=tile: the region_k[r] largest of [region_begin[r], region_begin[r+1]). */
     uint32_t regions;
     uint64_t region_begin[ACTC_CODEC_MAX_REGIONS + 1], region_k[ACTC_CODEC_MAX_REGIONS];
-    /* Payload: byte offset of each section, and its total. Absent sections have offset == next. */
+    /* Payload: byte offset of each section (README.md), and its total. Absent sections have no bytes. */
     actc_codec_index index;
-    uint64_t tiles;          /* of 256 coefficients */
-    uint64_t segments;       /* of 65,536 */
-    uint64_t segment_offset; /* u32 x (segments + 1): first value of each segment, then the number kept */
+    uint32_t value_bytes;    /* of one value: 4, 2 or 1 */
+    uint32_t tiles;          /* of 256 coefficients */
+    uint32_t segments;       /* of 65,536 */
+    bool tables;             /* segment table present; with index mask or u8 the tile table too */
+    uint64_t segment_offset; /* u32 x segments: values up to the segment's end */
+    uint64_t mask_offset;    /* u32 x ceil(m / 32) */
     uint64_t values_offset;
     uint64_t tile_offset;    /* u16 x tiles: first value of each tile, counted from its segment's */
-    uint64_t index_offset;   /* mask words, u8 or u16 */
+    uint64_t index_offset;   /* u8 or u16, one a value */
     uint64_t scale_offset;   /* int8: one byte for each 256 values */
     uint64_t payload_bytes;
     bool smaller;            /* than the dense tensor */
-    /* Tables that kernels read (basis functions, filter taps): uploaded once. */
+    /* Tables that kernels read, uploaded once: the layout is below. NULL and 0 where nothing is needed. */
     void *constants;
     uint64_t constants_bytes;
 } actc_codec_plan;
 
+/* Words of the constants: u32 region_begin[regions + 1], u32 region_k[regions], then from ACTC_CODEC_TABLES on f32:
+ *   dct, blocks     matrix of the last block's height (l x l, row u, column j), and at + 256 of its width, where that
+ *                   length is neither the block's nor 8
+ *   dct, row        cos(pi i / 2 width), i < 4 width; then the factor after the forward sum for u = 0 and u > 0, and the
+ *                   factor before the inverse sum for u = 0 and u > 0
+ *   wavelet         dec_lo, dec_hi, rec_lo, rec_hi, `taps` each
+ * Constants below 2^-40 are 0. */
+#define ACTC_CODEC_REGION_BEGIN 0
+#define ACTC_CODEC_REGION_K 32
+#define ACTC_CODEC_TABLES 64
+#define ACTC_CODEC_WIDTH_MATRIX 256
+
 actc_status actc_codec_plan_create(actc_context *context, const actc_codec_spec *spec, const actc_shape *shape,
                                    actc_codec_plan **out);
 void actc_codec_plan_destroy(actc_codec_plan **plan);
+
+/* First value slot of tile t with select=tile; of t == tiles, k. */
+static inline uint64_t actc_codec_tile_slot(const actc_codec_plan *plan, uint64_t t)
+{
+    uint64_t a = t * ACTC_CODEC_TILE;
+    return a >= plan->m ? plan->k : a * plan->k / plan->m; /* below 2^62: both factors are below 2^31 */
+}
+
+/* Blocks of the dct along one axis: `block` long but for the last. */
+static inline uint32_t actc_codec_blocks(uint32_t length, uint32_t block)
+{
+    return (length + block - 1) / block;
+}
 
 #endif

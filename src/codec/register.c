@@ -21,3 +21,37 @@ void actc_codec_registry_free(actc_context *context)
         context->codecs = next;
     }
 }
+
+static bool name_is_legal(const char *name)
+{
+    static const char accepted[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    size_t length = strlen(name);
+    return length >= 1 && length <= 63 && strspn(name, accepted) == length;
+}
+
+actc_status actc_codec_register(actc_context *context, const char *name, const actc_user_codec *codec)
+{
+    if (!context)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    if (!name || !name_is_legal(name))
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "codec name \"%s\"; accepted: 1 to 63 letters, digits, '-' and '_'", name ? name : "(null)");
+    if (!codec || codec->size != sizeof *codec || !codec->payload_bytes || !codec->pack || !codec->unpack)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "codec \"%s\": size must be set to %zu, and payload_bytes, pack and unpack must be given", name,
+                         sizeof *codec);
+    if (actc_codec_name_is_builtin(name) || actc_codec_registry_find(context, name))
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec name \"%s\" is taken", name);
+    actc_registered_codec *entry = actc_calloc(1, sizeof *entry);
+    char *copy = actc_strdup(name);
+    if (!entry || !copy) {
+        actc_free(entry);
+        actc_free(copy);
+        return actc_out_of_memory(context, sizeof *entry, "a registered codec");
+    }
+    entry->name = copy;
+    entry->codec = *codec;
+    entry->next = context->codecs;
+    context->codecs = entry;
+    return ACTC_OK;
+}

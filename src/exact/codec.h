@@ -1,0 +1,128 @@
+/* codec.h: integer parts of the codecs, shared by C, GLSL and CUDA: value forms, tile slots, signal extension. */
+#ifndef ACTC_EXACT_CODEC_H
+#define ACTC_EXACT_CODEC_H
+
+#include "exact.h"
+
+#define ACTC_CODEC_F32 0u
+#define ACTC_CODEC_F16 1u
+#define ACTC_CODEC_BF16 2u
+#define ACTC_CODEC_INT8 3u
+
+/* ---- int8: a power-of-two scale for 256 values, stochastic rounding ---- */
+
+#define ACTC_INT8_NAN 0x80u
+#define ACTC_INT8_INF 0x7fu
+#define ACTC_INT8_MINUS_INF 0x81u
+
+/* The scale's biased exponent for the largest finite |v| of the group (its bits): the smallest that leaves
+ * |v| / 2^(scale - 127) <= 126, and at least 1; 0 where no value is finite and not zero. */
+ACTC_FN uint actc_int8_scale(uint largest)
+{
+    uint e = (largest >> 23) + ((largest & 0x7fffffu) > 0x7c0000u ? 1u : 0u);
+    return largest == 0u ? 0u : e > 7u ? e - 6u : 1u;
+}
+
+/* A value's code: floor(|v| / scale + uniform[0,1)), with the sign; integers only, so that subnormals count. */
+ACTC_FN uint actc_int8_code(uint bits, uint scale, uint random)
+{
+    uint a = bits & ACTC_ABS_MASK, e = a >> 23;
+    uint significand = e != 0u ? (a & 0x7fffffu) | 0x800000u : a;
+    e = e != 0u ? e : 1u;
+    uint shift = 23u + scale - e; /* at least 17 for values up to the largest; NaN and Inf get any */
+    uint over = shift > 31u ? shift - 31u : 0u;
+    significand = over > 31u ? 0u : significand >> over;
+    shift = shift > 31u ? 31u : shift < 17u ? 17u : shift;
+    uint q = (significand + (random >> (32u - shift))) >> shift;
+    uint most = scale == 249u ? 63u : 126u; /* 64 * 2^122 would be Inf */
+    q = q > most ? most : q;
+    q = (bits >> 31) != 0u ? (0u - q) & 255u : q;
+    q = a == ACTC_INF_BITS ? ((bits >> 31) != 0u ? ACTC_INT8_MINUS_INF : ACTC_INT8_INF) : q;
+    return a > ACTC_INF_BITS ? ACTC_INT8_NAN : a == 0u ? 0u : q;
+}
+
+/* Bits of the f32 that a code stands for. */
+ACTC_FN uint actc_int8_bits(uint code, uint scale)
+{
+    uint magnitude = (code & 0x80u) != 0u ? 256u - code : code;
+    uint v = ACTC_F32_BITS(ACTC_MUL(ACTC_F32(magnitude), ACTC_BITS_F32((scale < 249u ? scale : 249u) << 23)));
+    v = v != 0u && (code & 0x80u) != 0u ? v | 0x80000000u : v;
+    v = code == ACTC_INT8_INF ? ACTC_INF_BITS : code == ACTC_INT8_MINUS_INF ? 0xff800000u : v;
+    return code == ACTC_INT8_NAN ? ACTC_NAN_BITS : v;
+}
+
+/* ---- 16-bit values ---- */
+
+/* form: ACTC_CODEC_F16 or ACTC_CODEC_BF16; what rounds to zero is +0. */
+ACTC_FN uint actc_value16_code(uint bits, uint form)
+{
+    uint h = form == ACTC_CODEC_F16 ? actc_f16_bits(bits) : actc_bf16_bits(bits);
+    return (h & 0x7fffu) == 0u ? 0u : h;
+}
+
+ACTC_FN uint actc_value16_bits(uint code, uint form)
+{
+    return form == ACTC_CODEC_F16 ? actc_f16_to_f32_bits(code) : actc_bf16_to_f32_bits(code);
+}
+
+/* ---- counting ---- */
+
+/* floor(a * b / m) for a, b <= m < 2^31, without 64-bit integers. */
+ACTC_FN uint actc_muldiv(uint a, uint b, uint m)
+{
+    uint quotient = 0u, rest = 0u;
+    for (int bit = 30; bit >= 0; bit--) {
+        quotient *= 2u;
+        rest *= 2u;
+        if (rest >= m) {
+            rest -= m;
+            quotient += 1u;
+        }
+        if (((a >> ACTC_U32(bit)) & 1u) != 0u)
+            rest += b;
+        if (rest >= m) {
+            rest -= m;
+            quotient += 1u;
+        }
+    }
+    return quotient;
+}
+
+/* First value slot of tile t with select=tile: m coefficients, k values. */
+ACTC_FN uint actc_tile_slot(uint t, uint k, uint m)
+{
+    return t >= (m + 255u) / 256u ? k : actc_muldiv(t * 256u, k, m);
+}
+
+/* ---- signal extension of the wavelets ---- */
+
+/* The sample that forward tap j reads for output o of a signal of `length`. Periodic: an odd length repeats its last
+ * sample; then it wraps. Symmetric: half-sample reflection. */
+ACTC_FN uint actc_dwt_source(uint o, uint j, uint length, uint taps, uint symmetric)
+{
+    int i = symmetric != 0u ? ACTC_I32(2u * o + 1u) - ACTC_I32(j) : ACTC_I32(taps / 2u + 2u * o) - ACTC_I32(j);
+    int period = symmetric != 0u ? ACTC_I32(2u * length) : ACTC_I32(length + (length & 1u));
+    while (i < 0) /* % of a negative number is undefined in GLSL */
+        i += period;
+    i = i % period;
+    int last = ACTC_I32(length) - 1;
+    int mirrored = symmetric != 0u ? period - 1 - i : last;
+    return ACTC_U32(i > last ? mirrored : i);
+}
+
+/* The coefficient that inverse tap j reads for output i; `count` coefficients; j has the parity of actc_idwt_first. */
+ACTC_FN uint actc_idwt_source(uint i, uint j, uint count, uint taps, uint symmetric)
+{
+    int o = (ACTC_I32(i + (symmetric != 0u ? taps - 2u : taps / 2u - 1u)) - ACTC_I32(j)) / 2;
+    while (o < 0)
+        o += ACTC_I32(count);
+    return ACTC_U32(o % ACTC_I32(count));
+}
+
+/* The first of the taps (every second one) that take part in output i. */
+ACTC_FN uint actc_idwt_first(uint i, uint taps, uint symmetric)
+{
+    return (i + (symmetric != 0u ? 0u : taps / 2u - 1u)) & 1u;
+}
+
+#endif
