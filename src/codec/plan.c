@@ -217,7 +217,7 @@ static actc_status resolve(actc_context *context, actc_codec_plan *plan)
 actc_status actc_codec_plan_create(actc_context *context, const actc_codec_spec *spec, const actc_shape *shape,
                                    actc_codec_plan **out)
 {
-    uint64_t n;
+    uint64_t n = 0;
     *out = NULL;
     ACTC_RETURN_IF_ERROR(check_shape(context, shape, &n));
     actc_codec_plan *plan = actc_calloc(1, sizeof *plan);

@@ -61,7 +61,7 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
 {
     if (!info || info->size != sizeof *info)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_saved_info.size must be sizeof(actc_saved_info)");
-    const actc_kept *kept;
+    const actc_kept *kept = NULL;
     ACTC_RETURN_IF_ERROR(kept_of(network, index, &kept));
     *info = (actc_saved_info){.size = sizeof *info, .note = "", .dense_bytes = kept->dense_bytes, .payload_bytes = kept->kept_bytes};
     if (kept->saved) {
@@ -79,7 +79,7 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
 
 actc_status actc_network_read_saved(actc_network *network, size_t index, float *values)
 {
-    const actc_kept *kept;
+    const actc_kept *kept = NULL;
     ACTC_RETURN_IF_ERROR(kept_of(network, index, &kept));
     if (kept->capture == UINT32_MAX)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT,

@@ -53,7 +53,7 @@ static actc_status entry_of(const actc_network *network, size_t index, const act
 
 actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info)
 {
-    const actc_state_entry *entry;
+    const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     *info = (actc_state_info){.name = entry->name, .kind = entry->kind, .shape = entry->parameter->shape};
     return ACTC_OK;
@@ -79,7 +79,7 @@ static void relayout(const actc_parameter *parameter, const float *from, float *
 
 actc_status actc_network_read_state(actc_network *network, size_t index, float *values)
 {
-    const actc_state_entry *entry;
+    const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_parameter_place *place = &network->build->places[entry->parameter->id];
     ACTC_RETURN_IF_ERROR(actc_network_download(network, entry->vbuf, place->offset, network->state_staging, place->elements * 4));
@@ -89,7 +89,7 @@ actc_status actc_network_read_state(actc_network *network, size_t index, float *
 
 actc_status actc_network_write_state(actc_network *network, size_t index, const float *values)
 {
-    const actc_state_entry *entry;
+    const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_parameter_place *place = &network->build->places[entry->parameter->id];
     relayout(entry->parameter, values, network->state_staging, true);
