@@ -1,0 +1,56 @@
+#!/bin/sh
+# check.sh SOURCE LIBRARY CC: rules of the source tree that a compiler does not see.
+#   - who includes what: models and tools the public headers only; src backend.h but no backend; a backend itself and what
+#     backends/README.md grants
+#   - every public header compiles alone, as C and as C++
+#   - every exported symbol begins with actc_
+#   - every folder has a README.md; no tabs, no trailing blanks; libactc does not exit, abort or print
+set -u
+source=$1 library=$2 cc=$3
+cd "$source" || exit 1
+failed=0
+complain() {
+    echo "$1" >&2
+    failed=1
+}
+
+for file in models/*.[ch] $(ls tools/actc-*.c tools/common*.[ch] 2>/dev/null | grep -v actc-parity); do
+    bad=$(grep -n '#include "' "$file" | grep -vE '"(models|common[a-z_]*|train[a-z_]*|run[a-z_]*)\.h"')
+    [ -z "$bad" ] || complain "$file includes more than public headers: $bad"
+done
+bad=$(grep -rnE '#include ".*backends/(cpu|vulkan|cuda|null|gpu)/' src)
+[ -z "$bad" ] || complain "src includes a backend: $bad"
+for backend in cpu vulkan cuda null gpu; do
+    [ -d backends/$backend ] || continue
+    bad=$(grep -rnE '#include "' backends/$backend | grep -E 'src/|graph/|autodiff/|policy/|lower/|plan/|runtime/|data/|io/|train/|ops/|util/' |
+        grep -vE '(codec/codec_plan|kernel_params|kernels|exact/[a-z_]*)\.(h|def)"|"\.\./(\.\./)?src/(kernel|exact|codec/codec_plan)|codec/wavelets\.h')
+    [ -z "$bad" ] || complain "backends/$backend includes a layer above it: $bad"
+done
+
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+for header in src/include/actc/*.h; do
+    echo "#include <actc/$(basename "$header")>" >"$temporary/one.c"
+    $cc -std=c11 -Wall -Wextra -Werror -Isrc/include -fsyntax-only "$temporary/one.c" || complain "$header does not compile alone as C"
+    cp "$temporary/one.c" "$temporary/one.cc"
+    if command -v g++ >/dev/null; then
+        g++ -std=c++11 -Wall -Wextra -Werror -Isrc/include -fsyntax-only "$temporary/one.cc" || complain "$header does not compile alone as C++"
+    fi
+done
+
+bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_init$|^_fini$|^__odr_asan|^$')
+[ -z "$bad" ] || complain "exported symbols without the actc_ prefix: $bad"
+
+for folder in src src/* backends backends/* shaders kernels_cuda models tests tests/* tools; do
+    [ -d "$folder" ] || continue
+    case "$folder" in src/include | tests/*/fixtures | */__pycache__) continue ;; esac
+    [ -f "$folder/README.md" ] || complain "$folder has no README.md"
+done
+
+files=$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.comp' '*.glsl' '*.def' '*.build' '*.sh' '*.py' 2>/dev/null)
+bad=$(for f in $files; do grep -nHE '[[:blank:]]+$|	' "$f"; done | head)
+[ -z "$bad" ] || complain "tabs or trailing blanks: $bad"
+bad=$(grep -rnE '\b(abort|exit|_exit|printf|puts|perror|assert) *\(|\bstderr\b|\bstdout\b' src backends --include=*.c --include=*.h |
+    grep -vE 'ACTC_PRINTF|snprintf|vsnprintf|static_assert|_Static_assert|^[^:]*:[0-9]*: *(\*|/\*|//)')
+[ -z "$bad" ] || complain "libactc exits, aborts or prints: $bad"
+exit $failed
