@@ -1,8 +1,6 @@
-/* embed.c: a complete program around libactc: builds a network, trains it with compressed activations, reads memory and
- * accuracy. Build it with: cc embed.c $(pkg-config --cflags --libs actc) */
+/* embed.c: a complete program around libactc. Build it with: cc embed.c $(pkg-config --cflags --libs actc) */
 #include <actc/actc.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define BATCH 64
 
@@ -49,8 +47,8 @@ static int train(actc_context *context, actc_device *device)
         actc_step_result result = {.size = sizeof result};
         draw(images, labels, &random);
         status = actc_network_train_step(network, images, labels, 0.005, &result);
-        if (status == ACTC_OK && step % 20 == 19)
-            printf("step %llu: loss %.4f\n", (unsigned long long)result.step, result.loss);
+        if (step % 20 == 19)
+            printf("step %d: loss %.4f\n", step + 1, result.loss);
     }
     double loss = 0;
     int64_t correct = 0;
@@ -61,9 +59,8 @@ static int train(actc_context *context, actc_device *device)
     if (status == ACTC_OK)
         status = actc_network_memory(network, &memory);
     if (status == ACTC_OK)
-        printf("accuracy %.2f; %llu bytes planned, %llu allocated, %llu without compression\n", (double)correct / BATCH,
-               (unsigned long long)memory.planned_bytes, (unsigned long long)memory.allocated_bytes,
-               (unsigned long long)memory.planned_bytes_uncompressed);
+        printf("accuracy %.2f; %.0f bytes planned, %.0f allocated, %.0f without compression\n", (double)correct / BATCH,
+               (double)memory.planned_bytes, (double)memory.allocated_bytes, (double)memory.planned_bytes_uncompressed);
     else
         fprintf(stderr, "%s\n", actc_error_message(context));
     actc_network_destroy(&network);
@@ -79,5 +76,5 @@ int main(void)
     int failed = actc_device_open(context, NULL, &device) != ACTC_OK || train(context, device);
     actc_device_destroy(&device);
     actc_context_destroy(&context);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return failed;
 }

@@ -48,7 +48,8 @@ for folder in src src/* backends backends/* shaders kernels_cuda models tests te
 done
 
 files=$(git ls-files '*.c' '*.h' '*.cu' '*.cuh' '*.comp' '*.glsl' '*.def' '*.build' '*.sh' '*.py' 2>/dev/null)
-bad=$(for f in $files; do grep -nHE '[[:blank:]]+$|	' "$f"; done | head)
+tab=$(printf '\t')
+bad=$(for f in $files; do grep -nHE "[[:blank:]]+\$|$tab" "$f"; done | head)
 [ -z "$bad" ] || complain "tabs or trailing blanks: $bad"
 bad=$(grep -rnE '\b(abort|exit|_exit|printf|puts|perror|assert) *\(|\bstderr\b|\bstdout\b' src backends --include=*.c --include=*.h |
     grep -vE 'ACTC_PRINTF|snprintf|vsnprintf|static_assert|_Static_assert|^[^:]*:[0-9]*: *(\*|/\*|//)')
