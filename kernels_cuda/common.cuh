@@ -37,11 +37,17 @@
 #define ACTC_CUDA_JOIN(a, b) ACTC_CUDA_JOIN2(a, b)
 #define ACTC_CUDA_SYMBOL(name) ACTC_CUDA_JOIN(actc_cuda_, ACTC_CUDA_VARIANT(name))
 
+/* Blocks that a multiprocessor must hold at once, hence 128 registers a thread at most. Without a number ptxas aims higher
+ * and spills in the convolutions. */
+#ifndef ACTC_MIN_BLOCKS
+#define ACTC_MIN_BLOCKS 2
+#endif
+
 #ifdef ACTC_CUDA_HOST
 #include "cuda_host.h" /* tests/cuda_host: __global__, threadIdx, intrinsics and ACTC_CUDA_KERNEL for the host */
 #else
 #define ACTC_CUDA_KERNEL(name, ...)                                                                                \
-    extern "C" __global__ void __launch_bounds__(ACTC_GROUP_SIZE)                                                  \
+    extern "C" __global__ void __launch_bounds__(ACTC_GROUP_SIZE, ACTC_MIN_BLOCKS)                                 \
         ACTC_CUDA_SYMBOL(name)(const struct actc_params_##name p, __VA_ARGS__)
 #endif
 
