@@ -31,17 +31,20 @@ void actc_cpu_executable_destroy(actc_device *device, actc_executable *executabl
 actc_status actc_cpu_run(actc_device *device, actc_executable *executable);
 uint32_t actc_cpu_segments(const actc_executable *executable);
 
-/* ---- dnnl.c: gemm and convolution through oneDNN ---- */
+/* ---- dnnl.c: convolution through oneDNN ---- */
 
 /* "oneDNN 2.6.3" */
 void actc_dnnl_version_text(char *text, size_t size);
 actc_status actc_dnnl_open(actc_cpu_device *device);
 void actc_dnnl_close(actc_cpu_device *device);
 
-/* A gemm or conv command as primitives with their memory objects. */
+/* A conv command as primitives with their memory objects. */
 typedef struct actc_dnnl_op actc_dnnl_op;
-actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_command *command, uint64_t *bytes);
-/* views: host pointers of the command's views, which stay where they are for the life of the op. */
+/* *suits: false, and *bytes 0, where oneDNN has no implementation that adds in one order everywhere. */
+actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_command *command, uint64_t *bytes,
+                                      bool *suits);
+/* views: host pointers of the command's views, which stay where they are for the life of the op. *out is NULL and the
+ * status ACTC_OK where oneDNN does not suit. */
 actc_status actc_dnnl_prepare(actc_cpu_device *device, const actc_command *command, void *const *views,
                               actc_dnnl_op **out);
 actc_status actc_dnnl_run(actc_cpu_device *device, const actc_dnnl_op *op);

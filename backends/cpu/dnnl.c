@@ -1,9 +1,13 @@
-/* dnnl.c: gemm and convolution through oneDNN (C interface, version 2).
+/* dnnl.c: convolution through oneDNN (C interface, version 2).
  *
  * Activations are NHWC, weights O,KH,KW,I; where the primitive prefers another order of the weights, they are reordered
  * into the workspace before it, and weight gradients out of it after it. Scratchpads are the caller's: workspace_bytes
  * is what the op uses, to the byte. It asks oneDNN the same questions as prepare, with the same number of threads, so
- * that the two cannot differ. Direct convolution only: Winograd's sums differ from place to place.
+ * that the two cannot differ.
+ *
+ * Only implementations that add in one order at every output position are taken: direct convolution, never Winograd, and
+ * none built on oneDNN's gemm, whose edge tiles add in another order (equal rows of A give unequal rows of C; measured
+ * with 2.6.3). For the same reason gemm itself is not oneDNN's here.
  */
 #include <oneapi/dnnl/dnnl.h>
 
@@ -100,12 +104,6 @@ void actc_dnnl_threads_leave(const actc_cpu_device *device, int saved)
 
 /* ---- memory descriptors ---- */
 
-static dnnl_status_t matrix(dnnl_memory_desc_t *md, uint32_t rows, uint32_t cols, bool transposed)
-{
-    dnnl_dims_t dims = {rows, cols}, strides = {transposed ? 1 : cols, transposed ? rows : 1};
-    return dnnl_memory_desc_init_by_strides(md, 2, dims, dnnl_f32, strides);
-}
-
 static dnnl_status_t tensor4(dnnl_memory_desc_t *md, uint32_t n, uint32_t c, uint32_t h, uint32_t w,
                              dnnl_format_tag_t tag)
 {
@@ -182,20 +180,6 @@ static dnnl_status_t add_reorder(actc_cpu_device *device, actc_dnnl_op *op, cons
     return status;
 }
 
-static actc_status describe_gemm(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op)
-{
-    const actc_gemm *g = &command->u.gemm;
-    dnnl_memory_desc_t a, b, bias, c;
-    dnnl_matmul_desc_t desc;
-    DNNL(matrix(&a, g->m, g->k, g->trans_a), op->label);
-    DNNL(matrix(&b, g->k, g->n, g->trans_b), op->label);
-    DNNL(matrix(&bias, 1, g->n, false), op->label);
-    DNNL(matrix(&c, g->m, g->n, false), op->label);
-    DNNL(dnnl_matmul_desc_init(&desc, &a, &b, g->bias ? &bias : NULL, &c), op->label);
-    DNNL(add_primitive(device, op, &desc, g->add, NULL), op->label);
-    return ACTC_OK;
-}
-
 typedef struct conv_mds {
     dnnl_memory_desc_t x, w, w_any, bias, y;
     dnnl_dims_t strides, dilations, before, after;
@@ -233,9 +217,11 @@ static dnnl_status_t forward_desc(const actc_conv *c, const conv_mds *d, dnnl_co
                                                       d->dilations, d->before, d->after);
 }
 
-static actc_status describe_conv(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op)
+/* *suits: false where oneDNN has only implementations that are not taken. */
+static actc_status describe(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op, bool *suits)
 {
     const actc_conv *c = &command->u.conv;
+    op->label = command->label;
     conv_mds d;
     dnnl_convolution_desc_t desc;
     DNNL(describe_shapes(c, &d), op->label);
@@ -258,18 +244,17 @@ static actc_status describe_conv(actc_cpu_device *device, const actc_command *co
         if (status != dnnl_success)
             return fail(device, op->label, "convolution backward", status);
     }
+    const char *implementation = NULL;
+    DNNL(dnnl_primitive_desc_query(op->stages[0].desc, dnnl_query_impl_info_str, 0, &implementation), op->label);
+    *suits = !strstr(implementation, "gemm");
+    if (!*suits)
+        return ACTC_OK;
     const dnnl_memory_desc_t *w = query(&op->stages[0], filter ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
     if (!dnnl_memory_desc_equal(w, &d.w) || (filter && c->add)) {
         op->reordered_bytes = actc_align(dnnl_memory_desc_get_size(w), ACTC_VIEW_ALIGNMENT);
         DNNL(filter ? add_reorder(device, op, w, &d.w, c->add) : add_reorder(device, op, &d.w, w, false), op->label);
     }
     return ACTC_OK;
-}
-
-static actc_status describe(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op)
-{
-    op->label = command->label;
-    return command->type == ACTC_COMMAND_GEMM ? describe_gemm(device, command, op) : describe_conv(device, command, op);
 }
 
 static void release(actc_dnnl_op *op)
@@ -285,13 +270,15 @@ static void release(actc_dnnl_op *op)
     }
 }
 
-actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_command *command, uint64_t *bytes)
+actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_command *command, uint64_t *bytes,
+                                      bool *suits)
 {
     actc_dnnl_op op = {0};
+    *suits = false;
     int saved = actc_dnnl_threads_enter(device);
-    actc_status status = describe(device, command, &op);
+    actc_status status = describe(device, command, &op, suits);
     actc_dnnl_threads_leave(device, saved);
-    *bytes = op.reordered_bytes + actc_align(op.scratch_bytes, ACTC_VIEW_ALIGNMENT);
+    *bytes = *suits ? op.reordered_bytes + actc_align(op.scratch_bytes, ACTC_VIEW_ALIGNMENT) : 0;
     release(&op);
     return status;
 }
@@ -306,17 +293,6 @@ static dnnl_status_t add_arg(actc_cpu_device *device, stage *s, int arg, const d
         return status;
     s->args[s->n_args++] = (dnnl_exec_arg_t){arg, memory};
     return dnnl_memory_set_data_handle(memory, handle);
-}
-
-static actc_status bind_gemm(actc_cpu_device *device, const actc_command *command, void *const *views, actc_dnnl_op *op)
-{
-    stage *s = &op->stages[0];
-    DNNL(add_arg(device, s, DNNL_ARG_SRC, query(s, dnnl_query_src_md, 0), views[0]), op->label);
-    DNNL(add_arg(device, s, DNNL_ARG_WEIGHTS, query(s, dnnl_query_weights_md, 0), views[1]), op->label);
-    if (command->u.gemm.bias)
-        DNNL(add_arg(device, s, DNNL_ARG_BIAS, query(s, dnnl_query_weights_md, 1), views[2]), op->label);
-    DNNL(add_arg(device, s, DNNL_ARG_DST, query(s, dnnl_query_dst_md, 0), views[3]), op->label);
-    return ACTC_OK;
 }
 
 static actc_status bind_conv(actc_cpu_device *device, const actc_command *command, void *const *views, actc_dnnl_op *op)
@@ -349,12 +325,13 @@ static actc_status bind_conv(actc_cpu_device *device, const actc_command *comman
     return ACTC_OK;
 }
 
-static actc_status make(actc_cpu_device *device, const actc_command *command, void *const *views, actc_dnnl_op *op)
+static actc_status make(actc_cpu_device *device, const actc_command *command, void *const *views, actc_dnnl_op *op,
+                        bool *suits)
 {
-    actc_status status = describe(device, command, op);
-    if (status == ACTC_OK)
-        status = command->type == ACTC_COMMAND_GEMM ? bind_gemm(device, command, views, op)
-                                                    : bind_conv(device, command, views, op);
+    actc_status status = describe(device, command, op, suits);
+    if (status != ACTC_OK || !*suits)
+        return status;
+    status = bind_conv(device, command, views, op);
     if (status != ACTC_OK)
         return status;
     for (int i = 0; i < op->n_stages; i++) {
@@ -382,8 +359,9 @@ actc_status actc_dnnl_prepare(actc_cpu_device *device, const actc_command *comma
     actc_dnnl_op *op = actc_calloc(1, sizeof *op);
     if (!op)
         return actc_fail(device->base.context, ACTC_ERROR_OUT_OF_MEMORY, "%s: out of host memory", command->label);
-    actc_status status = make(device, command, views, op);
-    if (status != ACTC_OK) {
+    bool suits = false;
+    actc_status status = make(device, command, views, op, &suits);
+    if (status != ACTC_OK || !suits) {
         actc_dnnl_op_destroy(op);
         return status;
     }

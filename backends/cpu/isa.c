@@ -12,8 +12,8 @@ static actc_cpu_isa best(void)
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d))
         return ACTC_CPU_BASELINE;
-    bool osxsave = c >> 27 & 1, avx = c >> 28 & 1, f16c = c >> 29 & 1;
-    if (!osxsave || !avx || !f16c || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+    bool osxsave = c >> 27 & 1, avx = c >> 28 & 1, f16c = c >> 29 & 1, fma = c >> 12 & 1;
+    if (!osxsave || !avx || !f16c || !fma || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return ACTC_CPU_BASELINE;
     /* The operating system must save the wide registers too. */
     unsigned low, high;

@@ -1,7 +1,8 @@
 /* program.c: programs on the CPU.
  *
- * prepare resolves every view to a host pointer, every kernel to its function and every gemm and conv to oneDNN
- * primitives or, on a deterministic device, to EXACT kernels; run only calls. Nothing is allocated in run.
+ * prepare resolves every view to a host pointer, every kernel to its function, gemm to the gemm kernel and conv to oneDNN
+ * primitives or, on a deterministic device and where oneDNN does not suit, to kernels too; run only calls. Nothing is
+ * allocated in run.
  */
 #include <string.h>
 
@@ -31,8 +32,8 @@ typedef struct launch {
 typedef struct step {
     const actc_command *command;
     void *views[ACTC_MAX_VIEWS];
-    actc_dnnl_op *dnnl;   /* gemm, conv */
-    launch launches[2];   /* kernel; gemm and conv on a deterministic device */
+    actc_dnnl_op *dnnl;   /* conv, NULL where it runs by kernels */
+    launch launches[2];   /* kernel, gemm, conv by kernels */
     uint32_t n_launches;
 } step;
 
@@ -43,7 +44,7 @@ struct actc_executable {
     unsigned *modes; /* a thread each: floating-point modes to restore */
 };
 
-/* ---- lowering gemm and conv to EXACT kernels ---- */
+/* ---- lowering gemm and conv to kernels: EXACT ones on a deterministic device ---- */
 
 static uint64_t filter_partial_bytes(const actc_conv *conv)
 {
@@ -86,7 +87,8 @@ static launch *add_launch(const actc_cpu_device *device, step *s, actc_kernel_id
 static void lower_gemm(const actc_cpu_device *device, step *s)
 {
     const actc_gemm *gemm = &s->command->u.gemm;
-    launch *l = add_launch(device, s, ACTC_KERNEL_gemm_exact, MAC_GROUPS, gemm, sizeof *gemm);
+    launch *l = add_launch(device, s, device->base.deterministic ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, MAC_GROUPS,
+                           gemm, sizeof *gemm);
     memcpy(l->views, s->views, 4 * sizeof l->views[0]);
 }
 
@@ -98,16 +100,19 @@ static void lower_conv(const actc_cpu_device *device, step *s)
     _Static_assert(sizeof(struct actc_params_conv2d_bwd_data) == sizeof params, "one layout for the convolutions");
     _Static_assert(sizeof(struct actc_params_conv2d_bwd_filter) == sizeof params, "one layout for the convolutions");
     void *const *v = s->views;
+    bool exact = device->base.deterministic;
     if (c->pass == ACTC_CONV_FORWARD) {
-        launch *l = add_launch(device, s, ACTC_KERNEL_conv2d_fwd_exact, MAC_GROUPS, &params, sizeof params);
+        launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_fwd_exact : ACTC_KERNEL_conv2d_fwd, MAC_GROUPS, &params, sizeof params);
         memcpy(l->views, v, 4 * sizeof v[0]);
     } else if (c->pass == ACTC_CONV_BACKWARD_DATA) {
-        launch *l = add_launch(device, s, ACTC_KERNEL_conv2d_bwd_data_exact, MAC_GROUPS, &params, sizeof params);
+        launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_bwd_data_exact : ACTC_KERNEL_conv2d_bwd_data,
+                               MAC_GROUPS, &params, sizeof params);
         l->views[0] = v[0];
         l->views[1] = v[1];
         l->views[2] = v[3];
     } else {
-        launch *l = add_launch(device, s, ACTC_KERNEL_conv2d_bwd_filter_exact, MAC_GROUPS, &params, sizeof params);
+        launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_bwd_filter_exact : ACTC_KERNEL_conv2d_bwd_filter,
+                               MAC_GROUPS, &params, sizeof params);
         l->views[0] = v[0];
         l->views[1] = v[1];
         l->views[2] = v[ACTC_WORKSPACE_VIEW];
@@ -126,14 +131,17 @@ actc_status actc_cpu_workspace_bytes(actc_device *base, const actc_command *comm
     actc_cpu_device *device = (actc_cpu_device *)base;
     *bytes = 0;
     switch (command->type) {
-    case ACTC_COMMAND_GEMM:
-        return base->deterministic ? ACTC_OK : actc_dnnl_workspace_bytes(device, command, bytes);
-    case ACTC_COMMAND_CONV:
-        if (!base->deterministic)
-            return actc_dnnl_workspace_bytes(device, command, bytes);
-        if (command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER)
+    case ACTC_COMMAND_CONV: {
+        bool suits = false;
+        if (!base->deterministic) {
+            actc_status status = actc_dnnl_workspace_bytes(device, command, bytes, &suits);
+            if (status != ACTC_OK)
+                return status;
+        }
+        if (!suits && command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER)
             *bytes = actc_align(filter_partial_bytes(&command->u.conv), ACTC_VIEW_ALIGNMENT);
         return ACTC_OK;
+    }
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK:
         *bytes = actc_align(actc_cpu_codec_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK,
@@ -167,14 +175,13 @@ static actc_status prepare_step(actc_cpu_device *device, const actc_command *com
         memcpy(l->views, s->views, sizeof l->views);
         return ACTC_OK;
     }
-    case ACTC_COMMAND_GEMM:
-        if (!device->base.deterministic)
-            return actc_dnnl_prepare(device, command, s->views, &s->dnnl);
-        lower_gemm(device, s);
-        return ACTC_OK;
+    case ACTC_COMMAND_GEMM: lower_gemm(device, s); return ACTC_OK;
     case ACTC_COMMAND_CONV:
-        if (!device->base.deterministic)
-            return actc_dnnl_prepare(device, command, s->views, &s->dnnl);
+        if (!device->base.deterministic) {
+            actc_status status = actc_dnnl_prepare(device, command, s->views, &s->dnnl);
+            if (status != ACTC_OK || s->dnnl)
+                return status;
+        }
         lower_conv(device, s);
         return ACTC_OK;
     case ACTC_COMMAND_PACK:

@@ -68,13 +68,7 @@ static void backward_data(const struct actc_params_conv2d_bwd_data *p, void *con
     }
 }
 
-ACTC_CPU_KERNEL(conv2d_bwd_data)
-{
-    backward_data(params, views, begin, end);
-}
-
-/* The same code: what is TOLERANT elsewhere is compared with these sums. */
-ACTC_CPU_KERNEL(conv2d_bwd_data_exact)
+MAC_KERNEL(conv2d_bwd_data)
 {
     backward_data(params, views, begin, end);
 }

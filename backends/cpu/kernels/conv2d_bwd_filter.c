@@ -8,7 +8,7 @@ static inline void pack_a(const mac_source *source, float *to, uint32_t row, uin
     const struct actc_params_conv2d_bwd_filter *p = source->params;
     const float *from = source->a + (uint64_t)k0 * p->oc + row;
     for (uint32_t k = 0; k < depth; k++)
-        to[k] = actc_factor(from[(uint64_t)k * p->oc]);
+        to[k] = MAC_FACTOR(from[(uint64_t)k * p->oc]);
 }
 
 static inline void pack_b(const mac_source *source, float *to, uint32_t col, uint32_t columns, uint32_t k0,
@@ -46,13 +46,7 @@ static void backward_filter(const struct actc_params_conv2d_bwd_filter *p, void 
     }
 }
 
-ACTC_CPU_KERNEL(conv2d_bwd_filter)
-{
-    backward_filter(params, views, begin, end);
-}
-
-/* The same code: what is TOLERANT elsewhere is compared with these sums. */
-ACTC_CPU_KERNEL(conv2d_bwd_filter_exact)
+MAC_KERNEL(conv2d_bwd_filter)
 {
     backward_filter(params, views, begin, end);
 }

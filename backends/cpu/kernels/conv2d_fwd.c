@@ -16,7 +16,7 @@ static inline void pack_b(const mac_source *source, float *to, uint32_t col, uin
     for (uint32_t c = 0; c < MAC_COLS; c++) {
         const float *from = source->b + (c < columns ? col + c : 0) * length + k0;
         for (uint32_t k = 0; k < depth; k++)
-            to[k * MAC_COLS + c] = c < columns ? actc_factor(from[k]) : 0.0f;
+            to[k * MAC_COLS + c] = c < columns ? MAC_FACTOR(from[k]) : 0.0f;
     }
 }
 
@@ -44,13 +44,7 @@ static void forward(const struct actc_params_conv2d_fwd *p, void *const *views, 
     }
 }
 
-ACTC_CPU_KERNEL(conv2d_fwd)
-{
-    forward(params, views, begin, end);
-}
-
-/* The same code: what is TOLERANT elsewhere is compared with these sums. */
-ACTC_CPU_KERNEL(conv2d_fwd_exact)
+MAC_KERNEL(conv2d_fwd)
 {
     forward(params, views, begin, end);
 }

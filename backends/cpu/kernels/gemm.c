@@ -10,7 +10,7 @@ static inline void pack_a(const mac_source *source, float *to, uint32_t row, uin
     }
     const float *from = source->a + (uint64_t)k0 * p->m + row;
     for (uint32_t k = 0; k < depth; k++)
-        to[k] = actc_factor(from[(uint64_t)k * p->m]);
+        to[k] = MAC_FACTOR(from[(uint64_t)k * p->m]);
 }
 
 static inline void pack_b(const mac_source *source, float *to, uint32_t col, uint32_t columns, uint32_t k0,
@@ -27,13 +27,16 @@ static inline void pack_b(const mac_source *source, float *to, uint32_t col, uin
     for (uint32_t c = 0; c < MAC_COLS; c++) {
         const float *from = source->b + (uint64_t)(col + c) * p->k + k0;
         for (uint32_t k = 0; k < depth; k++)
-            to[k * MAC_COLS + c] = c < columns ? actc_factor(from[k]) : 0.0f;
+            to[k * MAC_COLS + c] = c < columns ? MAC_FACTOR(from[k]) : 0.0f;
     }
 }
 
 static void gemm(const struct actc_params_gemm *p, void *const *views, uint32_t begin, uint32_t end)
 {
-    const mac_source source = {.params = p, .a = views[0], .b = views[1], .pack_a = pack_a, .pack_b = pack_b};
+    mac_source source = {.params = p, .a = views[0], .b = views[1], .pack_a = pack_a, .pack_b = pack_b};
+#ifndef ACTC_EXACT_VARIANT
+    source.direct = (mac_direct){views[0], p->trans_a ? 1 : p->k, p->trans_a ? p->m : 1};
+#endif
     const float *bias = views[2];
     float *c = views[3];
     /* Units: blocks of rows x blocks of columns, so that short matrices are shared out too. */
@@ -56,13 +59,7 @@ static void gemm(const struct actc_params_gemm *p, void *const *views, uint32_t 
     }
 }
 
-ACTC_CPU_KERNEL(gemm)
-{
-    gemm(params, views, begin, end);
-}
-
-/* The same code: what is TOLERANT elsewhere is compared with these sums. */
-ACTC_CPU_KERNEL(gemm_exact)
+MAC_KERNEL(gemm)
 {
     gemm(params, views, begin, end);
 }

@@ -1,73 +1,92 @@
 /* mac_tile.h: sums of products over small tiles, for gemm and the convolutions.
  *
- * A tile holds MAC_ROWS rows and MAC_COLS columns; each element adds its products for k ascending, with a multiplication
- * and an addition that round on their own, so that neither the width of a vector nor the blocking shows in the result.
- * Factors pass through actc_factor when they are packed.
+ * A tile holds MAC_ROWS rows and MAC_COLS columns; each element adds its products for k ascending, so that neither the
+ * width of a vector nor the blocking nor the position shows in the result. The files that include this are built twice:
+ * with ACTC_EXACT_VARIANT a multiplication and an addition round on their own and factors pass through actc_factor; without
+ * it (TOLERANT) the build lets the compiler fuse the two where the instruction set can.
  */
 #ifndef ACTC_CPU_MAC_TILE_H
 #define ACTC_CPU_MAC_TILE_H
 
 #include "kernel.h"
 
+/* Rows: as many accumulators as leave registers for two vectors of B and one of A. */
 #if defined(__AVX512F__)
 #define MAC_LANES 16u
+#define MAC_ROWS 8u
 #elif defined(__AVX2__)
 #define MAC_LANES 8u
+#define MAC_ROWS 6u
 #else
 #define MAC_LANES 4u
-#endif
 #define MAC_ROWS 4u
+#endif
 #define MAC_COLS (2u * MAC_LANES)
-#define MAC_DEPTH 128u /* k packed at a time: A and B of a tile stay in the first-level cache */
-#define MAC_BLOCK_ROWS 64u /* rows that share a packed B */
+#define MAC_DEPTH 128u      /* k packed at a time: A and B of a tile stay in the first-level cache */
+#define MAC_BLOCK_ROWS 192u /* rows that share a packed B; a multiple of every MAC_ROWS */
+
+#ifdef ACTC_EXACT_VARIANT
+#define MAC_FACTOR(x) actc_factor(x)
+#define MAC_KERNEL(name) ACTC_CPU_KERNEL(name##_exact)
+#else
+#define MAC_FACTOR(x) (x)
+#define MAC_KERNEL(name) ACTC_CPU_KERNEL(name)
+#endif
 
 typedef float mac_vec __attribute__((vector_size(4 * MAC_LANES)));
 
-static inline mac_vec mac_load(const float *p)
+static inline __attribute__((always_inline)) mac_vec mac_load(const float *p)
 {
     mac_vec v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-/* acc[row][column] += sum over k of a[row][k] * b[k][column]. vectors: 1 where columns past MAC_LANES are not needed. */
-static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, const float *a, const float *b, float *acc,
-                                                            const uint32_t vectors)
+/* acc[r][column] += sum over k of a[r * row_step + k * k_step] * b[k][column]. Constants where it is inlined: vectors, 1
+ * where columns past MAC_LANES are not needed. */
+static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, const float *a, size_t row_step, size_t k_step,
+                                                            const float *b, float *acc, const uint32_t vectors)
 {
     mac_vec s[MAC_ROWS][2];
-    for (uint32_t r = 0; r < MAC_ROWS; r++)
-        for (uint32_t v = 0; v < vectors; v++)
-            s[r][v] = mac_load(acc + r * MAC_COLS + v * MAC_LANES);
+#pragma GCC unroll 8
+    for (uint32_t r = 0; r < MAC_ROWS; r++) {
+        s[r][0] = mac_load(acc + r * MAC_COLS);
+        s[r][1] = vectors > 1 ? mac_load(acc + r * MAC_COLS + MAC_LANES) : s[r][0];
+    }
     for (uint32_t k = 0; k < depth; k++) {
-        mac_vec b0 = mac_load(b + k * MAC_COLS), b1 = b0;
-        if (vectors > 1)
-            b1 = mac_load(b + k * MAC_COLS + MAC_LANES);
-#pragma GCC unroll 4
+        mac_vec b0 = mac_load(b), b1 = vectors > 1 ? mac_load(b + MAC_LANES) : b0;
+#pragma GCC unroll 8
         for (uint32_t r = 0; r < MAC_ROWS; r++) {
-            float f = a[r * MAC_DEPTH + k];
+            float f = a[r * row_step];
             s[r][0] = s[r][0] + b0 * f;
             if (vectors > 1)
                 s[r][1] = s[r][1] + b1 * f;
         }
+        a += k_step;
+        b += MAC_COLS;
     }
-    for (uint32_t r = 0; r < MAC_ROWS; r++)
-        for (uint32_t v = 0; v < vectors; v++)
-            memcpy(acc + r * MAC_COLS + v * MAC_LANES, &s[r][v], sizeof s[r][v]);
+#pragma GCC unroll 8
+    for (uint32_t r = 0; r < MAC_ROWS; r++) {
+        memcpy(acc + r * MAC_COLS, &s[r][0], sizeof s[r][0]);
+        if (vectors > 1)
+            memcpy(acc + r * MAC_COLS + MAC_LANES, &s[r][1], sizeof s[r][1]);
+    }
 }
 
-static inline void mac_tile(uint32_t depth, const float *a, const float *b, float *acc, uint32_t columns)
+static inline __attribute__((always_inline)) void mac_tile(uint32_t depth, const float *a, size_t row_step, size_t k_step,
+                                                           const float *b, float *acc, uint32_t columns)
 {
     if (columns > MAC_LANES)
-        mac_tile_(depth, a, b, acc, 2);
+        mac_tile_(depth, a, row_step, k_step, b, acc, 2);
     else
-        mac_tile_(depth, a, b, acc, 1);
+        mac_tile_(depth, a, row_step, k_step, b, acc, 1);
 }
 
 static inline void mac_copy(float *to, const float *from, uint32_t count)
 {
     ACTC_CPU_SIMD
     for (uint32_t i = 0; i < count; i++)
-        to[i] = actc_factor(from[i]);
+        to[i] = MAC_FACTOR(from[i]);
 }
 
 static inline void mac_zero(float *to, uint32_t count)
@@ -75,10 +94,17 @@ static inline void mac_zero(float *to, uint32_t count)
     memset(to, 0, count * sizeof *to);
 }
 
+/* Where A may be read as it lies: element (row, k) at from[row * row_step + k * k_step]. from NULL: it must be packed. */
+typedef struct mac_direct {
+    const float *from;
+    size_t row_step, k_step;
+} mac_direct;
+
 /* What a kernel hands to mac_block. */
 typedef struct mac_source {
     const void *params;
     const float *a, *b;
+    mac_direct direct;
     /* Fills one packed row of A with the factors k0 .. k0 + depth of output row `row`. */
     void (*pack_a)(const struct mac_source *source, float *to, uint32_t row, uint32_t k0, uint32_t depth);
     /* Fills B: to[k * MAC_COLS + c] for columns col .. col + columns; the rest of each row is 0. */
@@ -93,17 +119,23 @@ static inline __attribute__((always_inline)) void mac_block(const mac_source *so
                                                             uint32_t k_last, float *acc)
 {
     float a[MAC_ROWS * MAC_DEPTH], b[MAC_DEPTH * MAC_COLS];
-    mac_zero(acc, MAC_BLOCK_ROWS * MAC_COLS);
+    const mac_direct *direct = &source->direct;
+    mac_zero(acc, (rows + MAC_ROWS - 1) / MAC_ROWS * MAC_ROWS * MAC_COLS);
     for (uint32_t k = k_first; k < k_last; k += MAC_DEPTH) {
         uint32_t depth = ACTC_MIN(MAC_DEPTH, k_last - k);
         source->pack_b(source, b, col, columns, k, depth);
         for (uint32_t r = 0; r < rows; r += MAC_ROWS) {
             uint32_t count = ACTC_MIN(MAC_ROWS, rows - r);
+            if (direct->from && count == MAC_ROWS) {
+                mac_tile(depth, direct->from + (row + r) * direct->row_step + k * direct->k_step, direct->row_step,
+                         direct->k_step, b, acc + r * MAC_COLS, columns);
+                continue;
+            }
             for (uint32_t i = 0; i < count; i++)
                 source->pack_a(source, a + i * MAC_DEPTH, row + r + i, k, depth);
             for (uint32_t i = count; i < MAC_ROWS; i++)
                 mac_zero(a + i * MAC_DEPTH, depth);
-            mac_tile(depth, a, b, acc + r * MAC_COLS, columns);
+            mac_tile(depth, a, MAC_DEPTH, 1, b, acc + r * MAC_COLS, columns);
         }
     }
 }
