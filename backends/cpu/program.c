@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "../../src/codec/codec_plan.h"
 #include "cpu_device.h"
 
 /* Shortest range of an element-wise kernel worth a thread of its own, in groups: 16 K elements, some 5 us of work, where
