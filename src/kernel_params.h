@@ -122,6 +122,89 @@ struct actc_params_conv2d_bwd_data { uint groups, batch, ic, ih, iw, oc, oh, ow,
  * column_sum_final adds the chunks. */
 struct actc_params_conv2d_bwd_filter { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
 
+/* ---- codecs (backends/gpu/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----
+ *
+ * x is the tensor, y its coefficients in their order, slots are the payload's values in their order. Views may begin
+ * inside of a tensor: a field NAME_first is the index that the view's first element has in the whole (modulo 2^32, so
+ * that word = index - first). A 256-byte aligned view of a payload section may begin before the section: its first
+ * is then counted in the section's own elements, again modulo 2^32.
+ */
+
+/* Region r of the selection is [begin[r], begin[r+1]), with k[r], in the constants. */
+#define ACTC_CODEC_MAX_REGIONS_ 17
+/* Words of the state, one record a region. */
+#define ACTC_CODEC_STATE_WORDS 8u
+#define ACTC_CODEC_STATE_KEY 0u   /* |y| bits of the last kept; while selecting the upper bits of it */
+#define ACTC_CODEC_STATE_TIES 1u  /* how many of the coefficients equal to it are kept, the first ones; while selecting k */
+#define ACTC_CODEC_STATE_EQUAL 2u /* how many there are */
+#define ACTC_CODEC_STATE_EQUAL_BEFORE 3u /* sum of EQUAL over the regions before */
+#define ACTC_CODEC_STATE_TIES_BEFORE 4u  /* sum of TIES over the regions before */
+#define ACTC_CODEC_STATE_ALL 5u   /* 1: no more than k are not zero, all of them are kept: KEY, TIES, EQUAL are 0 */
+#define ACTC_CODEC_BINS 2048u     /* words of the histogram, zero before and after a pass */
+
+/* Forward dct on blocks. Group g does the block row first_row + g / row_groups (counted over samples and block rows) and
+ * of its instances (block column, channel; channel fastest) the 256 / block ones from (g % row_groups) * 256 / block on.
+ * y = canon(dct along width of flush(dct along height of flush(x))). Blocks of 16 and 8, and a last block of 8, use
+ * exact/dct.h; other last lengths the matrices in the constants, folded as in exact/dct.h. */
+struct actc_params_codec_dct { uint groups, first_row, row_groups, block, height, width, channels, x_first, y_first; };
+/* Inverse, along width and then along height. */
+struct actc_params_codec_idct { uint groups, first_row, row_groups, block, height, width, channels, x_first, y_first; };
+/* 1-D dct of whole rows, inverse or not: one invocation for each of n outputs from out_first on. Row r, channel c:
+ * y[(r * channels + c) * width + u], x[(r * width + j) * channels + c]. table: word of the cosines in the constants. */
+struct actc_params_codec_dct_row { uint groups, n, out_begin, width, channels, inverse, in_first, out_first; };
+/* One level along one axis of (outer, length, inner): low and high (outer, out_length, inner), one invocation for the
+ * pair. out = canon(sum of flush(in) * tap over ascending taps that are not 0). taps: their number; table: word of the
+ * low-pass in the constants, the high-pass follows. *_at: words to skip in a view. */
+struct actc_params_codec_dwt {
+    uint groups, outer, length, inner, out_length, taps, symmetric, table, in_at, low_at, high_at;
+};
+/* Inverse: out (outer, length, inner) = canon(sum over low + sum over high), each in ascending order of taps. */
+struct actc_params_codec_idwt {
+    uint groups, outer, length, inner, in_length, taps, symmetric, table, low_at, high_at, out_at;
+};
+/* Histogram over [begin, end), ACTC_CODEC_HIST_COEFFICIENTS a group, of the keys |y| that are not 0. pass 0: key >> 20;
+ * pass 1: (key >> 10) & 1023 where key >> 20 is the state's; pass 2: key & 1023 where key >> 10 is. Does nothing where
+ * the state's record says ALL. */
+#define ACTC_CODEC_HIST_COEFFICIENTS 8192u
+struct actc_params_codec_hist { uint groups, pass, region, begin, end, y_first; };
+/* Takes the histogram into the region's record and clears it. Regions and their passes run in ascending order. */
+struct actc_params_codec_select { uint groups, pass, region; };
+/* Piece p: the coefficients of one tile (256) that lie in one region; pieces are numbered in order, so that coefficient
+ * i of region r lies in piece (i >> 8) + r. Group g does piece first_piece + g: counts[2p] = keys above KEY,
+ * counts[2p+1] = keys equal to it (0 where ALL), both added to sums[2s], sums[2s+1] of the segment s = i >> 16. */
+struct actc_params_codec_count { uint groups, first_piece, regions, y_first; };
+/* The sums become those of all segments before, exclusively; one group. */
+struct actc_params_codec_scan { uint groups, segments; };
+/* Group g writes piece first_piece + g: its index entries, table entries and values. A coefficient is kept where key >
+ * KEY, or key == KEY (not ALL) and fewer than TIES equal ones of its region come before it. Its slot is the number kept
+ * before it. to_values: values go to the view `values` (words) instead of the payload. *_word are offsets in 32-bit
+ * words of the payload, *_byte in bytes; bytes and half words are combined by atomic or into zeroed words. Only words
+ * [payload_first, payload_first + payload_words) of the payload, and slots [values_first, + values_words), are written. */
+struct actc_params_codec_write {
+    uint groups, first_piece, regions, y_first, index, to_values, segment_word, mask_word, values_word,
+        tile_byte, index_byte, payload_first, payload_words, values_first, values_words;
+};
+/* select=tile: group g selects and writes tile first_tile + g; fields as above. */
+struct actc_params_codec_tile {
+    uint groups, first_tile, m, k, y_first, index, to_values, mask_word, values_word, index_byte, payload_first,
+        payload_words, values_first, values_words;
+};
+/* Group g encodes the slots first_slot + 256 g and following, below k, from f32 bits: form is ACTC_CODEC_F16, BF16 or
+ * INT8 (exact/codec.h). The random number of a slot has the element number `slot`. */
+struct actc_params_codec_values {
+    uint groups, first_slot, k, form, values_byte, scale_byte, tensor, values_first, payload_first, payload_words;
+};
+/* Group g restores the coefficients of tile first_tile + g that lie in [begin, end): y = the value where it is kept and
+ * its slot lies in [slot_begin, slot_end), +0 elsewhere, but nothing where a coefficient is not kept or its slot is
+ * outside and `keep` is set. Views begin *_first elements (words for segments, mask, f32; half words; bytes) into their
+ * section. Whatever the payload holds, nothing outside of the views is touched. */
+struct actc_params_codec_scatter {
+    uint groups, first_tile, begin, end, y_first, m, k, index, tile_select, form, keep, slot_begin, slot_end,
+        tile_first, index_first, values_first, scale_first;
+};
+/* x[first + i] = uniform of element first + i; ACTC_GROUP_ELEMENTS a group. */
+struct actc_params_codec_random { uint groups, n, first, tensor; };
+
 #if !defined(ACTC_GLSL)
 #define actc_params_gemm_exact actc_params_gemm
 #define actc_params_conv2d_fwd_exact actc_params_conv2d_fwd

@@ -47,14 +47,11 @@ void actc_cpu_leave(unsigned saved);
 void actc_parallel_modes_enter(int threads, unsigned *saved);
 void actc_parallel_modes_leave(int threads, const unsigned *saved);
 
-/* False while codec_missing.c is built in place of codec*.c. */
-extern const bool actc_cpu_codec_ready;
-
 /* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes. step: the step block. */
 uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads);
-void actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,
+actc_status actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,
                    const uint32_t *step, void *workspace);
-void actc_cpu_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const void *payload, float *x,
+actc_status actc_cpu_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const void *payload, float *x,
                      const uint32_t *step, void *workspace);
 
 #endif

@@ -185,10 +185,6 @@ static actc_status prepare_step(actc_cpu_device *device, const actc_command *com
         return ACTC_OK;
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK:
-        if (!actc_cpu_codec_ready)
-            return actc_fail(context, ACTC_ERROR_UNSUPPORTED, "%s: this build of the CPU backend has no codecs",
-                             command->label);
-        return ACTC_OK;
     case ACTC_COMMAND_COPY:
     case ACTC_COMMAND_FILL:
     case ACTC_COMMAND_HOST: return ACTC_OK;
@@ -279,6 +275,13 @@ static void move_bytes(const actc_cpu_device *device, void *to, const void *from
     actc_parallel_for(device->threads, (uint32_t)((bytes + GRAIN_BYTES - 1) / GRAIN_BYTES), 1, run_blocks, &job);
 }
 
+static actc_status codec_status(const actc_cpu_device *device, const actc_command *command, actc_status status)
+{
+    if (status == ACTC_OK)
+        return ACTC_OK;
+    return actc_fail(device->base.context, status, "%s: the codec failed: %s", command->label, actc_status_string(status));
+}
+
 static actc_status run_step(actc_cpu_device *device, step *s)
 {
     const actc_command *command = s->command;
@@ -289,11 +292,13 @@ static actc_status run_step(actc_cpu_device *device, step *s)
         actc_parallel_for(device->threads, s->launches[i].groups, s->launches[i].grain, run_groups, &s->launches[i]);
     switch (command->type) {
     case ACTC_COMMAND_PACK:
-        actc_cpu_pack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2], v[ACTC_WORKSPACE_VIEW]);
-        break;
+        return codec_status(device, command,
+                            actc_cpu_pack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2],
+                                          v[ACTC_WORKSPACE_VIEW]));
     case ACTC_COMMAND_UNPACK:
-        actc_cpu_unpack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2], v[ACTC_WORKSPACE_VIEW]);
-        break;
+        return codec_status(device, command,
+                            actc_cpu_unpack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2],
+                                            v[ACTC_WORKSPACE_VIEW]));
     case ACTC_COMMAND_COPY: move_bytes(device, v[1], v[0], command->views[1].bytes, 0); break;
     case ACTC_COMMAND_FILL: move_bytes(device, v[0], NULL, command->views[0].bytes, command->u.fill.word); break;
     case ACTC_COMMAND_HOST: {

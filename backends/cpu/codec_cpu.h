@@ -1,0 +1,15 @@
+/* codec_cpu.h: the parts of the CPU's codecs. */
+#ifndef ACTC_CODEC_CPU_H
+#define ACTC_CODEC_CPU_H
+
+#include "../../src/codec/codec_plan.h"
+#include "cpu.h"
+
+/* The passes of the GPU backends (codec_passes.c). */
+bool actc_cpu_codec_uses_passes(void);
+actc_status actc_cpu_codec_passes_workspace(const actc_codec_work_desc *work, bool unpack, uint64_t *bytes);
+/* views: those of the command; bytes: their lengths. */
+actc_status actc_cpu_codec_passes_run(const actc_codec_work_desc *work, bool unpack, actc_cpu_isa isa, int threads,
+                                      void *const *views, const uint64_t *bytes);
+
+#endif

@@ -1,0 +1,307 @@
+/* test_codec_select.c: what is kept, and how the payload holds it: against a selection by sorting, for every option value
+ * over adversarial shapes and contents; the same bytes from every instruction set, thread count and path; slices of the
+ * batch equal to the whole; guard zones untouched.
+ *
+ * The coefficients themselves come from a lambda=1 payload, which keeps all that are not zero; test_codec_transform.c
+ * checks them.
+ */
+#include "codec_test.h"
+
+#include "../../src/util/util.h"
+
+static const char *const option_specs[] = {
+    "threshold", "threshold:lambda=1", "threshold:lambda=1.1", "threshold:lambda=2.5", "threshold:lambda=100",
+    "threshold:lambda=1000", "threshold:ratio=0", "threshold:ratio=0.9", "threshold:ratio=1", "threshold:select=tile",
+    "threshold:select=tile,lambda=1.5", "threshold:select=tile,lambda=300", "threshold:values=f16",
+    "threshold:values=bf16", "threshold:values=int8", "threshold:values=int8,select=tile,lambda=3",
+    "threshold:values=f16,lambda=1.3", "threshold:values=f16,lambda=500", "threshold:values=bf16,select=tile",
+    "dct", "dct:lambda=1", "dct:lambda=100", "dct:block=8", "dct:block=row", "dct:block=row,norm=none", "dct:select=tile",
+    "dct:values=f16", "dct:values=bf16,lambda=40", "dct:values=int8", "wavelet", "wavelet:lambda=1", "wavelet:lambda=100",
+    "wavelet:wave=haar,select=band", "wavelet:wave=bior2.2", "wavelet:levels=1", "wavelet:mode=symmetric",
+    "wavelet:mode=symmetric,select=band,values=f16", "wavelet:select=tile", "wavelet:wave=dmey,levels=2",
+    "wavelet:wave=haar,levels=6,values=int8",
+};
+
+/* ---- contents ---- */
+
+typedef enum content { NORMAL, RELU, ADVERSARIAL, ZERO, EQUAL, SUBNORMAL, SPARSE, TIES, CONTENTS } content;
+
+static float *make(content kind, uint64_t n, uint64_t seed)
+{
+    test_rng r = {seed};
+    float *x = malloc((n ? n : 1) * sizeof *x);
+    assert_non_null(x);
+    for (uint64_t i = 0; i < n; i++) {
+        float v = rng_normal(&r);
+        switch (kind) {
+        case NORMAL: x[i] = v; break;
+        case RELU: x[i] = v > 0 ? v : 0; break; /* half zeros */
+        case ADVERSARIAL: x[i] = rng_adversarial(&r, 20); break;
+        case ZERO: x[i] = i % 3 ? 0.0f : -0.0f; break;
+        case EQUAL: x[i] = 0.7f; break; /* every key ties */
+        case SUBNORMAL: x[i] = bits_float(rng_next(&r) & 0x807fffff); break;
+        case SPARSE: x[i] = rng_next(&r) % 200 ? 0 : v; break; /* fewer than k are not zero */
+        case TIES: x[i] = (float)(int)(rng_next(&r) % 7) - 3; break;
+        case CONTENTS: break;
+        }
+    }
+    return x;
+}
+
+/* ---- the reference selection ---- */
+
+static const uint32_t *sort_bits;
+
+static int by_key(const void *a, const void *b)
+{
+    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+    uint32_t p = sort_bits[i] & 0x7fffffff, q = sort_bits[j] & 0x7fffffff;
+    return p != q ? (p > q ? -1 : 1) : i < j ? -1 : 1;
+}
+
+/* Marks the k largest of [begin, end). order: room for them. */
+static void mark_largest(const uint32_t *y, uint64_t begin, uint64_t end, uint64_t k, uint32_t *order, bool *marks)
+{
+    for (uint64_t i = begin; i < end; i++)
+        order[i - begin] = (uint32_t)i;
+    sort_bits = y;
+    qsort(order, end - begin, sizeof *order, by_key);
+    for (uint64_t i = 0; i < end - begin && i < k; i++)
+        marks[order[i]] = (y[order[i]] & 0x7fffffff) != 0;
+}
+
+static void mark_all(const actc_codec_plan *plan, const uint32_t *y, bool *marks)
+{
+    uint32_t *order = malloc((plan->m ? plan->m : 1) * sizeof *order);
+    assert_non_null(order);
+    memset(marks, 0, plan->m);
+    if (plan->spec.select == ACTC_SELECT_TILE) {
+        for (uint64_t a = 0; a < plan->m; a += 256) {
+            uint64_t b = a + 256 < plan->m ? a + 256 : plan->m;
+            mark_largest(y, a, b, b * plan->k / plan->m - a * plan->k / plan->m, order, marks);
+        }
+    } else {
+        for (uint32_t r = 0; r < plan->regions; r++)
+            mark_largest(y, plan->region_begin[r], plan->region_begin[r + 1], plan->region_k[r], order, marks);
+    }
+    free(order);
+}
+
+/* ---- values ---- */
+
+static uint32_t reference_code(const actc_codec_plan *plan, uint32_t bits, uint32_t slot, uint32_t scale)
+{
+    uint32_t code = bits;
+    if (plan->spec.values == ACTC_VALUES_F16)
+        code = actc_f16_bits(bits);
+    else if (plan->spec.values == ACTC_VALUES_BF16)
+        code = actc_bf16_bits(bits);
+    else if (plan->spec.values == ACTC_VALUES_INT8)
+        code = actc_int8_code(bits, scale,
+                              actc_random_bits(slot, CODEC_TENSOR, codec_step[2], codec_step[3], codec_step[0], codec_step[1]));
+    if (plan->value_bytes == 2 && (code & 0x7fff) == 0)
+        code = 0;
+    return code;
+}
+
+/* The coefficients of x: bits, m of them. */
+static uint32_t *coefficients(const char *text, const shape_case *shape, const float *x, codec_run run)
+{
+    /* the same transform with lambda=1 and f32 values */
+    actc_codec_spec spec;
+    actc_codec_plan *plan = NULL;
+    actc_shape s = {.ndim = shape->ndim};
+    memcpy(s.dims, shape->d, sizeof s.dims);
+    assert_int_equal(actc_codec_spec_parse(codec_context, text, &spec), ACTC_OK);
+    spec.by_ratio = false;
+    spec.lambda = 1;
+    spec.select = ACTC_SELECT_BAND; /* each band whole, also where m > n */
+    if (spec.kind != ACTC_CODEC_WAVELET)
+        spec.select = ACTC_SELECT_GLOBAL;
+    spec.values = ACTC_VALUES_F32;
+    assert_int_equal(actc_codec_plan_create(codec_context, &spec, &s, &plan), ACTC_OK);
+    assert_int_equal(plan->k, plan->m);
+    guarded payload = guarded_new(plan->payload_bytes);
+    codec_pack(plan, run, x, &payload);
+    uint32_t *y = calloc(plan->m, sizeof *y);
+    kept *entries = malloc(plan->k * sizeof *entries);
+    assert_non_null(y);
+    assert_non_null(entries);
+    uint64_t count = codec_decode(plan, payload.data, entries);
+    for (uint64_t i = 0; i < count; i++)
+        y[entries[i].coefficient] = entries[i].code;
+    free(entries);
+    guarded_free(&payload);
+    actc_codec_plan_destroy(&plan);
+    return y;
+}
+
+/* Everything but the payload's sections is zero behind what is used; entries are the marked ones with the right codes. */
+static void check_payload(const char *name, const actc_codec_plan *plan, const uint32_t *y, const unsigned char *payload)
+{
+    bool *marks = malloc(plan->m);
+    kept *entries = malloc((plan->k ? plan->k : 1) * sizeof *entries);
+    uint32_t *bits = calloc(plan->k ? plan->k : 1, sizeof *bits);
+    assert_non_null(marks);
+    assert_non_null(entries);
+    assert_non_null(bits);
+    mark_all(plan, y, marks);
+    uint64_t count = codec_decode(plan, payload, entries), marked = 0, at = 0;
+    /* values by slot, for the scales of int8 */
+    bool in_tiles = plan->spec.select == ACTC_SELECT_TILE;
+    uint64_t slot = 0;
+    uint32_t *slots = malloc(plan->m * sizeof *slots);
+    assert_non_null(slots);
+    for (uint64_t i = 0; i < plan->m; i++) {
+        if (in_tiles && i % 256 == 0)
+            slot = i * plan->k / plan->m;
+        if (marks[i]) {
+            bits[slot] = y[i];
+            slots[i] = (uint32_t)slot++;
+            marked++;
+        }
+    }
+    assert_true(marked <= plan->k);
+    for (uint64_t i = 0; i < plan->m; i++) {
+        if (!marks[i])
+            continue;
+        uint32_t scale = 0;
+        if (plan->spec.values == ACTC_VALUES_INT8) {
+            uint32_t largest = 0, first = slots[i] / 256 * 256;
+            for (uint32_t s = first; s < first + 256 && s < plan->k; s++) {
+                uint32_t a = bits[s] & 0x7fffffff;
+                largest = a < 0x7f800000 && a > largest ? a : largest;
+            }
+            scale = actc_int8_scale(largest);
+            assert_int_equal(payload[plan->scale_offset + slots[i] / 256], scale);
+        }
+        uint32_t code = reference_code(plan, y[i], slots[i], scale);
+        if (in_tiles && plan->index == ACTC_INDEX_U8 && code == 0)
+            continue; /* a value that rounds to zero leaves a slot that reads as unused */
+        if (at >= count || entries[at].coefficient != i || entries[at].code != code || entries[at].slot != slots[i])
+            fail_msg("%s: coefficient %llu of %llu (bits %08x, slot %u, code %x) expected, found %u (slot %u, code %x)", name,
+                     (unsigned long long)i, (unsigned long long)plan->m, y[i], slots[i], code,
+                     at < count ? entries[at].coefficient : 0, at < count ? entries[at].slot : 0,
+                     at < count ? entries[at].code : 0);
+        at++;
+    }
+    assert_int_equal(at, count);
+    /* unused slots */
+    for (uint64_t s = 0; s < plan->k; s++)
+        if (bits[s] == 0) {
+            assert_int_equal(code_at(plan, payload, s), 0);
+            if (plan->index == ACTC_INDEX_U8)
+                assert_int_equal(payload[plan->index_offset + s], 0);
+            if (plan->index == ACTC_INDEX_U16)
+                assert_int_equal(load16(payload + plan->index_offset + 2 * s), 0);
+        }
+    free(slots);
+    free(bits);
+    free(entries);
+    free(marks);
+}
+
+static void check_same(const char *name, const char *what, const void *a, const void *b, size_t bytes)
+{
+    const unsigned char *p = a, *q = b;
+    for (size_t i = 0; i < bytes; i++)
+        if (p[i] != q[i])
+            fail_msg("%s: %s: byte %zu of %zu is %02x, then %02x", name, what, i, bytes, p[i], q[i]);
+}
+
+typedef struct variant {
+    const char *name, *path, *view;
+    codec_run run;
+} variant;
+
+/* The first is the reference of the others. */
+static const variant variants[] = {
+    {"passes", "passes", "", {ACTC_CPU_BASELINE, 1}},
+    {"passes cut small, 2 threads", "passes", "16384", {ACTC_CPU_BASELINE, 2}},
+    {"baseline", "", "", {ACTC_CPU_BASELINE, 1}},
+    {"best", "", "", {ACTC_CPU_ISA_COUNT, 1}},
+    {"best, 3 threads", "", "", {ACTC_CPU_ISA_COUNT, 3}},
+};
+#define VARIANTS (sizeof variants / sizeof *variants)
+
+static codec_run enter(const variant *v)
+{
+    codec_run run = v->run;
+    setenv("ACTC_CPU_CODEC", v->path, 1);
+    setenv("ACTC_CPU_CODEC_VIEW", v->view, 1);
+    if (run.isa == ACTC_CPU_ISA_COUNT)
+        run.isa = actc_cpu_isa_detect();
+    return run;
+}
+
+static void check_case(const char *text, const shape_case *shape, content kind, uint64_t seed)
+{
+    actc_codec_plan *plan = codec_plan(text, shape);
+    char name[256], dims[128];
+    snprintf(name, sizeof name, "%s of %s, content %d", text, actc_shape_text(&plan->shape, dims), (int)kind);
+    float *x = make(kind, plan->n, seed);
+    guarded payload = guarded_new(plan->payload_bytes), again = guarded_new(plan->payload_bytes);
+    guarded restored = guarded_new(4 * plan->n), repeated = guarded_new(4 * plan->n);
+    for (size_t i = 0; i < VARIANTS; i++) {
+        const variant *v = &variants[i];
+        /* a chunk must hold a sample or a row of blocks */
+        if (v->view[0] && plan->n / plan->samples * 4 + 512 > (uint64_t)atoi(v->view))
+            continue;
+        codec_run run = enter(v);
+        memset(again.data, 0xa5, again.padded);
+        codec_pack(plan, run, x, i ? &again : &payload);
+        if (i)
+            check_same(name, v->name, payload.data, again.data, plan->payload_bytes);
+        memset(repeated.data, 0xa5, repeated.padded);
+        codec_unpack(plan, run, payload.data, 0, plan->batch, i ? &repeated : &restored);
+        if (i)
+            check_same(name, v->name, restored.data, repeated.data, 4 * plan->n);
+        for (uint32_t first = 0; plan->sliceable && first < plan->batch; first += 2) {
+            uint32_t count = plan->batch - first < 2 ? 1 : 2;
+            size_t sample = 4 * (size_t)(plan->n / plan->batch);
+            guarded slice = guarded_new(count * sample);
+            codec_unpack(plan, run, payload.data, first, count, &slice);
+            check_same(name, "slice", (char *)restored.data + first * sample, slice.data, slice.bytes);
+            guarded_free(&slice);
+        }
+    }
+    enter(&variants[0]);
+    uint32_t *y = coefficients(text, shape, x, variants[0].run);
+    check_payload(name, plan, y, payload.data);
+    free(y);
+    guarded_free(&repeated);
+    guarded_free(&restored);
+    guarded_free(&again);
+    guarded_free(&payload);
+    free(x);
+    actc_codec_plan_destroy(&plan);
+}
+
+static void test_options_and_shapes(void **state)
+{
+    (void)state;
+    for (size_t o = 0; o < sizeof option_specs / sizeof *option_specs; o++)
+        for (size_t s = 0; s < CODEC_SHAPES; s++) {
+            if (strstr(option_specs[o], "block=row") && codec_shapes[s].ndim == 1 && codec_shapes[s].d[0] > 4096)
+                continue; /* refused: test_codec_spec.c */
+            check_case(option_specs[o], &codec_shapes[s], (content)((o + s) % CONTENTS), o * 1000 + s);
+        }
+}
+
+static void test_contents(void **state)
+{
+    static const shape_case shapes[] = {{4, {2, 24, 26, 19}}, {4, {3, 16, 32, 16}}, {2, {129, 257}}};
+    (void)state;
+    for (size_t o = 0; o < sizeof option_specs / sizeof *option_specs; o++)
+        for (content kind = 0; kind < CONTENTS; kind++)
+            check_case(option_specs[o], &shapes[(o + kind) % 3], kind, 77 + o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_and_shapes),
+        cmocka_unit_test(test_contents),
+    };
+    return cmocka_run_group_tests(tests, codec_setup, codec_teardown);
+}
