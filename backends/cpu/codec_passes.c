@@ -52,7 +52,7 @@ static void run(const actc_command *c, const actc_cpu_kernel_fn *kernels, int th
     if (c->type == ACTC_COMMAND_KERNEL) {
         l.fn = kernels[c->u.kernel.id];
         l.params = c->u.kernel.params.bytes;
-        actc_parallel_for(threads, c->u.kernel.groups, 1, run_groups, &l);
+        actc_parallel_for(threads, c->u.kernel.groups, 4, run_groups, &l);
     } else if (c->type == ACTC_COMMAND_COPY) {
         memcpy(l.views[1], l.views[0], (size_t)c->views[1].bytes);
     } else {

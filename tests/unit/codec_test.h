@@ -4,30 +4,13 @@
 #ifndef ACTC_CODEC_TEST_H
 #define ACTC_CODEC_TEST_H
 
+#include "codec_cases.h"
 #include "cpu_test.h"
 
 #include "../../src/codec/codec_plan.h"
 #include "exact/codec.h"
 
 #define GUARD 512 /* bytes before and after every buffer that a codec writes */
-
-typedef struct shape_case {
-    int ndim;
-    int64_t d[5];
-} shape_case;
-
-/* Shapes that break things: one element, odd, prime, smaller than a block, just past a tile, a segment, a block. */
-static const shape_case codec_shapes[] = {
-    {0, {0}},
-    {1, {1}}, {1, {2}}, {1, {15}}, {1, {16}}, {1, {17}}, {1, {255}}, {1, {257}}, {1, {4099}}, {1, {65537}},
-    {2, {1, 1}}, {2, {1, 37}}, {2, {37, 1}}, {2, {16, 16}}, {2, {23, 29}}, {2, {7, 300}}, {2, {128, 130}}, {2, {257, 255}},
-    {3, {1, 1, 1}}, {3, {2, 5, 7}}, {3, {3, 16, 24}}, {3, {2, 197, 33}}, {3, {5, 32, 31}},
-    {4, {1, 1, 1, 1}}, {4, {2, 3, 4, 4}}, {4, {1, 16, 16, 16}}, {4, {2, 17, 26, 26}}, {4, {3, 1, 28, 28}},
-    {4, {2, 64, 8, 8}}, {4, {1, 5, 7, 7}}, {4, {4, 16, 13, 11}}, {4, {2, 32, 32, 32}}, {4, {1, 3, 33, 47}},
-    {4, {2, 8, 1, 64}}, {4, {2, 130, 2, 3}}, {4, {1, 16, 72, 72}},
-    {5, {1, 1, 1, 1, 1}}, {5, {2, 3, 2, 5, 6}}, {5, {2, 16, 3, 16, 16}}, {5, {1, 4, 5, 17, 19}},
-};
-#define CODEC_SHAPES (sizeof codec_shapes / sizeof *codec_shapes)
 
 static actc_context *codec_context;
 
