@@ -68,6 +68,14 @@ static inline float actc_bits_f32_(uint u)
 #define ACTC_I32(x) ((int)(x))
 #endif
 
+/* condition ? a : b of uints. In C without a branch: the compiler would turn chains of ?: into jumps around loads, and
+ * loops over them would not vectorise. */
+#if defined(ACTC_GLSL) || defined(__CUDACC__) || defined(ACTC_CUDA_HOST)
+#define ACTC_SELECT(condition, a, b) ((condition) ? (a) : (b))
+#else
+#define ACTC_SELECT(condition, a, b) (((a) & (0u - (uint)(condition))) | ((b) & ~(0u - (uint)(condition))))
+#endif
+
 #define ACTC_ABS_MASK 0x7fffffffu
 #define ACTC_INF_BITS 0x7f800000u
 #define ACTC_NAN_BITS 0x7fc00000u
@@ -77,7 +85,7 @@ static inline float actc_bits_f32_(uint u)
 
 ACTC_FN float actc_flush_bits(uint u)
 {
-    return ACTC_BITS_F32((u & ACTC_ABS_MASK) < ACTC_TINY_BITS ? 0u : u);
+    return ACTC_BITS_F32(ACTC_SELECT((u & ACTC_ABS_MASK) < ACTC_TINY_BITS, 0u, u));
 }
 
 ACTC_FN float actc_flush(float x)
@@ -90,8 +98,8 @@ ACTC_FN uint actc_canon_bits(float x)
 {
     uint u = ACTC_F32_BITS(x);
     uint a = u & ACTC_ABS_MASK;
-    u = a < ACTC_TINY_BITS ? 0u : u;
-    return a > ACTC_INF_BITS ? ACTC_NAN_BITS : u;
+    u = ACTC_SELECT(a < ACTC_TINY_BITS, 0u, u);
+    return ACTC_SELECT(a > ACTC_INF_BITS, ACTC_NAN_BITS, u);
 }
 
 ACTC_FN float actc_canon(float x)
@@ -105,15 +113,15 @@ ACTC_FN float actc_canon(float x)
 ACTC_FN float actc_factor(float x)
 {
     uint u = ACTC_F32_BITS(x);
-    return ACTC_BITS_F32((u & ACTC_ABS_MASK) < ACTC_FACTOR_TINY_BITS ? 0u : u);
+    return ACTC_BITS_F32(ACTC_SELECT((u & ACTC_ABS_MASK) < ACTC_FACTOR_TINY_BITS, 0u, u));
 }
 
 /* max(x, 0): canonical, NaN stays, zeros and negatives give +0. */
 ACTC_FN uint actc_relu_bits(uint x)
 {
     uint a = x & ACTC_ABS_MASK;
-    uint u = (x >> 31) != 0u || a < ACTC_TINY_BITS ? 0u : x;
-    return a > ACTC_INF_BITS ? ACTC_NAN_BITS : u;
+    uint u = ACTC_SELECT(x - ACTC_TINY_BITS <= ACTC_INF_BITS - ACTC_TINY_BITS, x, 0u); /* 2^-60 .. Inf */
+    return ACTC_SELECT(a > ACTC_INF_BITS, ACTC_NAN_BITS, u);
 }
 
 /* In a scan for the maximum over canonical values: v takes the place of `best`, which came before it. */

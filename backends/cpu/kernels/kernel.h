@@ -2,7 +2,8 @@
  *
  * Each file is compiled once for every instruction set; a file holds no function that is not static but those made by
  * ACTC_CPU_KERNEL, whose names carry the set. Loops over independent elements are marked ACTC_CPU_SIMD, which also says
- * that views are either the same memory or do not overlap, so that a kernel may run in place.
+ * that views are either the same memory or do not overlap, so that a kernel may run in place. Inside them an array is
+ * indexed by the loop's variable alone: the sum of two 32-bit numbers may wrap round, and the compiler then gives up.
  */
 #ifndef ACTC_CPU_KERNEL_H
 #define ACTC_CPU_KERNEL_H

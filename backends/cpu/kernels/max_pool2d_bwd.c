@@ -1,38 +1,83 @@
 /* max_pool2d_bwd.c: each input element gathers the gradients of the windows that chose it, in ascending (oy, ox). */
 #include "kernel.h"
 
-#define BLOCK 256u
+#define LANES 8u
+
+/* The windows [first, last) along one axis that hold padded coordinate `at`: o * stride <= at < o * stride + taps. */
+typedef struct range {
+    uint32_t first, last;
+} range;
+
+static inline range windows(uint32_t at, uint32_t taps, uint32_t stride, uint32_t extent)
+{
+    uint32_t last = at / stride + 1;
+    return (range){at < taps ? 0 : (at - taps) / stride + 1, ACTC_MIN(last, extent)};
+}
+
+/* dy, index: the image's first window, at the first of `count` channels. */
+static inline __attribute__((always_inline)) void gather(const struct actc_params_max_pool2d_bwd *p, range oy, range ox,
+                                                         uint32_t py, uint32_t px, const float *dy, const uint8_t *index,
+                                                         uint32_t count, float *dx)
+{
+    float sum[LANES] = {0.0f};
+    for (uint32_t j = oy.first; j < oy.last; j++) {
+        uint64_t at = ((uint64_t)j * p->ow + ox.first) * p->channels;
+        uint32_t place = (py - j * p->sh) * p->kw + (px - ox.first * p->sw);
+        for (uint32_t i = ox.first; i < ox.last; i++, at += p->channels, place -= p->sw) {
+            const float *from = dy + at;
+            const uint8_t *chosen = index + at;
+            uint32_t wide[LANES];
+            for (uint32_t k = 0; k < count; k++)
+                wide[k] = chosen[k];
+            /* A window that chose another position adds +0, which changes nothing: no sum here is ever -0. */
+            ACTC_CPU_SIMD
+            for (uint32_t k = 0; k < count; k++) {
+                uint32_t hit = 0u - (uint32_t)(wide[k] == place);
+                sum[k] = ACTC_ADD(sum[k], ACTC_BITS_F32(ACTC_F32_BITS(actc_flush(from[k])) & hit));
+            }
+        }
+    }
+    ACTC_CPU_SIMD
+    for (uint32_t k = 0; k < count; k++)
+        dx[k] = actc_canon(sum[k]);
+}
+
+/* The channels [c, channels) of the columns of input row `row` (of all images) from ix on, at most `elements`. Divisions
+ * are done once a row. */
+static void gather_row(const struct actc_params_max_pool2d_bwd *p, const float *dy, const uint8_t *index, float *dx,
+                       uint32_t row, uint32_t ix, uint32_t c, uint32_t elements)
+{
+    uint32_t py = row % p->ih + p->ph;
+    range oy = windows(py, p->kh, p->sh, p->oh), ox = windows(ix + p->pw, p->kw, p->sw, UINT32_MAX);
+    uint64_t image = (uint64_t)(row / p->ih) * p->oh * p->ow * p->channels;
+    dy += image;
+    index += image;
+    while (elements > 0) {
+        uint32_t px = ix + p->pw;
+        range in = {ox.first, ACTC_MIN(ox.last, p->ow)};
+        uint32_t count = ACTC_MIN(p->channels - c, elements), k = 0;
+        for (; k + LANES <= count; k += LANES)
+            gather(p, oy, in, py, px, dy + c + k, index + c + k, LANES, dx + k);
+        if (k < count)
+            gather(p, oy, in, py, px, dy + c + k, index + c + k, count - k, dx + k);
+        dx += count;
+        elements -= count;
+        c = 0;
+        ix++;
+        ox.last += ox.last * p->sw <= px + 1;
+        ox.first += ox.first * p->sw + p->kw <= px + 1;
+    }
+}
 
 ACTC_CPU_KERNEL(max_pool2d_bwd)
 {
     const struct actc_params_max_pool2d_bwd *p = params;
-    const float *dy = views[0];
-    const uint8_t *index = views[1];
     float *dx = views[2];
     actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
-    float sum[BLOCK];
+    uint32_t row_elements = p->iw * p->channels;
     for (uint32_t i = span.first; i < span.last;) {
-        uint32_t c = i % p->channels, pixel = i / p->channels;
-        uint32_t ix = pixel % p->iw, iy = pixel / p->iw % p->ih, n = pixel / p->iw / p->ih;
-        uint32_t count = ACTC_MIN(ACTC_MIN(p->channels - c, BLOCK), span.last - i);
-        for (uint32_t k = 0; k < count; k++)
-            sum[k] = 0.0f;
-        /* Windows that hold row iy: oy * sh <= iy + ph < oy * sh + kh. */
-        uint32_t py = iy + p->ph, px = ix + p->pw;
-        uint32_t oy0 = py < p->kh ? 0 : (py - p->kh) / p->sh + 1, oy1 = ACTC_MIN(py / p->sh + 1, p->oh);
-        uint32_t ox0 = px < p->kw ? 0 : (px - p->kw) / p->sw + 1, ox1 = ACTC_MIN(px / p->sw + 1, p->ow);
-        for (uint32_t oy = oy0; oy < oy1; oy++) {
-            for (uint32_t ox = ox0; ox < ox1; ox++) {
-                uint64_t at = (((uint64_t)n * p->oh + oy) * p->ow + ox) * p->channels + c;
-                uint32_t place = (py - oy * p->sh) * p->kw + (px - ox * p->sw);
-                ACTC_CPU_SIMD
-                for (uint32_t k = 0; k < count; k++)
-                    sum[k] = index[at + k] == place ? ACTC_ADD(sum[k], actc_flush(dy[at + k])) : sum[k];
-            }
-        }
-        ACTC_CPU_SIMD
-        for (uint32_t k = 0; k < count; k++)
-            dx[i + k] = actc_canon(sum[k]);
+        uint32_t row = i / row_elements, at = i % row_elements, count = ACTC_MIN(row_elements - at, span.last - i);
+        gather_row(p, views[0], views[1], dx + i, row, at / p->channels, at % p->channels, count);
         i += count;
     }
 }

@@ -1,5 +1,7 @@
 /* relu_bwd_mask.c: dx = dy where the mask's bit is set. */
-#include "kernel.h"
+#include "mask_bits.h"
+
+#define BLOCK 256u /* stays in the first-level cache between the two loops */
 
 ACTC_CPU_KERNEL(relu_bwd_mask)
 {
@@ -8,13 +10,15 @@ ACTC_CPU_KERNEL(relu_bwd_mask)
     const uint32_t *mask = views[1];
     uint32_t *dx = views[2];
     actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
-    uint32_t i = span.first;
-    for (; i + 32 <= span.last; i += 32) {
-        uint32_t word = mask[i / 32];
+    uint32_t pass[BLOCK];
+    for (uint32_t i = span.first; i < span.last; i += BLOCK) {
+        uint32_t count = ACTC_MIN(BLOCK, span.last - i);
+        for (uint32_t j = 0; j < count; j += 32)
+            actc_cpu_expand_bits(mask[(i + j) / 32], pass + j);
+        const float *in = dy + i;
+        uint32_t *out = dx + i;
         ACTC_CPU_SIMD
-        for (uint32_t j = 0; j < 32; j++)
-            dx[i + j] = (word & 1u << j) != 0 ? actc_canon_bits(dy[i + j]) : 0u;
+        for (uint32_t j = 0; j < count; j++)
+            out[j] = actc_canon_bits(in[j]) & pass[j];
     }
-    for (; i < span.last; i++)
-        dx[i] = (mask[i / 32] >> (i % 32) & 1u) != 0 ? actc_canon_bits(dy[i]) : 0u;
 }

@@ -10,5 +10,5 @@ ACTC_CPU_KERNEL(relu_bwd_value)
     actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
     ACTC_CPU_SIMD
     for (uint32_t i = span.first; i < span.last; i++)
-        dx[i] = actc_relu_bits(y[i]) != 0 ? actc_canon_bits(dy[i]) : 0u;
+        dx[i] = actc_canon_bits(dy[i]) & (0u - (uint32_t)(actc_relu_bits(y[i]) != 0));
 }

@@ -1,5 +1,7 @@
 /* relu_fwd_mask.c: y = max(x, 0), and a bit an element that says where the gradient passes. */
-#include "kernel.h"
+#include "mask_bits.h"
+
+#define BLOCK 256u /* stays in the first-level cache between the two loops */
 
 ACTC_CPU_KERNEL(relu_fwd_mask)
 {
@@ -7,24 +9,18 @@ ACTC_CPU_KERNEL(relu_fwd_mask)
     const uint32_t *x = views[0];
     uint32_t *y = views[1], *mask = views[2];
     actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
-    uint32_t i = span.first;
-    for (; i + 32 <= span.last; i += 32) {
-        uint32_t word = 0;
-#pragma omp simd reduction(| : word)
-        for (uint32_t j = 0; j < 32; j++) {
-            uint32_t u = actc_relu_bits(x[i + j]);
-            y[i + j] = u;
-            word |= u != 0 ? 1u << j : 0u;
+    for (uint32_t i = span.first; i < span.last; i += BLOCK) {
+        uint32_t stop = ACTC_MIN(i + BLOCK, span.last), j = i;
+        ACTC_CPU_SIMD
+        for (uint32_t k = i; k < stop; k++)
+            y[k] = actc_relu_bits(x[k]);
+        for (; j + 32 <= stop; j += 32)
+            mask[j / 32] = actc_cpu_nonzero_bits(y + j);
+        if (j < stop) {
+            uint32_t word = 0;
+            for (uint32_t k = j; k < stop; k++)
+                word |= (y[k] != 0 ? 1u : 0u) << (k - j);
+            mask[j / 32] = word;
         }
-        mask[i / 32] = word;
-    }
-    if (i < span.last) {
-        uint32_t word = 0;
-        for (uint32_t j = 0; i + j < span.last; j++) {
-            uint32_t u = actc_relu_bits(x[i + j]);
-            y[i + j] = u;
-            word |= (u != 0 ? 1u : 0u) << j;
-        }
-        mask[i / 32] = word;
     }
 }
