@@ -158,11 +158,15 @@ struct actc_backend {
      * NULL: never any. */
     actc_status (*workspace_bytes)(actc_device *device, const actc_command *command, uint64_t *bytes);
     /* Bytes that the device obtains beside the arena to move up to `transfer` bytes at once (staging) and for its
-     * libraries; part of the plan. NULL: none. */
+     * libraries; part of the plan. `transfer`: the largest upload or download, and the views of a host function
+     * together, each aligned to ACTC_VIEW_ALIGNMENT. NULL: none. */
     uint64_t (*overhead_bytes)(actc_device *device, uint64_t transfer);
     /* Obtains what overhead_bytes promised; called once before the first buffer of a network. NULL: nothing to do. */
     actc_status (*reserve)(actc_device *device, uint64_t transfer);
 
+    /* What a buffer of `bytes` takes of the device's memory; arenas are made of that size, so that the plan is what is
+     * allocated. NULL: `bytes`. */
+    uint64_t (*buffer_bytes)(actc_device *device, uint64_t bytes);
     /* bytes is a multiple of ACTC_VIEW_ALIGNMENT; the content is zero. Counted in allocated_bytes with exactly
      * `bytes`, or with what the driver needed where that is more. */
     actc_status (*buffer_create)(actc_device *device, uint64_t bytes, actc_buffer **out);

@@ -204,6 +204,11 @@ static void emit_host_codec(actc_lower *lower, const actc_codec_plan *plan, uint
     set_view(command, 1, to, 'w');
     set_view(command, 2, actc_lower_step_block(lower), 'r');
     finish(lower, command, false);
+    uint64_t transfer = 0; /* what a device whose memory the host does not see moves at once */
+    for (uint32_t i = 0; i < command->n_views; i++)
+        transfer += actc_align(command->views[i].bytes, ACTC_VIEW_ALIGNMENT);
+    if (transfer > lower->build->transfer_bytes)
+        lower->build->transfer_bytes = transfer;
 }
 
 /* The tables of a codec, one buffer a plan. */

@@ -229,7 +229,10 @@ actc_status actc_plan(actc_build *build)
     uint64_t overhead = backend->overhead_bytes ? backend->overhead_bytes(build->device, build->transfer_bytes) : 0;
     build->category_bytes[ACTC_MEMORY_WORKSPACE] += overhead;
     build->planned_bytes = overhead;
-    for (size_t i = 0; i < build->n_arenas; i++)
+    for (size_t i = 0; i < build->n_arenas; i++) {
+        if (backend->buffer_bytes)
+            build->arena_bytes[i] = backend->buffer_bytes(build->device, build->arena_bytes[i]);
         build->planned_bytes += build->arena_bytes[i];
+    }
     return ACTC_OK;
 }
