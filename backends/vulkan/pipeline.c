@@ -1,0 +1,245 @@
+/* pipeline.c: pipelines from the embedded SPIR-V, their layouts, and the driver's statistics about them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vulkan.h"
+
+enum {
+    SPV_OP_ENTRY_POINT = 15,
+    SPV_OP_EXECUTION_MODE = 16,
+    SPV_OP_CAPABILITY = 17,
+    SPV_HEADER_WORDS = 5,
+    SPV_MODE_SIGNED_ZERO_INF_NAN_PRESERVE = 4461,
+    SPV_MODE_ROUNDING_RTE = 4462,
+    SPV_CAPABILITY_SIGNED_ZERO_INF_NAN_PRESERVE = 4466,
+    SPV_CAPABILITY_ROUNDING_RTE = 4467,
+    PATCH_WORDS = 2 * 2 + 2 * 4
+};
+
+const actc_vk_shader *actc_vk_find_shader(const char *name)
+{
+    for (size_t i = 0; i < actc_vk_shader_count; i++)
+        if (!strcmp(actc_vk_shaders[i].name, name))
+            return &actc_vk_shaders[i];
+    return NULL;
+}
+
+actc_status actc_vk_layouts_create(actc_vk_device *d)
+{
+    actc_status status;
+    VkDescriptorSetLayoutBinding bindings[ACTC_MAX_VIEWS];
+    for (uint32_t i = 0; i < ACTC_MAX_VIEWS; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){
+            .binding = i,
+            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorCount = 1,
+            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+        };
+    VkDescriptorSetLayoutCreateInfo set = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+        .bindingCount = ACTC_MAX_VIEWS,
+        .pBindings = bindings,
+    };
+    VK_CREATE(d->set_layout, d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &d->set_layout));
+    VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = ACTC_MAX_PARAMS_BYTES};
+    VkPipelineLayoutCreateInfo layout = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+        .setLayoutCount = 1,
+        .pSetLayouts = &d->set_layout,
+        .pushConstantRangeCount = 1,
+        .pPushConstantRanges = &range,
+    };
+    VK_CREATE(d->pipeline_layout, d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &d->pipeline_layout));
+    return ACTC_OK;
+fail:
+    return status;
+}
+
+/* Copies the module with the execution modes that make a driver keep round-to-nearest-even and signed zeros, NaN and
+ * infinities for 32 bits; the modes are core in SPIR-V 1.4 and later, which the shader build writes. Returns words. */
+static size_t patch(const uint32_t *in, size_t words, uint32_t *out)
+{
+    static const uint32_t capabilities[] = {SPV_CAPABILITY_SIGNED_ZERO_INF_NAN_PRESERVE, SPV_CAPABILITY_ROUNDING_RTE};
+    static const uint32_t modes[] = {SPV_MODE_SIGNED_ZERO_INF_NAN_PRESERVE, SPV_MODE_ROUNDING_RTE};
+    size_t n = 0;
+    memcpy(out, in, SPV_HEADER_WORDS * sizeof *out);
+    n = SPV_HEADER_WORDS;
+    for (size_t i = 0; i < 2; i++) {
+        out[n++] = 2u << 16 | SPV_OP_CAPABILITY;
+        out[n++] = capabilities[i];
+    }
+    for (size_t position = SPV_HEADER_WORDS; position < words;) {
+        uint32_t op = in[position] & 0xffffu, length = in[position] >> 16;
+        memcpy(out + n, in + position, length * sizeof *out);
+        n += length;
+        if (op == SPV_OP_ENTRY_POINT) /* there is one, and modes follow entry points */
+            for (size_t i = 0; i < 2; i++) {
+                out[n++] = 4u << 16 | SPV_OP_EXECUTION_MODE;
+                out[n++] = in[position + 2];
+                out[n++] = modes[i];
+                out[n++] = 32;
+            }
+        position += length;
+    }
+    return n;
+}
+
+actc_status actc_vk_pipeline_create(actc_vk_device *d, const actc_vk_shader *shader, bool exact, const actc_vk_tile *tile,
+                                    VkPipelineCreateFlags flags, VkPipeline *out)
+{
+    actc_status status;
+    uint32_t *patched = NULL;
+    VkShaderModule module = VK_NULL_HANDLE;
+    *out = VK_NULL_HANDLE;
+    VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+        .codeSize = shader->bytes,
+        .pCode = shader->words,
+    };
+    if (exact && d->physical.promises_exact) {
+        patched = actc_malloc(shader->bytes + PATCH_WORDS * sizeof *patched);
+        if (!patched)
+            return actc_fail(d->base.context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: shader %s", shader->name);
+        module_info.codeSize = patch(shader->words, shader->bytes / 4, patched) * sizeof *patched;
+        module_info.pCode = patched;
+    }
+    VK_CREATE(module, d->vk.vkCreateShaderModule(d->handle, &module_info, NULL, &module));
+    VkSpecializationMapEntry entries[] = {
+        {.constantID = 0, .offset = offsetof(actc_vk_tile, m), .size = sizeof tile->m},
+        {.constantID = 1, .offset = offsetof(actc_vk_tile, n), .size = sizeof tile->n},
+    };
+    VkSpecializationInfo specialization = {
+        .mapEntryCount = 2,
+        .pMapEntries = entries,
+        .dataSize = sizeof *tile,
+        .pData = tile,
+    };
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = flags,
+        .stage =
+            {
+                .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                .module = module,
+                .pName = "main",
+                .pSpecializationInfo = tile ? &specialization : NULL,
+            },
+        .layout = d->pipeline_layout,
+    };
+    VK_CREATE(*out, d->vk.vkCreateComputePipelines(d->handle, d->cache, 1, &info, NULL, out));
+    d->cache_grown = true;
+    actc_vk_name(d, VK_OBJECT_TYPE_PIPELINE, (uint64_t)*out, shader->name);
+fail:
+    if (status != ACTC_OK && *out) {
+        d->vk.vkDestroyPipeline(d->handle, *out, NULL);
+        *out = VK_NULL_HANDLE;
+    }
+    d->vk.vkDestroyShaderModule(d->handle, module, NULL);
+    actc_free(patched);
+    return status;
+}
+
+bool actc_vk_kernel_has_tiles(actc_kernel_id id)
+{
+    switch (id) {
+    case ACTC_KERNEL_gemm:
+    case ACTC_KERNEL_gemm_exact:
+    case ACTC_KERNEL_conv2d_fwd:
+    case ACTC_KERNEL_conv2d_fwd_exact:
+    case ACTC_KERNEL_conv2d_bwd_data:
+    case ACTC_KERNEL_conv2d_bwd_data_exact:
+    case ACTC_KERNEL_conv2d_bwd_filter:
+    case ACTC_KERNEL_conv2d_bwd_filter_exact: return true;
+    default: return false;
+    }
+}
+
+static actc_status create_kernel(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,
+                                 VkPipeline *out)
+{
+    const actc_kernel_info *kernel = &actc_kernel_infos[id];
+    const actc_vk_shader *shader = actc_vk_find_shader(kernel->name);
+    if (!shader)
+        return actc_fail(d->base.context, ACTC_ERROR_UNSUPPORTED, "this build has no shader for the kernel %s", kernel->name);
+    return actc_vk_pipeline_create(d, shader, kernel->parity == ACTC_PARITY_EXACT,
+                                   actc_vk_kernel_has_tiles(id) ? &actc_vk_tiles[tile] : NULL, flags, out);
+}
+
+actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out)
+{
+    VkPipeline *made = &d->pipelines[id][tile];
+    actc_status status = *made ? ACTC_OK : create_kernel(d, id, tile, 0, made);
+    *out = *made;
+    return status;
+}
+
+/* ---- statistics ---- */
+
+/* One line: "registers 24, spills 0, ..." of each executable that the driver made of the pipeline. */
+static actc_status describe(actc_vk_device *d, VkPipeline pipeline, char *text, size_t size)
+{
+    actc_status status;
+    VkPipelineExecutablePropertiesKHR executables[4];
+    uint32_t n_executables = sizeof executables / sizeof *executables;
+    VkPipelineInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = pipeline};
+    size_t used = 0;
+    for (size_t i = 0; i < n_executables; i++)
+        executables[i] = (VkPipelineExecutablePropertiesKHR){.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR};
+    VK(d->vk.vkGetPipelineExecutablePropertiesKHR(d->handle, &info, &n_executables, executables));
+    for (uint32_t e = 0; e < n_executables; e++) {
+        VkPipelineExecutableStatisticKHR statistics[32];
+        uint32_t n = sizeof statistics / sizeof *statistics;
+        VkPipelineExecutableInfoKHR executable = {
+            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, .pipeline = pipeline, .executableIndex = e};
+        for (size_t i = 0; i < n; i++)
+            statistics[i] = (VkPipelineExecutableStatisticKHR){.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR};
+        VK(d->vk.vkGetPipelineExecutableStatisticsKHR(d->handle, &executable, &n, statistics));
+        for (uint32_t i = 0; i < n && used < size; i++) {
+            const VkPipelineExecutableStatisticKHR *s = &statistics[i];
+            const char *comma = used ? ", " : "";
+            if (s->format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR)
+                used += (size_t)snprintf(text + used, size - used, "%s%s %g", comma, s->name, s->value.f64);
+            else
+                used += (size_t)snprintf(text + used, size - used, "%s%s %llu", comma, s->name,
+                                         (unsigned long long)s->value.u64);
+        }
+    }
+    status = ACTC_OK;
+fail:
+    return status;
+}
+
+actc_status actc_vk_compile_all(actc_device *device, void (*report)(void *, const char *, const char *), void *user)
+{
+    actc_vk_device *d = (actc_vk_device *)device;
+    bool statistics = d->physical.executable_properties && d->vk.vkGetPipelineExecutableStatisticsKHR;
+    for (uint32_t id = 0; id < ACTC_KERNEL_COUNT; id++) {
+        if (!actc_vk_find_shader(actc_kernel_infos[id].name)) {
+            if (report)
+                report(user, actc_kernel_infos[id].name, "not in this build");
+            continue;
+        }
+        for (uint32_t tile = 0; tile < (actc_vk_kernel_has_tiles((actc_kernel_id)id) ? ACTC_VK_TILES : 1u); tile++) {
+            char name[96], text[2048] = "compiled";
+            VkPipeline pipeline;
+            snprintf(name, sizeof name, "%s", actc_kernel_infos[id].name);
+            if (actc_vk_kernel_has_tiles((actc_kernel_id)id))
+                snprintf(name, sizeof name, "%s %ux%u", actc_kernel_infos[id].name, 16 * actc_vk_tiles[tile].m,
+                         16 * actc_vk_tiles[tile].n);
+            d->label = name;
+            actc_status status =
+                create_kernel(d, (actc_kernel_id)id, tile,
+                              statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline);
+            if (status == ACTC_OK && statistics)
+                status = describe(d, pipeline, text, sizeof text);
+            d->vk.vkDestroyPipeline(d->handle, pipeline, NULL);
+            d->label = NULL;
+            if (status != ACTC_OK)
+                return status;
+            if (report)
+                report(user, name, text);
+        }
+    }
+    return ACTC_OK;
+}
