@@ -1,0 +1,731 @@
+/* test_vulkan.c: the Vulkan backend against the CPU backend, command by command, with the validation layer on.
+ *
+ * Runs on whatever devices the environment shows (meson pins lavapipe). A machine without one fails: a skip would hide
+ * that nothing was tested.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "util/alloc.h"
+
+#include "kernel_cases.h"
+
+typedef struct fixture {
+    actc_context *context;
+    actc_device *cpu, *vulkan;
+    char log[4096]; /* errors and warnings */
+} fixture;
+
+static void on_log(void *user, actc_log_level level, const char *message)
+{
+    fixture *f = user;
+    size_t used = strlen(f->log);
+    if (level <= ACTC_LOG_WARNING)
+        snprintf(f->log + used, sizeof f->log - used, "%s\n", message);
+}
+
+static void open_context(fixture *f)
+{
+    actc_context_options options = actc_context_options_default();
+    options.log = on_log;
+    options.log_user = f;
+    assert_int_equal(actc_context_create(&options, &f->context), ACTC_OK);
+}
+
+static void open_vulkan(fixture *f, bool deterministic, bool validate)
+{
+    char message[1200];
+    actc_device_options options = {.size = sizeof options, .threads = 2, .validate = validate, .deterministic = deterministic};
+    if (!kernel_run_open(f->context, &actc_backend_vulkan, NULL, &options, &f->vulkan, message, sizeof message))
+        fail_msg("%s", message);
+}
+
+static void close_vulkan(fixture *f)
+{
+    uint64_t left = f->vulkan->allocated_bytes;
+    f->vulkan->backend->close(f->vulkan);
+    f->vulkan = NULL;
+    if (f->log[0])
+        fail_msg("messages of the library or the validation layer:\n%s", f->log);
+    assert_int_equal(left, 0);
+}
+
+static void open_both(fixture *f, bool deterministic)
+{
+    char message[1200];
+    actc_device_options options = {.size = sizeof options, .threads = 2, .deterministic = deterministic};
+    *f = (fixture){0};
+    open_context(f);
+    if (!kernel_run_open(f->context, &actc_backend_cpu, NULL, &options, &f->cpu, message, sizeof message))
+        fail_msg("%s", message);
+    open_vulkan(f, deterministic, true);
+}
+
+static void close_both(fixture *f)
+{
+    close_vulkan(f);
+    f->cpu->backend->close(f->cpu);
+    actc_context_destroy(&f->context);
+}
+
+/* ---- EXACT: the same bytes ---- */
+
+static bool kernel_seen[ACTC_KERNEL_COUNT];
+
+static void compare_exact(void *user, const kernel_case *c)
+{
+    fixture *f = user;
+    char message[1200];
+    void *cpu[ACTC_MAX_VIEWS] = {0}, *vulkan[ACTC_MAX_VIEWS] = {0};
+    for (uint32_t i = 0; i < c->command.n_views; i++) {
+        size_t bytes = (size_t)c->command.views[i].bytes;
+        if (!bytes)
+            continue;
+        cpu[i] = calloc(1, bytes);
+        vulkan[i] = calloc(1, bytes);
+        assert_true(cpu[i] && vulkan[i]);
+        if (c->data[i]) {
+            memcpy(cpu[i], c->data[i], bytes);
+            memcpy(vulkan[i], c->data[i], bytes);
+        }
+    }
+    if (c->command.type == ACTC_COMMAND_KERNEL)
+        kernel_seen[c->command.u.kernel.id] = true;
+    if (!kernel_run(f->cpu, &c->command, cpu, message, sizeof message) ||
+        !kernel_run(f->vulkan, &c->command, vulkan, message, sizeof message))
+        fail_msg("%s: %s", c->name, message);
+    for (uint32_t i = 0; i < c->command.n_views; i++) {
+        const uint32_t *a = cpu[i], *b = vulkan[i];
+        for (size_t w = 0; w < c->command.views[i].bytes / 4; w++)
+            if (a[w] != b[w])
+                fail_msg("%s: view %u, word %zu: cpu %08x, vulkan %08x", c->name, i, w, a[w], b[w]);
+        free(cpu[i]);
+        free(vulkan[i]);
+    }
+}
+
+static void exact_kernels(void **state)
+{
+    (void)state;
+    fixture f;
+    open_both(&f, false);
+    kernel_cases(1, compare_exact, &f);
+    close_both(&f);
+    for (int i = 0; i < ACTC_KERNEL_COUNT; i++) {
+        const char *name = actc_kernel_infos[i].name;
+        if (!kernel_seen[i] && strncmp(name, "gemm", 4) != 0 && strncmp(name, "conv2d", 6) != 0 && strncmp(name, "codec", 5) != 0)
+            fail_msg("kernel %s has no case", name);
+    }
+}
+
+static void exact_products(void **state)
+{
+    (void)state;
+    fixture f;
+    open_both(&f, true);
+    kernel_cases_products(2, true, compare_exact, &f);
+    close_both(&f);
+}
+
+/* ---- TOLERANT: within a bound of float64 ---- */
+
+static double at(const void *data, size_t i)
+{
+    return ((const float *)data)[i];
+}
+
+/* One output of a gemm or convolution in float64, and the sum of the magnitudes of what is added. */
+static double reference(const kernel_case *c, size_t o, double *magnitude, uint64_t *depth)
+{
+    double sum = 0, size = 0;
+    const void *a = c->data[0], *b = c->data[1];
+    if (c->command.type == ACTC_COMMAND_GEMM) {
+        const actc_gemm *g = &c->command.u.gemm;
+        size_t i = o / g->n, j = o % g->n;
+        for (size_t k = 0; k < g->k; k++) {
+            double product = at(a, g->trans_a ? k * g->m + i : i * g->k + k) * at(b, g->trans_b ? j * g->k + k : k * g->n + j);
+            sum += product;
+            size += fabs(product);
+        }
+        double more = (g->bias ? at(c->data[2], j) : 0) + (g->add ? at(c->data[3], o) : 0);
+        *magnitude = size + fabs(more);
+        *depth = g->k;
+        return sum + more;
+    }
+    const actc_conv *v = &c->command.u.conv;
+    *depth = 0;
+    size_t wi = 0, ky0 = 0, kx0 = 0, wo = 0;
+    if (v->pass == ACTC_CONV_BACKWARD_FILTER) {
+        wi = o % v->ic;
+        kx0 = o / v->ic % v->kw;
+        ky0 = o / v->ic / v->kw % v->kh;
+        wo = o / v->ic / v->kw / v->kh;
+    }
+    /* Every pair of an output pixel and a tap, of which the pass takes those that belong to o. */
+    for (size_t n = 0; n < v->batch; n++) {
+        for (size_t oy = 0; oy < v->oh; oy++) {
+            for (size_t ox = 0; ox < v->ow; ox++) {
+                size_t y = ((n * v->oh + oy) * v->ow + ox) * v->oc;
+                if (v->pass == ACTC_CONV_FORWARD && o / v->oc * v->oc != y)
+                    continue;
+                for (size_t ky = 0; ky < v->kh; ky++) {
+                    for (size_t kx = 0; kx < v->kw; kx++) {
+                        long iy = (long)(oy * v->sh + ky * v->dh) - (long)v->ph, ix = (long)(ox * v->sw + kx * v->dw) - (long)v->pw;
+                        if (iy < 0 || ix < 0 || iy >= (long)v->ih || ix >= (long)v->iw)
+                            continue;
+                        size_t x = ((n * v->ih + (size_t)iy) * v->iw + (size_t)ix) * v->ic, tap = (ky * v->kw + kx) * v->ic;
+                        size_t taps = (size_t)v->kh * v->kw * v->ic;
+                        if (v->pass == ACTC_CONV_FORWARD) {
+                            for (size_t i = 0; i < v->ic; i++, ++*depth) {
+                                double product = at(a, x + i) * at(b, o % v->oc * taps + tap + i);
+                                sum += product;
+                                size += fabs(product);
+                            }
+                        } else if (v->pass == ACTC_CONV_BACKWARD_DATA) {
+                            if (o / v->ic * v->ic != x)
+                                continue;
+                            for (size_t k = 0; k < v->oc; k++, ++*depth) {
+                                double product = at(a, y + k) * at(b, k * taps + tap + o % v->ic);
+                                sum += product;
+                                size += fabs(product);
+                            }
+                        } else if (ky == ky0 && kx == kx0) {
+                            double product = at(a, x + wi) * at(b, y + wo);
+                            sum += product;
+                            size += fabs(product);
+                            ++*depth;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    double more = (v->bias ? at(c->data[2], o % v->oc) : 0) + (v->add ? at(c->data[3], o) : 0);
+    *magnitude = size + fabs(more);
+    return sum + more;
+}
+
+static void compare_tolerant(void *user, const kernel_case *c)
+{
+    fixture *f = user;
+    char message[1200];
+    void *data[ACTC_MAX_VIEWS] = {0};
+    size_t outputs = (size_t)c->command.views[3].bytes / 4;
+    for (uint32_t i = 0; i < 4; i++) {
+        size_t bytes = (size_t)c->command.views[i].bytes;
+        data[i] = calloc(1, bytes ? bytes : 1);
+        assert_non_null(data[i]);
+        if (c->data[i])
+            memcpy(data[i], c->data[i], bytes);
+    }
+    if (!kernel_run(f->vulkan, &c->command, data, message, sizeof message))
+        fail_msg("%s: %s", c->name, message);
+    double error = 0, energy = 0;
+    size_t stride = outputs > 4096 ? 37 : 1; /* float64 takes long: some of the outputs of a large one */
+    for (size_t o = 0; o < outputs; o += stride) {
+        double magnitude;
+        uint64_t depth;
+        double wanted = reference(c, o, &magnitude, &depth), got = at(data[3], o);
+        /* each of depth + 2 additions rounds a sum of at most `magnitude`; the last term is what is read as zero */
+        double bound = (double)(depth + 3) * 0x1p-24 * magnitude + (double)(depth + 3) * 0x1p-40;
+        error += (got - wanted) * (got - wanted);
+        energy += wanted * wanted;
+        if (!(fabs(got - wanted) <= bound))
+            fail_msg("%s: output %zu is %.9g and should be %.17g within %g", c->name, o, got, wanted, bound);
+    }
+    if (!(error <= 1e-12 * energy + 1e-30))
+        fail_msg("%s: NMSE %g", c->name, error / energy);
+    for (uint32_t i = 0; i < 4; i++)
+        free(data[i]);
+}
+
+static void tolerant_products(void **state)
+{
+    (void)state;
+    fixture f;
+    open_both(&f, false);
+    kernel_cases_products(3, false, compare_tolerant, &f);
+    close_both(&f);
+}
+
+/* A constant image gives a constant output away from the borders: one order of addition at every position. */
+static void constant_image(void **state)
+{
+    (void)state;
+    char message[1200];
+    fixture f;
+    open_both(&f, false);
+    actc_conv c = {.pass = ACTC_CONV_FORWARD, .batch = 2, .ic = 19, .ih = 37, .iw = 41, .oc = 7, .oh = 37, .ow = 41, .kh = 3,
+                   .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .dh = 1, .dw = 1};
+    size_t x = (size_t)c.batch * c.ih * c.iw * c.ic, w = (size_t)c.oc * 9 * c.ic, y = (size_t)c.batch * c.oh * c.ow * c.oc;
+    actc_command command = {.type = ACTC_COMMAND_CONV, .label = "constant image", .n_views = 4, .access = {'r', 'r', 'r', 'w'}};
+    command.u.conv = c;
+    float *data[4] = {calloc(x, 4), calloc(w, 4), NULL, calloc(y, 4)};
+    assert_true(data[0] && data[1] && data[3]);
+    for (size_t i = 0; i < x; i++)
+        data[0][i] = 0.37f + 0.11f * (float)(i % c.ic);
+    for (size_t i = 0; i < w; i++)
+        data[1][i] = sinf((float)i);
+    command.views[0].bytes = 4 * x;
+    command.views[1].bytes = 4 * w;
+    command.views[3].bytes = 4 * y;
+    if (!kernel_run(f.vulkan, &command, (void *const *)data, message, sizeof message))
+        fail_msg("%s", message);
+    for (size_t n = 0; n < c.batch; n++)
+        for (size_t oy = 1; oy + 1 < c.oh; oy++)
+            for (size_t ox = 1; ox + 1 < c.ow; ox++)
+                for (size_t o = 0; o < c.oc; o++)
+                    assert_memory_equal(&data[3][((n * c.oh + oy) * c.ow + ox) * c.oc + o], &data[3][(c.ow + 1) * c.oc + o], 4);
+    for (int i = 0; i < 4; i++)
+        free(data[i]);
+    close_both(&f);
+}
+
+/* ---- more groups than one dimension of a dispatch has ---- */
+
+static void many_groups(void **state)
+{
+    (void)state;
+    char message[1200];
+    const uint32_t cols = 65536u * ACTC_GROUP_SIZE + 77; /* 65,537 groups */
+    fixture f;
+    open_both(&f, false);
+    struct actc_params_column_sum_final p = {0, 1, cols, 0};
+    actc_command command = kernel_run_command(ACTC_KERNEL_column_sum_final, cols / ACTC_GROUP_SIZE + 1, &p);
+    command.views[0].bytes = command.views[1].bytes = 4ull * cols;
+    float *data[2] = {malloc(4ull * cols), malloc(4ull * cols)};
+    assert_true(data[0] && data[1]);
+    for (uint32_t i = 0; i < cols; i++) {
+        data[0][i] = (float)(i % 1000003u) + 1.0f;
+        data[1][i] = -1.0f;
+    }
+    if (!kernel_run(f.vulkan, &command, (void *const *)data, message, sizeof message))
+        fail_msg("%s", message);
+    assert_memory_equal(data[0], data[1], 4ull * cols);
+    free(data[0]);
+    free(data[1]);
+    close_both(&f);
+}
+
+/* ---- programs ---- */
+
+static int double_first(void *user, void *const *views)
+{
+    const uint32_t *in = views[0];
+    uint32_t *out = views[1];
+    int *calls = user;
+    out[0] = 2 * in[0];
+    return ++*calls == 3 ? 42 : 0; /* the third call fails */
+}
+
+/* Fill, copy, kernels and host functions that depend on each other, in segments, run several times. */
+static void program_runs(fixture *f, uint32_t expected_segments)
+{
+    const actc_backend *backend = f->vulkan->backend;
+    int calls = 0;
+    /* views at 0, 1024, 2048: a, b, c of 64 words */
+    const actc_view a = {0, 0, 256}, b = {0, 1024, 256}, c = {0, 2048, 256};
+    struct actc_params_add add = {1, 64};
+    actc_command commands[8] = {
+        {.type = ACTC_COMMAND_FILL, .label = "fill a", .n_views = 1, .access = {'w'}, .views = {a}, .u.fill = {0x3f800000}},
+        {.type = ACTC_COMMAND_COPY, .label = "copy a to b", .n_views = 2, .access = {'r', 'w'}, .views = {a, b}},
+        kernel_run_command(ACTC_KERNEL_add, 1, &add), /* c = a + b = 2 */
+        kernel_run_command(ACTC_KERNEL_add, 1, &add), /* a = c + b = 3 */
+        {.type = ACTC_COMMAND_HOST, .label = "double", .n_views = 2, .access = {'r', 'w'}, .views = {a, b},
+         .u.host = {double_first, &calls}},
+        {.type = ACTC_COMMAND_COPY, .label = "copy b to c", .n_views = 2, .access = {'r', 'w'}, .views = {b, c}},
+        kernel_run_command(ACTC_KERNEL_accumulate, 1, &add), /* c += a */
+        kernel_run_command(ACTC_KERNEL_accumulate, 1, &add), /* b += c, in place after being read */
+    };
+    memcpy(commands[2].views, (actc_view[]){a, b, c}, 3 * sizeof a);
+    memcpy(commands[3].views, (actc_view[]){c, b, a}, 3 * sizeof a);
+    memcpy(commands[6].views, (actc_view[]){a, c}, 2 * sizeof a);
+    memcpy(commands[7].views, (actc_view[]){c, b}, 2 * sizeof a);
+    actc_program program = {"test", commands, 8};
+    actc_buffer *buffer;
+    actc_executable *executable;
+    assert_int_equal(backend->buffer_create(f->vulkan, 4096, &buffer), ACTC_OK);
+    uint32_t words[1024];
+    assert_int_equal(backend->download(f->vulkan, buffer, 0, words, sizeof words), ACTC_OK);
+    for (int i = 0; i < 1024; i++)
+        assert_int_equal(words[i], 0);
+    if (backend->prepare(f->vulkan, &program, &buffer, 1, &executable) != ACTC_OK)
+        fail_msg("%s", actc_error_message(f->context));
+    assert_int_equal(backend->segments(executable), expected_segments);
+    for (int run = 0; run < 2; run++)
+        if (backend->run(f->vulkan, executable) != ACTC_OK)
+            fail_msg("%s", actc_error_message(f->context));
+    assert_int_equal(backend->download(f->vulkan, buffer, 0, words, sizeof words), ACTC_OK);
+    float values[1024];
+    memcpy(values, words, sizeof values);
+    /* The host function doubled the bits of 3.0: 0x80800000, a small negative number. */
+    uint32_t doubled = 0x80800000u;
+    assert_true(values[0] == 3.0f && values[1] == 3.0f);
+    assert_true(values[512 + 1] == 3.0f + 1.0f && values[256 + 1] == 1.0f + 4.0f);
+    assert_int_equal(doubled, 2u * 0x40400000u);
+    assert_true(values[512] == 3.0f && values[256] == 3.0f); /* which reads as zero */
+    assert_int_equal(backend->run(f->vulkan, executable), ACTC_ERROR_DEVICE);
+    assert_non_null(strstr(actc_error_message(f->context), "double: the host function returned 42"));
+    backend->executable_destroy(f->vulkan, executable);
+    backend->buffer_destroy(f->vulkan, buffer);
+}
+
+static void programs(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    open_vulkan(&f, false, true);
+    program_runs(&f, 2);
+    close_vulkan(&f);
+    setenv("ACTC_VK_SERIALIZE", "1", 1);
+    open_vulkan(&f, false, true);
+    program_runs(&f, 2);
+    close_vulkan(&f);
+    unsetenv("ACTC_VK_SERIALIZE");
+    actc_context_destroy(&f.context);
+}
+
+/* The same where the host does not see the device's memory; what is reserved is what was said. */
+static void staging(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    setenv("ACTC_VK_STAGING", "1", 1);
+    open_vulkan(&f, false, true);
+    const actc_backend *backend = f.vulkan->backend;
+    const uint64_t transfer = 1000;
+    uint64_t overhead = backend->overhead_bytes(f.vulkan, transfer);
+    assert_true(overhead >= transfer);
+    assert_int_equal(backend->reserve(f.vulkan, transfer), ACTC_OK);
+    assert_int_equal(f.vulkan->allocated_bytes, overhead);
+    program_runs(&f, 2);
+    assert_int_equal(f.vulkan->allocated_bytes, overhead);
+
+    /* transfers larger than the staging buffer, at odd offsets */
+    actc_buffer *buffer;
+    uint64_t bytes = backend->buffer_bytes(f.vulkan, 65536);
+    assert_int_equal(backend->buffer_create(f.vulkan, bytes, &buffer), ACTC_OK);
+    assert_int_equal(f.vulkan->allocated_bytes, overhead + bytes);
+    uint32_t *out = malloc(65536), *in = malloc(65536);
+    assert_true(out && in);
+    for (uint32_t i = 0; i < 16384; i++)
+        out[i] = i * 2654435761u;
+    assert_int_equal(backend->upload(f.vulkan, buffer, 20, out, 65516), ACTC_OK);
+    assert_int_equal(backend->download(f.vulkan, buffer, 24, in, 65000), ACTC_OK);
+    assert_memory_equal(in, out + 1, 65000);
+    assert_int_equal(backend->upload(f.vulkan, buffer, 4, out, 4), ACTC_OK);
+    assert_int_equal(backend->download(f.vulkan, buffer, 0, in, 24), ACTC_OK);
+    assert_true(in[0] == 0 && in[1] == out[0] && in[2] == 0 && in[5] == out[0]);
+    free(out);
+    free(in);
+    backend->buffer_destroy(f.vulkan, buffer);
+    backend->close(f.vulkan);
+    f.vulkan = NULL;
+    unsetenv("ACTC_VK_STAGING");
+    assert_string_equal(f.log, "");
+    actc_context_destroy(&f.context);
+}
+
+/* ---- errors ---- */
+
+static void limits_are_errors(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    setenv("ACTC_VK_MAX_BUFFER", "1048576", 1);
+    setenv("ACTC_VK_MAX_BINDING", "65536", 1);
+    open_vulkan(&f, false, true);
+    const actc_backend *backend = f.vulkan->backend;
+    assert_int_equal(f.vulkan->info.max_buffer_bytes, 1048576);
+    actc_buffer *buffer;
+    assert_int_equal(backend->buffer_create(f.vulkan, 1048576 + 256, &buffer), ACTC_ERROR_OUT_OF_MEMORY);
+    assert_null(buffer);
+    assert_non_null(strstr(actc_error_message(f.context), "1048832"));
+    struct actc_params_add p = {0, 20000};
+    actc_command command = kernel_run_command(ACTC_KERNEL_add, 20, &p);
+    for (int i = 0; i < 3; i++)
+        command.views[i].bytes = 80000;
+    char why[256] = "";
+    assert_false(backend->supports(f.vulkan, &command, why, sizeof why));
+    assert_non_null(strstr(why, "80000"));
+    actc_program program = {"test", &command, 1};
+    actc_executable *executable;
+    for (int i = 0; i < 3; i++)
+        command.views[i] = (actc_view){0, 0, 80000};
+    assert_int_equal(backend->buffer_create(f.vulkan, 262144, &buffer), ACTC_OK);
+    assert_int_equal(backend->prepare(f.vulkan, &program, &buffer, 1, &executable), ACTC_ERROR_UNSUPPORTED);
+    assert_null(executable);
+    backend->buffer_destroy(f.vulkan, buffer);
+    close_vulkan(&f);
+    unsetenv("ACTC_VK_MAX_BUFFER");
+    unsetenv("ACTC_VK_MAX_BINDING");
+    actc_context_destroy(&f.context);
+}
+
+/* What the validation layer reports makes the call fail: a copy past the end of its buffer, and a barrier left out. */
+static void validation_faults(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    setenv("ACTC_VK_NO_BARRIERS", "1", 1);
+    open_vulkan(&f, false, true);
+    const actc_backend *backend = f.vulkan->backend;
+    actc_buffer *buffer;
+    actc_executable *executable;
+    assert_int_equal(backend->buffer_create(f.vulkan, 4096, &buffer), ACTC_OK);
+    actc_command wild = {.type = ACTC_COMMAND_COPY, .label = "wild copy", .n_views = 2, .access = {'r', 'w'},
+                         .views = {{0, 0, 1024}, {0, 4096 - 512, 1024}}};
+    actc_program program = {"wild", &wild, 1};
+    assert_int_equal(backend->prepare(f.vulkan, &program, &buffer, 1, &executable), ACTC_ERROR_DEVICE);
+    assert_null(executable);
+    assert_non_null(strstr(actc_error_message(f.context), "wild copy"));
+    assert_non_null(strstr(actc_error_message(f.context), "Vulkan validation"));
+
+    actc_command racing[2] = {
+        {.type = ACTC_COMMAND_FILL, .label = "fill", .n_views = 1, .access = {'w'}, .views = {{0, 0, 1024}}},
+        {.type = ACTC_COMMAND_COPY, .label = "racing copy", .n_views = 2, .access = {'r', 'w'},
+         .views = {{0, 512, 256}, {0, 2048, 256}}},
+    };
+    program = (actc_program){"racing", racing, 2};
+    assert_int_equal(backend->prepare(f.vulkan, &program, &buffer, 1, &executable), ACTC_ERROR_DEVICE);
+    assert_non_null(strstr(actc_error_message(f.context), "racing copy"));
+    assert_non_null(strstr(actc_error_message(f.context), "SYNC-HAZARD"));
+    unsetenv("ACTC_VK_NO_BARRIERS");
+    backend->buffer_destroy(f.vulkan, buffer);
+    f.log[0] = '\0';
+    close_vulkan(&f);
+
+    open_vulkan(&f, false, true); /* with its barriers the same program is silent */
+    assert_int_equal(backend->buffer_create(f.vulkan, 4096, &buffer), ACTC_OK);
+    assert_int_equal(backend->prepare(f.vulkan, &program, &buffer, 1, &executable), ACTC_OK);
+    assert_int_equal(backend->run(f.vulkan, executable), ACTC_OK);
+    backend->executable_destroy(f.vulkan, executable);
+    backend->buffer_destroy(f.vulkan, buffer);
+    close_vulkan(&f);
+    actc_context_destroy(&f.context);
+}
+
+/* ---- exactness without the driver's word ---- */
+
+static void selftest(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    setenv("ACTC_VK_NO_FLOAT_CONTROLS", "1", 1);
+    for (int staged = 0; staged < 2; staged++) {
+        if (staged)
+            setenv("ACTC_VK_STAGING", "1", 1);
+        open_vulkan(&f, true, true); /* deterministic: refused unless EXACT holds */
+        assert_true(f.vulkan->info.exact);
+        assert_non_null(strstr(f.vulkan->info.exact_evidence, "self-test passed"));
+        close_vulkan(&f);
+    }
+    unsetenv("ACTC_VK_NO_FLOAT_CONTROLS");
+    unsetenv("ACTC_VK_STAGING");
+    open_vulkan(&f, false, true);
+    assert_true(f.vulkan->info.exact);
+    assert_non_null(strstr(f.vulkan->info.exact_evidence, "driver reports"));
+    close_vulkan(&f);
+    actc_context_destroy(&f.context);
+}
+
+/* ---- allocation failures ---- */
+
+typedef struct countdown {
+    long left;
+} countdown;
+
+static bool count_down(void *user, size_t bytes)
+{
+    (void)bytes;
+    countdown *c = user;
+    return c->left-- != 0;
+}
+
+static void on_nothing(void *user, const actc_device_info *info)
+{
+    (void)info;
+    ++*(int *)user;
+}
+
+/* The whole life of a device with the n-th allocation of host memory failing, for every n there is. */
+static void allocation_failures(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    setenv("ACTC_VK_STAGING", "1", 1);
+    setenv("ACTC_VK_NO_FLOAT_CONTROLS", "1", 1);
+    actc_device_info info = {0};
+    open_vulkan(&f, false, false);
+    info = f.vulkan->info;
+    close_vulkan(&f);
+    struct actc_params_add add = {1, 64};
+    actc_command commands[3] = {kernel_run_command(ACTC_KERNEL_add, 1, &add),
+                                {.type = ACTC_COMMAND_CONV, .label = "conv", .n_views = 5, .access = {'r', 'r', 'r', 'w', 'x'}},
+                                {.type = ACTC_COMMAND_HOST, .label = "host", .n_views = 1, .access = {'r'}, .views = {{0, 0, 256}}}};
+    for (uint32_t i = 0; i < 3; i++)
+        commands[0].views[i] = (actc_view){0, 1024 * i, 256};
+    commands[1].u.conv = (actc_conv){ACTC_CONV_BACKWARD_FILTER, 1, 1, 4, 4, 1, 4, 4, 1, 1, 1, 1, 0, 0, 1, 1, false, false};
+    for (uint32_t i = 0; i < 5; i++)
+        commands[1].views[i] = (actc_view){i == 2 ? ACTC_NO_BUFFER : 0, 256 * i, i == 2 ? 0 : 256};
+    actc_program program = {"test", commands, 3};
+    bool finished = false;
+    long failures = 0;
+    for (long n = 0; !finished && n < 200; n++) {
+        countdown c = {n};
+        actc_device *device = NULL;
+        actc_buffer *buffer = NULL;
+        actc_executable *executable = NULL;
+        actc_device_options options = {.size = sizeof options};
+        int devices = 0;
+        actc_alloc_set_hook(count_down, &c);
+        actc_status status = actc_backend_vulkan.enumerate(f.context, on_nothing, &devices);
+        if (status == ACTC_OK)
+            status = actc_backend_vulkan.open(f.context, &options, &info, &device);
+        if (status == ACTC_OK)
+            status = actc_backend_vulkan.reserve(device, 256);
+        if (status == ACTC_OK)
+            status = actc_backend_vulkan.buffer_create(device, 4096, &buffer);
+        if (status == ACTC_OK)
+            status = actc_backend_vulkan.prepare(device, &program, &buffer, 1, &executable);
+        actc_alloc_set_hook(NULL, NULL);
+        /* a failed write of the pipeline cache is no error, so the last few allocations may fail unseen */
+        finished = c.left >= 0;
+        failures += status != ACTC_OK;
+        if (status != ACTC_OK)
+            assert_int_equal(status, ACTC_ERROR_OUT_OF_MEMORY);
+        if (device) {
+            actc_backend_vulkan.executable_destroy(device, executable);
+            actc_backend_vulkan.buffer_destroy(device, buffer);
+            actc_backend_vulkan.close(device);
+        }
+    }
+    assert_true(finished);
+    assert_in_range(failures, 10, 199);
+    unsetenv("ACTC_VK_STAGING");
+    unsetenv("ACTC_VK_NO_FLOAT_CONTROLS");
+    actc_context_destroy(&f.context);
+}
+
+/* ---- pipeline cache and statistics ---- */
+
+static int reported;
+
+static void on_report(void *user, const char *kernel, const char *text)
+{
+    (void)user;
+    assert_true(kernel[0] && text[0]);
+    reported++;
+}
+
+static void compile_all(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    open_context(&f);
+    open_vulkan(&f, false, true);
+    assert_int_equal(f.vulkan->backend->compile_all(f.vulkan, on_report, NULL), ACTC_OK);
+    assert_true(reported >= ACTC_KERNEL_COUNT);
+    assert_int_equal(f.vulkan->backend->compile_all(f.vulkan, NULL, NULL), ACTC_OK);
+    close_vulkan(&f);
+    actc_context_destroy(&f.context);
+}
+
+/* Bytes of the one file in the cache's folder, whose path goes to `path`; -1 for none. */
+static long cache_file(const char *folder, char *path, size_t size)
+{
+    char command[512];
+    struct stat info;
+    path[0] = '\0';
+    snprintf(command, sizeof command, "ls %s/actc/vulkan-*.bin 2>/dev/null", folder);
+    FILE *list = popen(command, "r");
+    assert_non_null(list);
+    if (fgets(path, (int)size, list))
+        path[strcspn(path, "\n")] = '\0';
+    char more[16];
+    assert_null(fgets(more, sizeof more, list));
+    pclose(list);
+    return path[0] && stat(path, &info) == 0 ? (long)info.st_size : -1;
+}
+
+static void run_one_kernel(fixture *f)
+{
+    char message[1200];
+    uint32_t x[7] = {0x3f800000, 0xbf800000}, y[7];
+    void *data[2] = {x, y};
+    struct actc_params_relu_fwd p = {0, 7};
+    open_vulkan(f, false, true);
+    actc_command command = kernel_run_command(ACTC_KERNEL_relu_fwd, 1, &p);
+    command.views[0].bytes = command.views[1].bytes = sizeof x;
+    if (!kernel_run(f->vulkan, &command, data, message, sizeof message))
+        fail_msg("%s", message);
+    assert_true(y[0] == x[0] && y[1] == 0);
+    close_vulkan(f);
+}
+
+static void pipeline_cache(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/actc-cache-XXXXXX", path[512], command[600];
+    fixture f = {0};
+    const char *old = getenv("XDG_CACHE_HOME");
+    char *saved = old ? strdup(old) : NULL;
+    open_context(&f);
+    assert_non_null(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    setenv("ACTC_VK_NO_CACHE", "1", 1);
+    run_one_kernel(&f);
+    assert_int_equal(cache_file(folder, path, sizeof path), -1);
+    unsetenv("ACTC_VK_NO_CACHE");
+    run_one_kernel(&f);
+    long bytes = cache_file(folder, path, sizeof path);
+    assert_true(bytes > 32);
+    run_one_kernel(&f); /* reads it */
+    for (int damage = 0; damage < 3; damage++) {
+        FILE *file = fopen(path, damage == 0 ? "r+b" : "wb"); /* a changed byte, an empty file, rubbish */
+        assert_non_null(file);
+        if (damage != 1) {
+            fseek(file, damage == 0 ? bytes - 1 : 0, SEEK_SET);
+            fputc(0x5a, file);
+        }
+        fclose(file);
+        run_one_kernel(&f);
+        assert_int_equal(cache_file(folder, path, sizeof path), bytes); /* written anew */
+    }
+    setenv("XDG_CACHE_HOME", "/proc/nowhere", 1); /* cannot be written, whoever we are */
+    run_one_kernel(&f);
+    if (saved)
+        setenv("XDG_CACHE_HOME", saved, 1);
+    else
+        unsetenv("XDG_CACHE_HOME");
+    free(saved);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    actc_context_destroy(&f.context);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_kernels),     cmocka_unit_test(exact_products),    cmocka_unit_test(tolerant_products),
+        cmocka_unit_test(constant_image),    cmocka_unit_test(many_groups),       cmocka_unit_test(programs),
+        cmocka_unit_test(staging),           cmocka_unit_test(limits_are_errors), cmocka_unit_test(validation_faults),
+        cmocka_unit_test(selftest),          cmocka_unit_test(allocation_failures), cmocka_unit_test(compile_all),
+        cmocka_unit_test(pipeline_cache),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
