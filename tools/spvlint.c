@@ -129,6 +129,8 @@ static uint64_t type_bytes(lint *l, uint32_t id, int depth)
     case SPV_OP_TYPE_VECTOR:
     case SPV_OP_TYPE_MATRIX: return d->count >= 3 ? d->words[2] * type_bytes(l, d->words[1], depth + 1) : 0;
     case SPV_OP_TYPE_ARRAY: {
+        if (d->count < 3)
+            return 0;
         uint64_t element = type_bytes(l, d->words[1], depth + 1);
         if (info_of(l, id)->array_stride)
             element = info_of(l, id)->array_stride;
@@ -194,17 +196,23 @@ static void read_declarations(lint *l)
         case SPV_OP_TYPE_ARRAY:
         case SPV_OP_TYPE_RUNTIME_ARRAY:
         case SPV_OP_TYPE_STRUCT:
-        case SPV_OP_TYPE_POINTER: info_of(l, w[0])->definition = i; break;
+        case SPV_OP_TYPE_POINTER:
+            if (i.count >= 1)
+                info_of(l, w[0])->definition = i;
+            break;
         case SPV_OP_CONSTANT:
         case SPV_OP_SPEC_CONSTANT:
-        case SPV_OP_VARIABLE: info_of(l, w[1])->definition = i; break;
+        case SPV_OP_VARIABLE:
+            if (i.count >= 2)
+                info_of(l, w[1])->definition = i;
+            break;
         case SPV_OP_ENTRY_POINT: l->entry_points++; break;
         case SPV_OP_EXECUTION_MODE:
             if (i.count >= 5 && w[1] == SPV_EXECUTION_MODE_LOCAL_SIZE)
                 memcpy(l->local_size, &w[2], sizeof l->local_size);
             break;
         case SPV_OP_CAPABILITY:
-            if (w[0] != SPV_CAPABILITY_SHADER && w[0] != SPV_CAPABILITY_MATRIX)
+            if (i.count >= 1 && w[0] != SPV_CAPABILITY_SHADER && w[0] != SPV_CAPABILITY_MATRIX)
                 fault(l, "capability %u is beyond the baseline, which has Shader only", w[0]);
             break;
         default: break;
