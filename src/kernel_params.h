@@ -150,7 +150,10 @@ struct actc_params_codec_dct { uint groups, first_row, row_groups, block, height
 /* Inverse, along width and then along height. */
 struct actc_params_codec_idct { uint groups, first_row, row_groups, block, height, width, channels, x_first, y_first; };
 /* 1-D dct of whole rows, inverse or not: one invocation for each of n outputs from out_first on. Row r, channel c:
- * y[(r * channels + c) * width + u], x[(r * width + j) * channels + c]. table: word of the cosines in the constants. */
+ * y[(r * channels + c) * width + u], x[(r * width + j) * channels + c]. Products are added in ascending order in groups
+ * of ACTC_CODEC_ROW_GROUP, and the groups' sums in ascending order: y = canon(sum of flush(x) * cosine, times the
+ * factor), x = canon(sum of (flush(y) * factor) * cosine); cosine u (2j + 1) modulo 4 width. */
+#define ACTC_CODEC_ROW_GROUP 32u
 struct actc_params_codec_dct_row { uint groups, n, out_begin, width, channels, inverse, in_first, out_first; };
 /* One level along one axis of (outer, length, inner): low and high (outer, out_length, inner), one invocation for the
  * pair. out = canon(sum of flush(in) * tap over ascending taps that are not 0). taps: their number; table: word of the

@@ -36,6 +36,9 @@ static void scatter(actc_codec_list *list, uint64_t begin, uint64_t end, uint32_
     uint32_t index_bytes = plan->index == ACTC_INDEX_U16 ? 2 : plan->index == ACTC_INDEX_U8 ? 1 : 0;
     uint64_t window = (l->max_view - 512) / (plan->value_bytes > index_bytes ? plan->value_bytes : index_bytes) & ~255ull;
     uint64_t tile = begin / ACTC_CODEC_TILE, tiles_end = ceil_div(end, ACTC_CODEC_TILE);
+    /* of the tiles and the one behind them, whose first slot ends the last; a segment's first tile has none */
+    uint64_t entry = tile - ceil_div(tile, 256), behind = MIN(tiles_end + 1, plan->tiles);
+    uint64_t entries_end = behind - ceil_div(behind, 256);
     for (uint64_t slot = 0; slot < plan->k; slot += window) {
         uint64_t slot_end = MIN(slot + window, plan->k);
         struct actc_params_codec_scatter p = {.first_tile = (uint32_t)tile, .begin = (uint32_t)begin, .end = (uint32_t)end,
@@ -47,8 +50,8 @@ static void scatter(actc_codec_list *list, uint64_t begin, uint64_t end, uint32_
         uint32_t segment_first;
         actc_view views[] = {
             plan->tables ? section(list, plan->segment_offset, 0, plan->segments, 4, &segment_first) : none,
-            plan->tables && plan->index != ACTC_INDEX_U16
-                ? section(list, plan->tile_offset, tile, MIN(tiles_end + 1, plan->tiles), 2, &p.tile_first)
+            plan->tables && plan->index != ACTC_INDEX_U16 && entries_end > entry
+                ? section(list, plan->tile_offset, entry, entries_end, 2, &p.tile_first)
                 : none,
             plan->index == ACTC_INDEX_MASK
                 ? section(list, plan->mask_offset, tile * 8, MIN(tiles_end * 8, ceil_div(plan->m, 32)), 4, &p.index_first)

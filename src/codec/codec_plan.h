@@ -76,7 +76,7 @@ typedef struct actc_codec_plan {
     uint64_t segment_offset; /* u32 x segments: values up to the segment's end */
     uint64_t mask_offset;    /* u32 x ceil(m / 32) */
     uint64_t values_offset;
-    uint64_t tile_offset;    /* u16 x tiles: first value of each tile, counted from its segment's */
+    uint64_t tile_offset;    /* u16 x (tiles - segments): first value of each tile but a segment's first, from its segment's */
     uint64_t index_offset;   /* u8 or u16, one a value */
     uint64_t scale_offset;   /* int8: one byte for each 256 values */
     uint64_t payload_bytes;

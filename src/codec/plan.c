@@ -152,7 +152,7 @@ static void layout(actc_codec_plan *plan, actc_codec_index index)
     for (uint32_t size = 4; size; size /= 2) {
         if (size == 2) {
             plan->tile_offset = at;
-            at += tile_table ? 2ull * plan->tiles : 0;
+            at += tile_table ? 2ull * (plan->tiles - plan->segments) : 0;
         }
         if (size == plan->value_bytes) {
             plan->values_offset = at;

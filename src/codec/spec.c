@@ -228,6 +228,10 @@ actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_
 /* The shortest decimal that reads back to the same number, with a point whatever the locale. */
 static void format_double(char text[40], double value)
 {
+    if (value == floor(value) && value < 1e9) {
+        snprintf(text, 40, "%.0f", value);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         double back;
         snprintf(text, 40, "%.*g", digits, value);

@@ -88,6 +88,12 @@ ACTC_FN uint actc_muldiv(uint a, uint b, uint m)
     return quotient;
 }
 
+/* The tile table's entry for tile t; the first tile of a segment has none. */
+ACTC_FN uint actc_tile_entry(uint t)
+{
+    return t - (t >> 8) - 1u;
+}
+
 /* First value slot of tile t with select=tile: m coefficients, k values. */
 ACTC_FN uint actc_tile_slot(uint t, uint k, uint m)
 {

@@ -152,10 +152,10 @@ static inline uint64_t codec_decode(const actc_codec_plan *plan, const unsigned 
             continue;
         }
         uint64_t base = segment ? load32(payload + plan->segment_offset + 4 * (segment - 1)) : 0;
-        if (plan->index != ACTC_INDEX_U16)
-            assert_int_equal(base + load16(payload + plan->tile_offset + 2 * tile), count);
-        else if (tile % 256 == 0)
+        if (tile % 256 == 0)
             assert_int_equal(base, count);
+        else if (plan->index != ACTC_INDEX_U16)
+            assert_int_equal(base + load16(payload + plan->tile_offset + 2 * (tile - tile / 256 - 1)), count);
         uint64_t segment_end = load32(payload + plan->segment_offset + 4 * segment);
         for (uint64_t i = start; i < end; i++) {
             bool is = false;
@@ -166,7 +166,7 @@ static inline uint64_t codec_decode(const actc_codec_plan *plan, const unsigned 
             else if (count < segment_end && payload[plan->index_offset + count] == i % 256)
                 /* the tile's last entry is where the next tile's begin */
                 is = (tile + 1) % 256 == 0 || tile + 1 == plan->tiles ||
-                     count < base + load16(payload + plan->tile_offset + 2 * (tile + 1));
+                     count < base + load16(payload + plan->tile_offset + 2 * (tile - tile / 256));
             if (is) {
                 assert_true(count < plan->k);
                 entries[count] = (kept){(uint32_t)i, (uint32_t)count, code_at(plan, payload, count)};

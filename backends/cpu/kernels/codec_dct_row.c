@@ -11,22 +11,26 @@ ACTC_CPU_KERNEL(codec_dct_row)
     uint32_t w = p->width, c = p->channels;
     for (uint32_t i = span.first; i < span.last; i++) {
         uint32_t o = p->out_begin + i, r = o / (w * c);
+        uint32_t channel = p->inverse ? o % c : o / w % c, position = p->inverse ? o / c % w : o % w;
         float sum = 0;
-        if (!p->inverse) {
-            uint32_t u = o % w, channel = o / w % c;
-            for (uint32_t j = 0; j < w; j++) {
-                float v = actc_flush_bits(in[(r * w + j) * c + channel - p->in_first]);
-                sum = ACTC_ADD(sum, ACTC_MUL(v, cosines[u * (2 * j + 1) % (4 * w)]));
+        for (uint32_t group = 0; group < w; group += ACTC_CODEC_ROW_GROUP) {
+            float part = 0;
+            for (uint32_t j = group; j < w && j < group + ACTC_CODEC_ROW_GROUP; j++) {
+                float v;
+                uint32_t angle;
+                if (p->inverse) {
+                    v = ACTC_MUL(actc_flush_bits(in[(r * c + channel) * w + j - p->in_first]), factor[j ? 3 : 2]);
+                    angle = j * (2 * position + 1);
+                } else {
+                    v = actc_flush_bits(in[(r * w + j) * c + channel - p->in_first]);
+                    angle = position * (2 * j + 1);
+                }
+                part = ACTC_ADD(part, ACTC_MUL(v, cosines[angle % (4 * w)]));
             }
-            sum = ACTC_MUL(sum, factor[u ? 1 : 0]);
-        } else {
-            uint32_t channel = o % c, j = o / c % w;
-            for (uint32_t u = 0; u < w; u++) {
-                float v = actc_flush_bits(in[(r * c + channel) * w + u - p->in_first]);
-                v = ACTC_MUL(v, factor[u ? 3 : 2]);
-                sum = ACTC_ADD(sum, ACTC_MUL(v, cosines[u * (2 * j + 1) % (4 * w)]));
-            }
+            sum = ACTC_ADD(sum, part);
         }
+        if (!p->inverse)
+            sum = ACTC_MUL(sum, factor[position ? 1 : 0]);
         out[o - p->out_first] = actc_canon_bits(sum);
     }
 }

@@ -35,9 +35,10 @@ static void slots_of(const struct actc_params_codec_scatter *p, const uint32_t *
     *first = base;
     *last = segments[tile >> 8];
     if (p->index != ACTC_INDEX_U16) {
-        *first = base + half(tiles, tile - p->tile_first);
+        if (tile % 256)
+            *first = base + half(tiles, actc_tile_entry(tile) - p->tile_first);
         if ((tile + 1) % 256 && (tile + 1) * 256 < p->m)
-            *last = base + half(tiles, tile + 1 - p->tile_first);
+            *last = base + half(tiles, actc_tile_entry(tile + 1) - p->tile_first);
     }
     *first = ACTC_MIN(*first, p->k); /* the payload may be damaged */
     *last = ACTC_MIN(*last, p->k);

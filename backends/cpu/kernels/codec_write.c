@@ -36,8 +36,8 @@ ACTC_CPU_KERNEL(codec_write)
             equal += counts[2 * q + 1];
         }
         uint32_t slot = slot_of(state, above, equal);
-        if (p->index != ACTC_INDEX_U16 && piece.begin == piece.tile * 256)
-            codec_put_half(sink.payload, p->tile_byte + 2 * piece.tile, slot - segment_slot);
+        if (p->index != ACTC_INDEX_U16 && piece.begin == piece.tile * 256 && piece.tile % 256)
+            codec_put_half(sink.payload, p->tile_byte + 2 * actc_tile_entry(piece.tile), slot - segment_slot);
         uint32_t key = state[ACTC_CODEC_STATE_KEY], ties = equal - state[ACTC_CODEC_STATE_EQUAL_BEFORE];
         uint32_t most = state[ACTC_CODEC_STATE_TIES];
         for (uint32_t i = piece.begin; i < piece.end; i++) {
