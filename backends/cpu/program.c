@@ -4,7 +4,9 @@
  * primitives or, on a deterministic device and where oneDNN does not suit, to kernels too; run only calls. Nothing is
  * allocated in run.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cpu_device.h"
 
@@ -34,6 +36,7 @@ typedef struct step {
     actc_dnnl_op *dnnl;   /* conv, NULL where it runs by kernels */
     launch launches[2];   /* kernel, gemm, conv by kernels */
     uint32_t n_launches;
+    uint64_t ns;          /* spent in it, where ACTC_PERF asks for it */
 } step;
 
 struct actc_executable {
@@ -41,6 +44,8 @@ struct actc_executable {
     step *steps;
     bool uses_dnnl;
     unsigned *modes; /* a thread each: floating-point modes to restore */
+    bool timed;      /* ACTC_PERF in the environment: time every command, log the means when destroyed */
+    uint64_t runs;
 };
 
 /* ---- lowering gemm and conv to kernels: EXACT ones on a deterministic device ---- */
@@ -192,11 +197,26 @@ static actc_status prepare_step(actc_cpu_device *device, const actc_command *com
     return actc_fail(context, ACTC_ERROR_INTERNAL, "%s: command type %d is unknown", command->label, (int)command->type);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void report_times(actc_device *device, const actc_executable *executable)
+{
+    for (uint32_t i = 0; executable->runs && i < executable->program->n_commands; i++)
+        actc_log_message(device->context, ACTC_LOG_INFO, "%s %3u: %8.1f us  %s", executable->program->name, i,
+                         (double)executable->steps[i].ns / 1e3 / (double)executable->runs,
+                         executable->program->commands[i].label);
+}
+
 void actc_cpu_executable_destroy(actc_device *device, actc_executable *executable)
 {
-    (void)device;
     if (!executable)
         return;
+    report_times(device, executable);
     if (executable->steps)
         for (uint32_t i = 0; i < executable->program->n_commands; i++)
             actc_dnnl_op_destroy(executable->steps[i].dnnl);
@@ -213,6 +233,7 @@ actc_status actc_cpu_prepare(actc_device *base, const actc_program *program, act
     actc_executable *executable = actc_calloc(1, sizeof *executable);
     if (executable) {
         executable->program = program;
+        executable->timed = getenv("ACTC_PERF") != NULL;
         executable->steps = actc_calloc(program->n_commands, sizeof(step));
         executable->modes = actc_calloc((size_t)device->threads, sizeof(unsigned));
     }
@@ -323,8 +344,13 @@ actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
     if (executable->uses_dnnl)
         actc_parallel_modes_enter(device->threads, executable->modes);
     actc_status status = ACTC_OK;
-    for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++)
+    for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++) {
+        uint64_t before = executable->timed ? now_ns() : 0;
         status = run_step(device, &executable->steps[i]);
+        if (executable->timed)
+            executable->steps[i].ns += now_ns() - before;
+    }
+    executable->runs += executable->timed;
     if (executable->uses_dnnl)
         actc_parallel_modes_leave(device->threads, executable->modes);
     actc_cpu_leave(saved_modes);

@@ -1,5 +1,5 @@
 /* conv2d_bwd_data.c: each input gradient adds its products in the order (ky,kx,o). Pixels are shared out. */
-#include "mac_tile.h"
+#include "conv_line.h"
 
 /* The coordinate of the output that tap `tap` of the kernel leads to from input coordinate `at`, or -1. */
 static inline int64_t output_of(uint32_t at, uint32_t padding, uint32_t tap, uint32_t dilation, uint32_t stride,
@@ -47,7 +47,69 @@ static inline void pack_b(const mac_source *source, float *to, uint32_t col, uin
     }
 }
 
-static void backward_data(const struct actc_params_conv2d_bwd_data *p, void *const *views, uint32_t begin, uint32_t end)
+static void store(const float *acc, uint32_t rows, uint32_t columns, float *dx, uint32_t ic)
+{
+    for (uint32_t r = 0; r < rows; r++) {
+        const float *from = acc + r * MAC_COLS;
+        float *out = dx + (uint64_t)r * ic;
+        ACTC_CPU_SIMD
+        for (uint32_t i = 0; i < columns; i++)
+            out[i] = actc_canon(from[i]);
+    }
+}
+
+/* One row of output gradients as the input sees it: at padded coordinates q0 .. q0 + count, where coordinate o * stride
+ * holds output o and the others zeros. */
+static void fill_spread(float *to, const float *row, int64_t q0, uint32_t count, uint32_t stride, uint32_t extent,
+                        uint32_t channels)
+{
+    if (stride == 1 || !row) {
+        line_fill(to, row, q0, count, extent, channels);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t q = q0 + i;
+        if (q < 0 || q % stride != 0 || q / stride >= extent)
+            mac_zero(to + (uint64_t)i * channels, channels);
+        else
+            mac_copy(to + (uint64_t)i * channels, row + q / stride * channels, channels);
+    }
+}
+
+/* Whole input rows, by stretches of at most `stretch` pixels. */
+static void backward_data_lines(const struct actc_params_conv2d_bwd_data *p, void *const *views, uint32_t first,
+                                uint32_t last, uint32_t col, uint32_t columns, uint32_t stretch)
+{
+    const mac_source source = {.params = p, .b = views[1]};
+    const float *dy = views[0];
+    const uint32_t tile = mac_rows(columns), depth = p->kh * p->kw * p->oc, reach = (p->kw - 1) * p->dw;
+    float lines[LINE_FLOATS], b[LINE_DEPTH * MAC_COLS], acc[MAC_ROWS_NARROW * MAC_COLS];
+    uint32_t offsets[LINE_DEPTH], positions = stretch + reach, length = positions * p->oc;
+    pack_b(&source, b, col, columns, 0, depth);
+    for (uint32_t k = 0; k < depth; k++) /* tap kx looks kx * dw positions back */
+        offsets[k] = k / p->oc / p->kw * length + (reach - k / p->oc % p->kw * p->dw) * p->oc + k % p->oc;
+    for (uint32_t row = first; row < last; row++) {
+        const float *image = dy + (uint64_t)(row / p->ih) * p->oh * p->ow * p->oc;
+        float *out = (float *)views[2] + (uint64_t)row * p->iw * p->ic + col;
+        for (uint32_t ix = 0; ix < p->iw; ix += stretch) {
+            uint32_t pixels = ACTC_MIN(stretch, p->iw - ix);
+            for (uint32_t ky = 0; ky < p->kh; ky++) {
+                int64_t oy = output_of(row % p->ih, p->ph, ky, p->dh, p->sh, p->oh);
+                fill_spread(lines + ky * length, oy < 0 ? NULL : image + (uint64_t)oy * p->ow * p->oc,
+                            (int64_t)ix + p->pw - reach, positions, p->sw, p->ow, p->oc);
+            }
+            for (uint32_t r = 0; r < pixels; r += tile) {
+                mac_zero(acc, tile * MAC_COLS);
+                mac_tile_offsets(depth, lines + r * p->oc, p->oc, offsets, b, acc, columns);
+                store(acc, ACTC_MIN(tile, pixels - r), columns, out + (uint64_t)(ix + r) * p->ic, p->ic);
+            }
+        }
+    }
+}
+
+/* The pixels of blocks of MAC_BLOCK_ROWS. */
+static void backward_data_blocks(const struct actc_params_conv2d_bwd_data *p, void *const *views, uint32_t begin,
+                                 uint32_t end)
 {
     const mac_source source = {.params = p, .a = views[0], .b = views[1], .pack_a = pack_a, .pack_b = pack_b};
     float *dx = views[2];
@@ -60,12 +122,20 @@ static void backward_data(const struct actc_params_conv2d_bwd_data *p, void *con
         uint32_t row = unit / col_blocks * MAC_BLOCK_ROWS, col = unit % col_blocks * MAC_COLS;
         uint32_t rows = ACTC_MIN(MAC_BLOCK_ROWS, pixels - row), columns = ACTC_MIN(MAC_COLS, p->ic - col);
         mac_block(&source, row, rows, col, columns, 0, p->kh * p->kw * p->oc, acc);
-        for (uint32_t r = 0; r < rows; r++) {
-            float *out = dx + (uint64_t)(row + r) * p->ic + col;
-            for (uint32_t i = 0; i < columns; i++)
-                out[i] = actc_canon(acc[r * MAC_COLS + i]);
-        }
+        store(acc, rows, columns, dx + (uint64_t)row * p->ic + col, p->ic);
     }
+}
+
+static void backward_data(const struct actc_params_conv2d_bwd_data *p, void *const *views, uint32_t begin, uint32_t end)
+{
+    uint32_t stretch = line_stretch(p->kh, 1, (uint64_t)(p->kw - 1) * p->dw + 1, p->oc, p->iw, MAC_ROWS_NARROW);
+    if (stretch == 0 || (uint64_t)p->kh * p->kw * p->oc > LINE_DEPTH) {
+        backward_data_blocks(p, views, begin, end);
+        return;
+    }
+    actc_cpu_span span = actc_cpu_share(begin, end, p->groups, (uint64_t)p->batch * p->ih);
+    for (uint32_t col = 0; col < p->ic; col += MAC_COLS)
+        backward_data_lines(p, views, span.first, span.last, col, ACTC_MIN(MAC_COLS, p->ic - col), stretch);
 }
 
 MAC_KERNEL(conv2d_bwd_data)

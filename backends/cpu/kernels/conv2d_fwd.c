@@ -1,4 +1,5 @@
 /* conv2d_fwd.c: each output element adds its products in the order (ky,kx,i). Pixels are shared out over the groups. */
+#include "conv_line.h"
 #include "conv_patch.h"
 
 static inline void pack_a(const mac_source *source, float *to, uint32_t row, uint32_t k0, uint32_t depth)
@@ -20,7 +21,56 @@ static inline void pack_b(const mac_source *source, float *to, uint32_t col, uin
     }
 }
 
-static void forward(const struct actc_params_conv2d_fwd *p, void *const *views, uint32_t begin, uint32_t end)
+static void store(const float *acc, uint32_t rows, uint32_t columns, const float *bias, float *y, uint32_t oc)
+{
+    for (uint32_t r = 0; r < rows; r++) {
+        const float *from = acc + r * MAC_COLS;
+        float *out = y + (uint64_t)r * oc;
+        if (bias) {
+            ACTC_CPU_SIMD
+            for (uint32_t i = 0; i < columns; i++)
+                out[i] = actc_canon(ACTC_ADD(from[i], actc_flush(bias[i])));
+        } else {
+            ACTC_CPU_SIMD
+            for (uint32_t i = 0; i < columns; i++)
+                out[i] = actc_canon(from[i]);
+        }
+    }
+}
+
+/* Whole output rows, by stretches of at most `stretch` pixels. */
+static void forward_lines(const struct actc_params_conv2d_fwd *p, void *const *views, uint32_t first, uint32_t last,
+                          uint32_t col, uint32_t columns, uint32_t stretch)
+{
+    const mac_source source = {.params = p, .b = views[1]};
+    const float *x = views[0], *bias = p->bias ? (const float *)views[2] + col : NULL;
+    const uint32_t tile = mac_rows(columns), depth = p->kh * p->kw * p->ic;
+    float lines[LINE_FLOATS], b[LINE_DEPTH * MAC_COLS], acc[MAC_ROWS_NARROW * MAC_COLS];
+    uint32_t offsets[LINE_DEPTH], positions = (stretch - 1) * p->sw + (p->kw - 1) * p->dw + 1, length = positions * p->ic;
+    pack_b(&source, b, col, columns, 0, depth);
+    for (uint32_t k = 0; k < depth; k++)
+        offsets[k] = k / p->ic / p->kw * length + k / p->ic % p->kw * p->dw * p->ic + k % p->ic;
+    for (uint32_t row = first; row < last; row++) {
+        const float *image = x + (uint64_t)(row / p->oh) * p->ih * p->iw * p->ic;
+        float *out = (float *)views[3] + (uint64_t)row * p->ow * p->oc + col;
+        for (uint32_t ox = 0; ox < p->ow; ox += stretch) {
+            uint32_t pixels = ACTC_MIN(stretch, p->ow - ox);
+            for (uint32_t ky = 0; ky < p->kh; ky++) {
+                int64_t iy = (int64_t)(row % p->oh) * p->sh - p->ph + (int64_t)ky * p->dh;
+                const float *line = iy < 0 || iy >= (int64_t)p->ih ? NULL : image + (uint64_t)iy * p->iw * p->ic;
+                line_fill(lines + ky * length, line, (int64_t)ox * p->sw - p->pw, positions, p->iw, p->ic);
+            }
+            for (uint32_t r = 0; r < pixels; r += tile) {
+                mac_zero(acc, tile * MAC_COLS);
+                mac_tile_offsets(depth, lines + r * p->sw * p->ic, (size_t)p->sw * p->ic, offsets, b, acc, columns);
+                store(acc, ACTC_MIN(tile, pixels - r), columns, bias, out + (uint64_t)(ox + r) * p->oc, p->oc);
+            }
+        }
+    }
+}
+
+/* The pixels of blocks of MAC_BLOCK_ROWS. */
+static void forward_blocks(const struct actc_params_conv2d_fwd *p, void *const *views, uint32_t begin, uint32_t end)
 {
     const mac_source source = {.params = p, .a = views[0], .b = views[1], .pack_a = pack_a, .pack_b = pack_b};
     const float *bias = views[2];
@@ -34,14 +84,20 @@ static void forward(const struct actc_params_conv2d_fwd *p, void *const *views, 
         uint32_t row = unit / col_blocks * MAC_BLOCK_ROWS, col = unit % col_blocks * MAC_COLS;
         uint32_t rows = ACTC_MIN(MAC_BLOCK_ROWS, pixels - row), columns = ACTC_MIN(MAC_COLS, p->oc - col);
         mac_block(&source, row, rows, col, columns, 0, p->kh * p->kw * p->ic, acc);
-        for (uint32_t r = 0; r < rows; r++) {
-            float *out = y + (uint64_t)(row + r) * p->oc + col;
-            for (uint32_t i = 0; i < columns; i++) {
-                float s = acc[r * MAC_COLS + i];
-                out[i] = actc_canon(p->bias ? ACTC_ADD(s, actc_flush(bias[col + i])) : s);
-            }
-        }
+        store(acc, rows, columns, p->bias ? bias + col : NULL, y + (uint64_t)row * p->oc + col, p->oc);
     }
+}
+
+static void forward(const struct actc_params_conv2d_fwd *p, void *const *views, uint32_t begin, uint32_t end)
+{
+    uint32_t stretch = line_stretch(p->kh, p->sw, (uint64_t)(p->kw - 1) * p->dw + 1, p->ic, p->ow, MAC_ROWS_NARROW);
+    if (stretch == 0 || (uint64_t)p->kh * p->kw * p->ic > LINE_DEPTH) {
+        forward_blocks(p, views, begin, end);
+        return;
+    }
+    actc_cpu_span span = actc_cpu_share(begin, end, p->groups, (uint64_t)p->batch * p->oh);
+    for (uint32_t col = 0; col < p->oc; col += MAC_COLS)
+        forward_lines(p, views, span.first, span.last, col, ACTC_MIN(MAC_COLS, p->oc - col), stretch);
 }
 
 MAC_KERNEL(conv2d_fwd)

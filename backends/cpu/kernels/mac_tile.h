@@ -10,20 +10,21 @@
 
 #include "kernel.h"
 
-/* Rows: as many accumulators as leave registers for two vectors of B and one of A. */
+/* Rows: as many accumulators as leave registers for two vectors of B, one of A and a product. */
 #if defined(__AVX512F__)
 #define MAC_LANES 16u
-#define MAC_ROWS 8u
+#define MAC_ROWS 12u
 #elif defined(__AVX2__)
 #define MAC_LANES 8u
 #define MAC_ROWS 6u
 #else
 #define MAC_LANES 4u
-#define MAC_ROWS 4u
+#define MAC_ROWS 6u
 #endif
 #define MAC_COLS (2u * MAC_LANES)
+#define MAC_ROWS_NARROW 12u /* of tiles one vector wide: enough sums side by side to hide the latency of an addition */
 #define MAC_DEPTH 128u      /* k packed at a time: A and B of a tile stay in the first-level cache */
-#define MAC_BLOCK_ROWS 192u /* rows that share a packed B; a multiple of every MAC_ROWS */
+#define MAC_BLOCK_ROWS 192u /* rows that share a packed B; a multiple of the rows of every tile */
 
 #ifdef ACTC_EXACT_VARIANT
 #define MAC_FACTOR(x) actc_factor(x)
@@ -42,22 +43,25 @@ static inline __attribute__((always_inline)) mac_vec mac_load(const float *p)
     return v;
 }
 
-/* acc[r][column] += sum over k of a[r * row_step + k * k_step] * b[k][column]. Constants where it is inlined: vectors, 1
- * where columns past MAC_LANES are not needed. */
+/* acc[r][column] += sum over k of a[r * row_step + at(k)] * b[k][column], acc and b with rows of MAC_COLS. at(k) is
+ * offsets[k], or k * k_step where offsets is NULL. Constants where it is inlined: rows; vectors, 1 where columns past
+ * MAC_LANES are not needed; whether there are offsets. */
 static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, const float *a, size_t row_step, size_t k_step,
-                                                            const float *b, float *acc, const uint32_t vectors)
+                                                            const uint32_t *offsets, const float *b, float *acc,
+                                                            const uint32_t rows, const uint32_t vectors)
 {
-    mac_vec s[MAC_ROWS][2];
-#pragma GCC unroll 8
-    for (uint32_t r = 0; r < MAC_ROWS; r++) {
+    mac_vec s[12][2];
+#pragma GCC unroll 12
+    for (uint32_t r = 0; r < rows; r++) {
         s[r][0] = mac_load(acc + r * MAC_COLS);
         s[r][1] = vectors > 1 ? mac_load(acc + r * MAC_COLS + MAC_LANES) : s[r][0];
     }
     for (uint32_t k = 0; k < depth; k++) {
         mac_vec b0 = mac_load(b), b1 = vectors > 1 ? mac_load(b + MAC_LANES) : b0;
-#pragma GCC unroll 8
-        for (uint32_t r = 0; r < MAC_ROWS; r++) {
-            float f = a[r * row_step];
+        const float *from = offsets ? a + offsets[k] : a;
+#pragma GCC unroll 12
+        for (uint32_t r = 0; r < rows; r++) {
+            float f = from[r * row_step];
             s[r][0] = s[r][0] + b0 * f;
             if (vectors > 1)
                 s[r][1] = s[r][1] + b1 * f;
@@ -65,21 +69,38 @@ static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, cons
         a += k_step;
         b += MAC_COLS;
     }
-#pragma GCC unroll 8
-    for (uint32_t r = 0; r < MAC_ROWS; r++) {
+#pragma GCC unroll 12
+    for (uint32_t r = 0; r < rows; r++) {
         memcpy(acc + r * MAC_COLS, &s[r][0], sizeof s[r][0]);
         if (vectors > 1)
             memcpy(acc + r * MAC_COLS + MAC_LANES, &s[r][1], sizeof s[r][1]);
     }
 }
 
+/* Rows of a tile for this many columns. */
+static inline uint32_t mac_rows(uint32_t columns)
+{
+    return columns > MAC_LANES ? MAC_ROWS : MAC_ROWS_NARROW;
+}
+
+/* A tile of mac_rows(columns) rows. */
 static inline __attribute__((always_inline)) void mac_tile(uint32_t depth, const float *a, size_t row_step, size_t k_step,
                                                            const float *b, float *acc, uint32_t columns)
 {
     if (columns > MAC_LANES)
-        mac_tile_(depth, a, row_step, k_step, b, acc, 2);
+        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS, 2);
     else
-        mac_tile_(depth, a, row_step, k_step, b, acc, 1);
+        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS_NARROW, 1);
+}
+
+static inline __attribute__((always_inline)) void mac_tile_offsets(uint32_t depth, const float *a, size_t row_step,
+                                                                   const uint32_t *offsets, const float *b, float *acc,
+                                                                   uint32_t columns)
+{
+    if (columns > MAC_LANES)
+        mac_tile_(depth, a, row_step, 0, offsets, b, acc, MAC_ROWS, 2);
+    else
+        mac_tile_(depth, a, row_step, 0, offsets, b, acc, MAC_ROWS_NARROW, 1);
 }
 
 static inline void mac_copy(float *to, const float *from, uint32_t count)
@@ -118,22 +139,23 @@ static inline __attribute__((always_inline)) void mac_block(const mac_source *so
                                                             uint32_t col, uint32_t columns, uint32_t k_first,
                                                             uint32_t k_last, float *acc)
 {
-    float a[MAC_ROWS * MAC_DEPTH], b[MAC_DEPTH * MAC_COLS];
+    float a[MAC_ROWS_NARROW * MAC_DEPTH], b[MAC_DEPTH * MAC_COLS];
     const mac_direct *direct = &source->direct;
-    mac_zero(acc, (rows + MAC_ROWS - 1) / MAC_ROWS * MAC_ROWS * MAC_COLS);
+    const uint32_t tile = mac_rows(columns);
+    mac_zero(acc, (rows + tile - 1) / tile * tile * MAC_COLS);
     for (uint32_t k = k_first; k < k_last; k += MAC_DEPTH) {
         uint32_t depth = ACTC_MIN(MAC_DEPTH, k_last - k);
         source->pack_b(source, b, col, columns, k, depth);
-        for (uint32_t r = 0; r < rows; r += MAC_ROWS) {
-            uint32_t count = ACTC_MIN(MAC_ROWS, rows - r);
-            if (direct->from && count == MAC_ROWS) {
+        for (uint32_t r = 0; r < rows; r += tile) {
+            uint32_t count = ACTC_MIN(tile, rows - r);
+            if (direct->from && count == tile) {
                 mac_tile(depth, direct->from + (row + r) * direct->row_step + k * direct->k_step, direct->row_step,
                          direct->k_step, b, acc + r * MAC_COLS, columns);
                 continue;
             }
             for (uint32_t i = 0; i < count; i++)
                 source->pack_a(source, a + i * MAC_DEPTH, row + r + i, k, depth);
-            for (uint32_t i = count; i < MAC_ROWS; i++)
+            for (uint32_t i = count; i < tile; i++)
                 mac_zero(a + i * MAC_DEPTH, depth);
             mac_tile(depth, a, MAC_DEPTH, 1, b, acc + r * MAC_COLS, columns);
         }
