@@ -275,7 +275,7 @@ void actc_emit_pack(actc_lower *lower, const actc_saved *saved, actc_view value)
         return;
     actc_view payload = actc_lower_new(lower, ACTC_MEMORY_PAYLOAD, saved->codec->payload_bytes, saved->tensor->name);
     kept->payload = payload.buffer;
-    emit_codec(lower, saved, true, value, payload, 0, (uint32_t)saved->shape.dims[0]);
+    emit_codec(lower, saved, true, value, payload, 0, saved->codec->batch);
 }
 
 actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
@@ -295,7 +295,8 @@ actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint3
     actc_view payload = kept && kept->payload != UINT32_MAX
                             ? (actc_view){.buffer = kept->payload, .bytes = saved->codec->payload_bytes}
                             : ACTC_NO_VIEW;
-    emit_codec(lower, saved, false, payload, view, first, count);
+    /* a codec that is not sliceable may count the batch otherwise (a matrix is one sample to the DCT) */
+    emit_codec(lower, saved, false, payload, view, first, whole ? saved->codec->batch : count);
     if (whole)
         lower->restored[tensor->id] = view;
     return view;
