@@ -155,15 +155,15 @@ struct actc_params_codec_idct { uint groups, first_row, row_groups, block, heigh
  * factor), x = canon(sum of (flush(y) * factor) * cosine); cosine u (2j + 1) modulo 4 width. */
 #define ACTC_CODEC_ROW_GROUP 32u
 struct actc_params_codec_dct_row { uint groups, n, out_begin, width, channels, inverse, in_first, out_first; };
-/* One level along one axis of (outer, length, inner): low and high (outer, out_length, inner), one invocation for the
+/* One level along one axis of (outer, size, inner): low and high (outer, out_size, inner), one invocation for the
  * pair. out = canon(sum of flush(in) * tap over ascending taps that are not 0). taps: their number; table: word of the
  * low-pass in the constants, the high-pass follows. *_at: words to skip in a view. */
 struct actc_params_codec_dwt {
-    uint groups, outer, length, inner, out_length, taps, symmetric, table, in_at, low_at, high_at;
+    uint groups, outer, size, inner, out_size, taps, symmetric, table, in_at, low_at, high_at;
 };
-/* Inverse: out (outer, length, inner) = canon(sum over low + sum over high), each in ascending order of taps. */
+/* Inverse: out (outer, size, inner) = canon(sum over low + sum over high), each in ascending order of taps. */
 struct actc_params_codec_idwt {
-    uint groups, outer, length, inner, in_length, taps, symmetric, table, low_at, high_at, out_at;
+    uint groups, outer, size, inner, in_size, taps, symmetric, table, low_at, high_at, out_at;
 };
 /* Histogram over [begin, end), ACTC_CODEC_HIST_COEFFICIENTS a group, of the keys |y| that are not 0. pass 0: key >> 20;
  * pass 1: (key >> 10) & 1023 where key >> 20 is the state's; pass 2: key & 1023 where key >> 10 is. Does nothing where

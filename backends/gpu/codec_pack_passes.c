@@ -77,8 +77,8 @@ static void dwt_axis(actc_codec_list *list, placed in, placed low, placed high, 
                      uint32_t out_length, uint64_t inner)
 {
     const actc_codec_plan *plan = list->layout.plan;
-    struct actc_params_codec_dwt p = {.outer = (uint32_t)outer, .length = length, .inner = (uint32_t)inner,
-                                      .out_length = out_length, .taps = (uint32_t)plan->taps,
+    struct actc_params_codec_dwt p = {.outer = (uint32_t)outer, .size = length, .inner = (uint32_t)inner,
+                                      .out_size = out_length, .taps = (uint32_t)plan->taps,
                                       .symmetric = plan->spec.symmetric, .table = ACTC_CODEC_TABLES, .in_at = in.at,
                                       .low_at = low.at, .high_at = high.at};
     actc_view views[] = {in.view, constants(list), low.view, high.view};

@@ -117,8 +117,8 @@ static void idwt_axis(actc_codec_list *list, placed low, placed high, placed out
                       uint32_t in_length, uint64_t inner)
 {
     const actc_codec_plan *plan = list->layout.plan;
-    struct actc_params_codec_idwt p = {.outer = (uint32_t)outer, .length = length, .inner = (uint32_t)inner,
-                                       .in_length = in_length, .taps = (uint32_t)plan->taps,
+    struct actc_params_codec_idwt p = {.outer = (uint32_t)outer, .size = length, .inner = (uint32_t)inner,
+                                       .in_size = in_length, .taps = (uint32_t)plan->taps,
                                        .symmetric = plan->spec.symmetric,
                                        .table = ACTC_CODEC_TABLES + 2 * (uint32_t)plan->taps, .low_at = low.at,
                                        .high_at = high.at, .out_at = out.at};
