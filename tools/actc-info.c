@@ -1,0 +1,159 @@
+/* actc-info.c: the devices of every backend, why one was rejected, and what their compilers make of the kernels. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common.h"
+
+static void print_device(const actc_device_info *d)
+{
+    printf("%s: %s\n", d->spec[0] ? d->spec : d->backend, d->name[0] ? d->name : "no device");
+    if (!d->usable) {
+        printf("  not usable        %s\n", d->reason);
+        return;
+    }
+    printf("  type              %s\n  driver            %s\n", actc_device_type_string(d->type), d->driver);
+    printf("  exact             %s: %s\n", d->exact ? "yes" : "no", d->exact_evidence);
+    if (d->memory_bytes)
+        printf("  memory            %s\n", BYTES_TEXT(d->memory_bytes));
+    if (d->max_buffer_bytes)
+        printf("  largest buffer    %s\n", BYTES_TEXT(d->max_buffer_bytes));
+    if (d->max_binding_bytes)
+        printf("  largest binding   %s\n", BYTES_TEXT(d->max_binding_bytes));
+    if (d->subgroup_size)
+        printf("  subgroup          %u\n", d->subgroup_size);
+    if (d->shared_memory_bytes)
+        printf("  shared memory     %s\n", BYTES_TEXT(d->shared_memory_bytes));
+    if (d->threads)
+        printf("  threads           %u\n", d->threads);
+}
+
+static cJSON *device_json(const actc_device_info *d)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "device", d->spec);
+    cJSON_AddStringToObject(json, "backend", d->backend);
+    cJSON_AddStringToObject(json, "name", d->name);
+    cJSON_AddStringToObject(json, "driver", d->driver);
+    cJSON_AddStringToObject(json, "type", actc_device_type_string(d->type));
+    cJSON_AddBoolToObject(json, "usable", d->usable);
+    cJSON_AddStringToObject(json, "reason", d->reason);
+    cJSON_AddBoolToObject(json, "exact", d->exact);
+    cJSON_AddStringToObject(json, "exact_evidence", d->exact_evidence);
+    json_u64(json, "memory_bytes", d->memory_bytes);
+    json_u64(json, "max_buffer_bytes", d->max_buffer_bytes);
+    json_u64(json, "max_binding_bytes", d->max_binding_bytes);
+    json_u64(json, "subgroup_size", d->subgroup_size);
+    json_u64(json, "shared_memory_bytes", d->shared_memory_bytes);
+    json_u64(json, "threads", d->threads);
+    return json;
+}
+
+static int list_devices(const tool *t, actc_context *context, bool json)
+{
+    size_t count = 0, capacity;
+    actc_device_info *infos = NULL;
+    do { /* a device may appear between the two calls */
+        capacity = count + 4;
+        free(infos);
+        infos = calloc(capacity, sizeof *infos);
+        if (!infos)
+            return tool_fail(t, "out of memory");
+        if (actc_device_list(context, infos, capacity, &count) != ACTC_OK) {
+            free(infos);
+            return tool_failed(t, context);
+        }
+    } while (count > capacity);
+    cJSON *root = json ? cJSON_CreateObject() : NULL, *devices = json ? cJSON_AddArrayToObject(root, "devices") : NULL;
+    if (json)
+        cJSON_AddStringToObject(root, "actc", actc_version());
+    else
+        printf("actc %s, API %d\n", actc_version(), actc_api_version());
+    for (size_t i = 0; i < count; i++) {
+        if (json)
+            cJSON_AddItemToArray(devices, device_json(&infos[i]));
+        else
+            print_device(&infos[i]);
+    }
+    free(infos);
+    return !json || json_print(stdout, root, false) ? 0 : tool_fail(t, "cannot write to the standard output");
+}
+
+typedef struct kernels {
+    cJSON *list; /* NULL: text */
+} kernels;
+
+static void report_kernel(void *user, const char *kernel, const char *text)
+{
+    kernels *k = user;
+    if (k->list) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "kernel", kernel);
+        cJSON_AddStringToObject(item, "text", text);
+        cJSON_AddItemToArray(k->list, item);
+    } else {
+        printf("  %-28s %s\n", kernel, text);
+    }
+}
+
+static int compile_all(const tool *t, actc_context *context, const char *name, bool json)
+{
+    actc_device_options options = actc_device_options_default();
+    options.device = name;
+    actc_device *device = NULL;
+    actc_status status = actc_device_open(context, &options, &device);
+    if (status != ACTC_OK)
+        return tool_failed_option(t, context, status, "device");
+    cJSON *root = json ? device_json(actc_device_get_info(device)) : NULL;
+    kernels k = {json ? cJSON_AddArrayToObject(root, "kernels") : NULL};
+    if (!json)
+        print_device(actc_device_get_info(device));
+    double start = tool_now();
+    status = actc_device_compile_all(device, report_kernel, &k);
+    double seconds = tool_now() - start;
+    actc_device_destroy(&device);
+    if (status != ACTC_OK) {
+        cJSON_Delete(root);
+        return tool_failed(t, context);
+    }
+    if (!json) {
+        printf("every kernel compiled in %.2f s\n", seconds);
+        return 0;
+    }
+    json_f64(root, "seconds", seconds);
+    return json_print(stdout, root, false) ? 0 : tool_fail(t, "cannot write to the standard output");
+}
+
+int main(int argc, char **argv)
+{
+    const char *format = "text", *device = "auto";
+    bool compile = false;
+    tool_option options[] = {
+        {"format", TOOL_CHOICE, &format, "text|json", "json: one object on the standard output", "text|json"},
+        {"compile-all", TOOL_FLAG, &compile, NULL, "create every kernel of a device and print what its driver tells of them"},
+        {"device", TOOL_STRING, &device, "DEVICE", "for --compile-all: auto, cpu, vulkan[:N], cuda[:N] (auto)"},
+    };
+    const tool t = {
+        .name = "actc-info",
+        .summary = "Lists the devices of every backend, and why one cannot be used.",
+        .synopsis = "[OPTION...]",
+        .text = "Examples:\n"
+                "  actc-info\n"
+                "  actc-info --format json\n"
+                "  actc-info --compile-all --device vulkan:llvmpipe\n",
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+    };
+    size_t count;
+    int code;
+    if (!tool_parse(&t, argc, argv, NULL, 0, &count, &code))
+        return code;
+    if (options[2].given && !compile)
+        return tool_usage(&t, "--device %s goes with --compile-all; without it every device is listed", device);
+    actc_context *context = tool_context(&t);
+    if (!context)
+        return TOOL_FAILURE;
+    bool json = strcmp(format, "json") == 0;
+    code = compile ? compile_all(&t, context, device, json) : list_devices(&t, context, json);
+    actc_context_destroy(&context);
+    return code;
+}

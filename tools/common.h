@@ -1,0 +1,103 @@
+/* common.h: what the tools share: options, errors, JSON, tables, a progress bar.
+ *
+ * GNU conventions: --name VALUE or --name=VALUE, -- ends the options, --help, --version; errors on stderr with the
+ * offending value and what is accepted; exit 2 for usage, 1 for failure.
+ */
+#ifndef ACTC_TOOLS_COMMON_H
+#define ACTC_TOOLS_COMMON_H
+
+#include <actc/actc.h>
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#define TOOL_FAILURE 1
+#define TOOL_USAGE 2
+
+/* ---- options ---- */
+
+typedef enum tool_option_type {
+    TOOL_FLAG,   /* bool, no value */
+    TOOL_STRING, /* const char *, the argument itself */
+    TOOL_CHOICE, /* const char *, one of choices */
+    TOOL_INT,    /* int64_t, least to most */
+    TOOL_SEED,   /* uint64_t */
+    TOOL_REAL    /* double, least to most */
+} tool_option_type;
+
+typedef struct tool_option {
+    const char *name;    /* without the dashes */
+    tool_option_type type;
+    void *target;        /* holds the default before and the value after */
+    const char *value;   /* its name in --help: "N" */
+    const char *help;    /* one line; what the default is, where that helps */
+    const char *choices; /* "text|json" */
+    double least, most;
+    bool given;          /* set by tool_parse */
+} tool_option;
+
+typedef struct tool {
+    const char *name;
+    const char *summary;     /* one line */
+    const char *synopsis;    /* after the name: "MODEL --data NAME [OPTION...]" */
+    const char *text;        /* further help after the options: examples */
+    tool_option *options;
+    size_t option_count;
+} tool;
+
+/* Fills the options and puts the other arguments into positional (at most `most` of them; *count says how many).
+ * True to go on; otherwise *exit_code is what to leave with (0 after --help and --version). */
+bool tool_parse(const tool *t, int argc, char **argv, const char **positional, size_t most, size_t *count, int *exit_code);
+tool_option *tool_find_option(const tool *t, const char *name);
+/* Converts a text as if it had been given; false (with a message on stderr) where it is not accepted. */
+bool tool_set_option(const tool *t, tool_option *option, const char *text);
+
+/* "NAME: message", and for usage "Try 'NAME --help'"; returns the exit code. */
+int tool_fail(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
+int tool_usage(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
+/* Of a call of the library: prints the context's message. */
+int tool_failed(const tool *t, const actc_context *context);
+/* The same, as a usage error where the value of an option was not accepted. */
+int tool_failed_option(const tool *t, const actc_context *context, actc_status status, const char *option);
+
+/* A context whose warnings go to stderr; NULL, after a message, where there is none. */
+actc_context *tool_context(const tool *t);
+
+/* ---- JSON: numbers that read back to the same value ---- */
+
+void json_f32(cJSON *object, const char *key, float value); /* %.9g; null where not finite */
+void json_f64(cJSON *object, const char *key, double value); /* %.17g */
+void json_u64(cJSON *object, const char *key, uint64_t value);
+cJSON *json_f32_item(float value); /* for arrays */
+/* Prints on one line (compact) or indented, with a newline, and frees it; false when out of memory or the stream
+ * failed. */
+bool json_print(FILE *stream, cJSON *json, bool compact);
+
+/* ---- text ---- */
+
+/* Writes "12.3 MiB" into text (at least 24 bytes) and returns it. */
+char *tool_bytes_text(uint64_t bytes, char *text);
+/* "3 min 05 s"; at least 24 bytes. */
+char *tool_time_text(double seconds, char *text);
+#define BYTES_TEXT(bytes) tool_bytes_text((bytes), (char[24]){0})
+#define TIME_TEXT(seconds) tool_time_text((seconds), (char[24]){0})
+double tool_now(void); /* seconds of a clock that only goes forward */
+
+/* Rows of cells, printed in columns as wide as their widest cell. */
+typedef struct tool_table {
+    const char *align; /* a letter a column, l or r; its length is the number of columns */
+    char **cells;
+    size_t count, capacity;
+} tool_table;
+void tool_table_add(tool_table *table, const char *format, ...) ACTC_PRINTF(2, 3); /* the next cell */
+void tool_table_print(FILE *stream, tool_table *table); /* indented by two, then emptied */
+
+/* A bar on stderr, drawn at most ten times a second and only where stderr is a terminal. */
+typedef struct tool_progress {
+    bool shown;    /* something is on the line */
+    double drawn;  /* when */
+} tool_progress;
+void tool_progress_draw(tool_progress *progress, const char *label, uint64_t done, uint64_t total, double per_s,
+                        const char *unit, double left_s);
+void tool_progress_clear(tool_progress *progress);
+
+#endif

@@ -1,0 +1,78 @@
+/* train.h: the parts of actc-train: settings (actc-train.c), the run folder (train_folder.c), the loop (train_loop.c),
+ * what is said at the end (train_report.c). Functions return 0 or the exit code, after a message on stderr. */
+#ifndef ACTC_TOOLS_TRAIN_H
+#define ACTC_TOOLS_TRAIN_H
+
+#include <signal.h>
+
+#include "common.h"
+#include "models.h"
+
+typedef struct train_settings {
+    const char *data, *data_dir, *device, *compress, *optim, *schedule, *out, *resume, *format;
+    int64_t threads, epochs, steps, batch, accumulate, save_every, log_every, limit;
+    double lr;
+    uint64_t seed;
+    bool deterministic, validate;
+} train_settings;
+
+/* One stretch of training without a break for evaluation or saving. */
+typedef struct train_rate {
+    int64_t images;
+    double seconds;
+    bool whole; /* an epoch from its first batch to its last */
+} train_rate;
+
+typedef struct train_run {
+    const tool *t;
+    train_settings *s;
+    cJSON *config; /* of the run that is resumed; settings point into it */
+    const actc_model *model;
+    FILE *text;    /* where people read: stdout, or stderr beside JSON */
+
+    actc_context *context;
+    actc_device *device;
+    actc_dataset *train_set, *test_set;
+    actc_loader *loader, *test_loader;
+    actc_graph *graph;
+    actc_network_options options;
+    actc_network *network;
+    actc_schedule schedule;
+
+    char *folder; /* NULL: nothing is kept */
+    FILE *metrics;
+
+    actc_checkpoint_position position; /* the batch that comes next */
+    uint64_t first_step, total_steps;
+    int64_t epochs, save_every; /* as given, or what is meant where they are not */
+    float *losses; /* of every --log-every'th step of this process */
+    size_t loss_count, loss_capacity;
+    train_rate *rates;
+    size_t rate_count, rate_capacity;
+    double started;
+    double test_loss, test_accuracy;
+    uint64_t tested_step; /* at which the two above hold; 0: not yet */
+} train_run;
+
+/* Set by SIGINT and SIGTERM: the signal's number. */
+extern volatile sig_atomic_t train_interrupted;
+
+/* train_folder.c */
+int folder_read_config(train_run *run);                /* of --resume: fills the settings that are not given */
+int folder_make(train_run *run);                       /* of a new run */
+int folder_write_config(train_run *run);
+int folder_load_newest(train_run *run);                /* into the network; 0 with step 0 where there is no checkpoint yet */
+int folder_open_metrics(train_run *run);               /* drops lines past the network's step */
+int folder_write_metrics(train_run *run, cJSON *line); /* takes the line over */
+int folder_save(train_run *run);                       /* a checkpoint; older ones than the last two go */
+int folder_save_model(train_run *run);
+
+/* train_loop.c */
+int train_evaluate(train_run *run); /* fills test_loss and test_accuracy */
+int train_loop(train_run *run);     /* to the last step, or until interrupted */
+
+/* train_report.c */
+double report_images_per_s(const train_run *run);
+int report(train_run *run);
+
+#endif

@@ -1,0 +1,288 @@
+/* train_report.c: what actc-train says at the end: accuracy, speed, memory, and how each saved tensor was kept.
+ *
+ * The relative error of a codec is that of restoring what the trained network saves for one batch of the training
+ * data: a second network is prepared with options.capture, given the parameters, run for a step, and its dense values
+ * packed and unpacked on the same device.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train.h"
+
+/* The median of the whole epochs after the first, which warms up; else of what there is. */
+static int by_speed(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double report_images_per_s(const train_run *run)
+{
+    double *speeds = calloc(run->rate_count + 1, sizeof *speeds), seconds = 0, images = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < run->rate_count; i++) {
+        images += (double)run->rates[i].images;
+        seconds += run->rates[i].seconds;
+        if (speeds && i > 0 && run->rates[i].whole)
+            speeds[count++] = (double)run->rates[i].images / run->rates[i].seconds;
+    }
+    double speed = seconds > 0 ? images / seconds : 0;
+    if (count) {
+        qsort(speeds, count, sizeof *speeds, by_speed);
+        speed = (speeds[(count - 1) / 2] + speeds[count / 2]) / 2;
+    }
+    free(speeds);
+    return speed;
+}
+
+static bool is_compressed(const actc_saved_info *info)
+{
+    return strcmp(info->codec, "none") != 0 && strcmp(info->codec, "mask") != 0 && strcmp(info->codec, "index") != 0;
+}
+
+/* ---- relative errors ---- */
+
+/* ||unpack(pack(x)) - x|| / ||x|| of one saved tensor of `network`; NaN where it cannot be had. */
+static double relative_error(train_run *run, actc_network *network, size_t index, const actc_saved_info *info)
+{
+    actc_codec *codec = NULL;
+    actc_codec_info about = {.size = sizeof about};
+    double error = NAN;
+    size_t elements = (size_t)actc_shape_elements(&info->shape);
+    float *x = malloc(elements * sizeof *x), *restored = malloc(elements * sizeof *restored);
+    void *payload = NULL;
+    actc_codec_key key = {run->s->seed, actc_network_step(network), (uint32_t)index};
+    if (x && restored && actc_codec_create(run->device, info->codec, &info->shape, &codec) == ACTC_OK &&
+        actc_codec_info_get(codec, &about) == ACTC_OK && (payload = malloc(about.payload_bytes + 1)) != NULL &&
+        actc_network_read_saved(network, index, x) == ACTC_OK && actc_codec_pack(codec, x, &key, payload) == ACTC_OK &&
+        actc_codec_unpack(codec, payload, &key, restored) == ACTC_OK) {
+        double difference = 0, norm = 0;
+        for (size_t i = 0; i < elements; i++) {
+            double d = (double)restored[i] - (double)x[i];
+            difference += d * d;
+            norm += (double)x[i] * (double)x[i];
+        }
+        error = norm > 0 ? sqrt(difference / norm) : difference > 0 ? (double)INFINITY : 0;
+    } else {
+        tool_failed(run->t, run->context);
+    }
+    actc_codec_destroy(&codec);
+    free(payload);
+    free(restored);
+    free(x);
+    return error;
+}
+
+/* The trained parameters into `network`; one step on the next batch, which fills what it captures. */
+static actc_status capture(train_run *run, actc_network *network)
+{
+    actc_status status = actc_network_initialize(network);
+    for (size_t i = 0; i < actc_network_state_count(network) && status == ACTC_OK; i++) {
+        actc_state_info info;
+        status = actc_network_state_info(network, i, &info);
+        if (status != ACTC_OK || info.kind != ACTC_STATE_PARAMETER)
+            continue;
+        float *values = malloc((size_t)actc_shape_elements(&info.shape) * sizeof *values);
+        if (!values)
+            return ACTC_ERROR_OUT_OF_MEMORY;
+        status = actc_network_read_state(run->network, i, values);
+        if (status == ACTC_OK)
+            status = actc_network_write_state(network, i, values);
+        free(values);
+    }
+    if (status == ACTC_OK)
+        status = actc_loader_seek(run->loader, run->position.epoch, run->position.index);
+    actc_batch batch;
+    if (status == ACTC_OK)
+        status = actc_loader_next(run->loader, &batch);
+    if (status == ACTC_OK)
+        status = actc_network_train_step(network, batch.inputs, batch.labels, 0, NULL);
+    return status;
+}
+
+/* An array of errors, 0 for what is kept exactly and NaN where it is not known; NULL when out of memory. */
+static double *measure_errors(train_run *run)
+{
+    size_t count = actc_network_saved_count(run->network), compressed = 0;
+    double *errors = calloc(count + 1, sizeof *errors);
+    for (size_t i = 0; errors && i < count; i++) {
+        actc_saved_info info = {.size = sizeof info};
+        bool lossy = actc_network_saved_info(run->network, i, &info) == ACTC_OK && is_compressed(&info);
+        errors[i] = lossy ? NAN : 0;
+        compressed += lossy;
+    }
+    if (!errors || !compressed)
+        return errors;
+    actc_network_options options = run->options;
+    options.capture = true;
+    options.eval_batch = 0;
+    options.accumulate = 1;
+    actc_network *network = NULL;
+    actc_status status = actc_network_create(run->device, run->graph, &options, &network);
+    if (status == ACTC_OK)
+        status = capture(run, network);
+    if (status != ACTC_OK)
+        fprintf(stderr, "%s: note: relative errors are not measured: %s\n", run->t->name, actc_error_message(run->context));
+    for (size_t i = 0; i < count && status == ACTC_OK && i < actc_network_saved_count(network); i++) {
+        actc_saved_info info = {.size = sizeof info};
+        status = actc_network_saved_info(network, i, &info);
+        if (status == ACTC_OK && is_compressed(&info))
+            errors[i] = relative_error(run, network, i, &info);
+    }
+    actc_network_destroy(&network);
+    return errors;
+}
+
+/* ---- text ---- */
+
+static void print_memory(const train_run *run, const actc_memory_report *m)
+{
+    tool_table table = {.align = "lr"};
+    fprintf(run->text, "\nmemory at the peak (%s)\n", m->peak_at);
+    for (int c = 0; c < ACTC_MEMORY_CATEGORIES; c++) {
+        tool_table_add(&table, "%s", actc_memory_category_string((actc_memory_category)c));
+        tool_table_add(&table, "%s", BYTES_TEXT(m->category_bytes[c]));
+    }
+    tool_table_add(&table, "alignment and holes");
+    tool_table_add(&table, "%s", BYTES_TEXT(m->slack_bytes));
+    tool_table_add(&table, "planned");
+    tool_table_add(&table, "%s", BYTES_TEXT(m->planned_bytes));
+    tool_table_add(&table, "allocated");
+    tool_table_add(&table, "%s", BYTES_TEXT(m->allocated_bytes));
+    tool_table_add(&table, "planned without compression");
+    tool_table_add(&table, "%s", BYTES_TEXT(m->planned_bytes_uncompressed));
+    tool_table_print(run->text, &table);
+    double change = 100.0 * ((double)m->planned_bytes / (double)m->planned_bytes_uncompressed - 1);
+    if (m->saved_uncompressed_bytes)
+        fprintf(run->text, "compression: saved tensors %s instead of %s, the peak %+.1f %%\n", BYTES_TEXT(m->saved_payload_bytes),
+                BYTES_TEXT(m->saved_uncompressed_bytes), change);
+}
+
+static void print_saved(const train_run *run, const double *errors)
+{
+    tool_table table = {.align = "llrrrr"};
+    fprintf(run->text, "\ntensors saved for the backward pass\n");
+    static const char *const heads[] = {"tensor", "kept as", "dense", "kept", "ratio", "relative error"};
+    for (int i = 0; i < 6; i++)
+        tool_table_add(&table, "%s", heads[i]);
+    for (size_t i = 0; i < actc_network_saved_count(run->network); i++) {
+        actc_saved_info info = {.size = sizeof info};
+        if (actc_network_saved_info(run->network, i, &info) != ACTC_OK)
+            continue;
+        tool_table_add(&table, "%s", info.name);
+        tool_table_add(&table, "%s", strcmp(info.codec, "none") == 0 ? "dense" : info.codec);
+        tool_table_add(&table, "%s", BYTES_TEXT(info.dense_bytes));
+        tool_table_add(&table, "%s", BYTES_TEXT(info.payload_bytes));
+        if (info.payload_bytes)
+            tool_table_add(&table, "%.2f", (double)info.dense_bytes / (double)info.payload_bytes);
+        else
+            tool_table_add(&table, "-");
+        if (errors && !isnan(errors[i]))
+            tool_table_add(&table, errors[i] == 0 ? "exact" : "%.4g", errors[i]);
+        else
+            tool_table_add(&table, "-");
+    }
+    tool_table_print(run->text, &table);
+}
+
+static void print_text(const train_run *run, const actc_memory_report *memory, const double *errors)
+{
+    fprintf(run->text, "\ntest accuracy %.4f  test loss %.4f  %.0f images/s  %s in all\n", run->test_accuracy, run->test_loss,
+            report_images_per_s(run), TIME_TEXT(tool_now() - run->started));
+    print_memory(run, memory);
+    print_saved(run, errors);
+    if (run->folder)
+        fprintf(run->text, "\nkept in %s\n", run->folder);
+}
+
+/* ---- JSON ---- */
+
+static void add_memory(cJSON *json, const actc_memory_report *m)
+{
+    json_u64(json, "planned_bytes", m->planned_bytes);
+    json_u64(json, "allocated_bytes", m->allocated_bytes);
+    json_u64(json, "planned_bytes_uncompressed", m->planned_bytes_uncompressed);
+    json_u64(json, "saved_kept_dense_bytes", m->saved_kept_dense_bytes);
+    json_u64(json, "saved_payload_bytes", m->saved_payload_bytes);
+    json_u64(json, "saved_mask_bytes", m->saved_mask_bytes);
+    json_u64(json, "saved_uncompressed_bytes", m->saved_uncompressed_bytes);
+    json_u64(json, "segments_per_step", m->segments_per_step);
+    cJSON *categories = cJSON_AddObjectToObject(json, "peak_bytes");
+    for (int c = 0; c < ACTC_MEMORY_CATEGORIES; c++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s", actc_memory_category_string((actc_memory_category)c));
+        for (char *p = name; *p; p++)
+            *p = *p == ' ' ? '_' : *p;
+        json_u64(categories, name, m->category_bytes[c]);
+    }
+    json_u64(categories, "slack", m->slack_bytes);
+    cJSON_AddStringToObject(json, "peak_at", m->peak_at);
+}
+
+static void add_tensors(cJSON *json, const train_run *run, const double *errors)
+{
+    cJSON *tensors = cJSON_AddArrayToObject(json, "tensors");
+    for (size_t i = 0; i < actc_network_saved_count(run->network); i++) {
+        actc_saved_info info = {.size = sizeof info};
+        if (actc_network_saved_info(run->network, i, &info) != ACTC_OK)
+            continue;
+        cJSON *tensor = cJSON_CreateObject();
+        cJSON_AddStringToObject(tensor, "name", info.name);
+        cJSON_AddStringToObject(tensor, "codec", info.codec);
+        cJSON_AddStringToObject(tensor, "note", info.note);
+        cJSON *shape = cJSON_AddArrayToObject(tensor, "shape");
+        for (int d = 0; d < info.shape.ndim; d++)
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)info.shape.dims[d]));
+        json_u64(tensor, "dense_bytes", info.dense_bytes);
+        json_u64(tensor, "payload_bytes", info.payload_bytes);
+        json_f64(tensor, "relative_error", errors ? errors[i] : NAN);
+        cJSON_AddItemToArray(tensors, tensor);
+    }
+}
+
+static bool print_json(const train_run *run, const actc_memory_report *memory, const double *errors)
+{
+    const actc_device_info *device = actc_device_get_info(run->device);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "actc", actc_version());
+    cJSON_AddStringToObject(json, "model", run->model->name);
+    cJSON_AddStringToObject(json, "data", run->s->data);
+    cJSON_AddStringToObject(json, "device", device->spec);
+    cJSON_AddStringToObject(json, "device_name", device->name);
+    cJSON_AddStringToObject(json, "driver", device->driver);
+    cJSON_AddStringToObject(json, "compress", run->s->compress ? run->s->compress : "");
+    if (run->folder)
+        cJSON_AddStringToObject(json, "out", run->folder);
+    json_u64(json, "seed", run->s->seed);
+    json_u64(json, "steps", actc_network_step(run->network));
+    json_f64(json, "test_accuracy", run->test_accuracy);
+    json_f64(json, "test_loss", run->test_loss);
+    json_f64(json, "images_per_s", report_images_per_s(run));
+    json_f64(json, "seconds", tool_now() - run->started);
+    cJSON *loss = cJSON_AddArrayToObject(json, "loss");
+    for (size_t i = 0; i < run->loss_count; i++)
+        cJSON_AddItemToArray(loss, json_f32_item(run->losses[i]));
+    add_memory(json, memory);
+    add_tensors(json, run, errors);
+    cJSON *notes = cJSON_AddArrayToObject(json, "notes");
+    for (size_t i = 0; actc_network_note(run->network, i); i++)
+        cJSON_AddItemToArray(notes, cJSON_CreateString(actc_network_note(run->network, i)));
+    return json_print(stdout, json, false);
+}
+
+int report(train_run *run)
+{
+    actc_memory_report memory = {.size = sizeof memory};
+    if (actc_network_memory(run->network, &memory) != ACTC_OK)
+        return tool_failed(run->t, run->context);
+    double *errors = measure_errors(run);
+    bool good = true;
+    if (strcmp(run->s->format, "json") == 0)
+        good = print_json(run, &memory, errors);
+    else
+        print_text(run, &memory, errors);
+    free(errors);
+    return good && fflush(stdout) == 0 ? 0 : tool_fail(run->t, "cannot write to the standard output");
+}
