@@ -10,12 +10,12 @@
 
 #include "common.h"
 
-/* Bytes that the copies of X take together, at least; several times the caches of a server. */
-#define ROTATION_BYTES ((uint64_t)512 << 20)
+/* Bytes that the copies of X take together, at least; several times the caches of a server's core complex. */
+#define ROTATION_BYTES ((uint64_t)256 << 20)
 #define MAX_BUFFERS 64
 /* Of one measurement, at least; and how many there are. */
-#define MEASURE_SECONDS 0.1
-#define MEASUREMENTS 7
+#define MEASURE_SECONDS 0.05
+#define MEASUREMENTS 5
 
 typedef struct bench {
     const tool *t;
@@ -73,22 +73,31 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median seconds of one run. */
-static actc_status measure(const bench *b, actc_codec_work work, uint64_t bytes, double *median)
+/* The median seconds of one run of each kind of work. The kinds take turns, so that what else the machine does
+ * meets all of them. */
+static actc_status measure(const bench *b, uint64_t bytes, double *medians)
 {
     uint64_t copies = ROTATION_BYTES / (bytes + 1) + 1;
-    int buffers = copies < 2 ? 2 : copies > MAX_BUFFERS ? MAX_BUFFERS : (int)copies, repeat = buffers;
-    double seconds[MEASUREMENTS];
-    /* warms up, and tells how many runs make a measurement */
-    actc_status status = actc_codec_benchmark(b->codec, work, buffers, repeat, &seconds[0]);
-    if (status == ACTC_OK && seconds[0] * repeat < MEASURE_SECONDS)
-        repeat = (int)fmin(1e6, ceil(MEASURE_SECONDS / fmax(seconds[0], 1e-7)));
-    for (int i = 0; i < MEASUREMENTS && status == ACTC_OK; i++)
-        status = actc_codec_benchmark(b->codec, work, buffers, repeat, &seconds[i]);
-    if (status != ACTC_OK)
-        return status;
-    qsort(seconds, MEASUREMENTS, sizeof *seconds, compare);
-    *median = seconds[MEASUREMENTS / 2];
+    int buffers = copies < 2 ? 2 : copies > MAX_BUFFERS ? MAX_BUFFERS : (int)copies, repeat[3];
+    double seconds[3][MEASUREMENTS];
+    for (int w = 0; w < 3; w++) {
+        /* tells how many runs make a measurement */
+        double once;
+        actc_status status = actc_codec_benchmark(b->codec, (actc_codec_work)w, 2, 2, &once);
+        if (status != ACTC_OK)
+            return status;
+        repeat[w] = (int)fmin(1e6, fmax(buffers, ceil(MEASURE_SECONDS / fmax(once, 1e-7))));
+    }
+    for (int i = 0; i < MEASUREMENTS; i++)
+        for (int w = 0; w < 3; w++) {
+            actc_status status = actc_codec_benchmark(b->codec, (actc_codec_work)w, buffers, repeat[w], &seconds[w][i]);
+            if (status != ACTC_OK)
+                return status;
+        }
+    for (int w = 0; w < 3; w++) {
+        qsort(seconds[w], MEASUREMENTS, sizeof(double), compare);
+        medians[w] = seconds[w][MEASUREMENTS / 2];
+    }
     return ACTC_OK;
 }
 
@@ -121,8 +130,10 @@ static int print_result(const bench *b, const actc_codec_info *info, const doubl
         printf("%s on %s: %s\n", info->spec, b->shape_text, device->name);
         if (info->note[0])
             printf("note: %s\n", info->note);
-        printf("bytes   %s -> %s (%.2f times smaller), relative error %.4g\n", BYTES_TEXT(info->dense_bytes),
-               BYTES_TEXT(info->payload_bytes), (double)info->dense_bytes / (double)(info->payload_bytes ? info->payload_bytes : 1), error);
+        printf("bytes   %s -> %s", BYTES_TEXT(info->dense_bytes), BYTES_TEXT(info->payload_bytes));
+        if (info->payload_bytes)
+            printf(" (%.2f times smaller)", (double)info->dense_bytes / (double)info->payload_bytes);
+        printf(", relative error %.4g\n", error);
         printf("pack    %9.3f ms  %7.2f GB/s  %.3f of copying\n", 1e3 * seconds[ACTC_CODEC_PACK], pack, pack / copy);
         printf("unpack  %9.3f ms  %7.2f GB/s  %.3f of copying\n", 1e3 * seconds[ACTC_CODEC_UNPACK], unpack, unpack / copy);
         printf("copy    %9.3f ms  %7.2f GB/s\n", 1e3 * seconds[ACTC_CODEC_COPY], copy);
@@ -172,8 +183,8 @@ static int run(bench *b)
     fill(b, x, info.elements);
     double seconds[3], error = 0;
     status = relative_error(b, x, info.elements, info.payload_bytes, &error);
-    for (int work = 0; work < 3 && status == ACTC_OK; work++)
-        status = measure(b, (actc_codec_work)work, info.dense_bytes, &seconds[work]);
+    if (status == ACTC_OK)
+        status = measure(b, info.dense_bytes, seconds);
     free(x);
     return status == ACTC_OK ? print_result(b, &info, seconds, error) : tool_failed(b->t, b->context);
 }

@@ -4,6 +4,15 @@
 
 #include "common.h"
 
+/* Backends give the greatest number where there is no limit. */
+static void print_limit(const char *label, uint64_t bytes)
+{
+    if (bytes >= (uint64_t)1 << 60)
+        printf("  %-17s none\n", label);
+    else if (bytes)
+        printf("  %-17s %s\n", label, BYTES_TEXT(bytes));
+}
+
 static void print_device(const actc_device_info *d)
 {
     printf("%s: %s\n", d->spec[0] ? d->spec : d->backend, d->name[0] ? d->name : "no device");
@@ -13,12 +22,9 @@ static void print_device(const actc_device_info *d)
     }
     printf("  type              %s\n  driver            %s\n", actc_device_type_string(d->type), d->driver);
     printf("  exact             %s: %s\n", d->exact ? "yes" : "no", d->exact_evidence);
-    if (d->memory_bytes)
-        printf("  memory            %s\n", BYTES_TEXT(d->memory_bytes));
-    if (d->max_buffer_bytes)
-        printf("  largest buffer    %s\n", BYTES_TEXT(d->max_buffer_bytes));
-    if (d->max_binding_bytes)
-        printf("  largest binding   %s\n", BYTES_TEXT(d->max_binding_bytes));
+    print_limit("memory", d->memory_bytes);
+    print_limit("buffer limit", d->max_buffer_bytes);
+    print_limit("binding limit", d->max_binding_bytes);
     if (d->subgroup_size)
         printf("  subgroup          %u\n", d->subgroup_size);
     if (d->shared_memory_bytes)

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Runs actc-info and actc-bench as a user does.
+
+  test_info_bench.py ACTC-INFO ACTC-BENCH [unittest arguments]       needs Python 3 only
+"""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+INFO, BENCH = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
+
+
+class Case(unittest.TestCase):
+    def run_tool(self, tool, arguments, code=0):
+        done = subprocess.run([tool] + arguments, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def refuse(self, tool, arguments, code, *texts):
+        done = self.run_tool(tool, arguments, code)
+        self.assertEqual(done.stdout, "")
+        for text in texts:
+            self.assertIn(text, done.stderr)
+
+
+class Info(Case):
+    def test_list(self):
+        devices = json.loads(self.run_tool(INFO, ["--format", "json"]).stdout)["devices"]
+        text = self.run_tool(INFO, []).stdout
+        self.assertLessEqual({"cpu", "vulkan", "cuda", "null"}, {d["backend"] for d in devices})
+        for d in devices:
+            self.assertIn(d["name"], text)
+            if d["usable"]:
+                self.assertEqual(d["reason"], "")
+                self.assertNotEqual(d["exact_evidence"], "")
+                self.assertIn(d["device"] + ": ", text)
+            else:
+                self.assertNotEqual(d["reason"], "")
+                self.assertIn(d["reason"], text)
+        (cpu,) = [d for d in devices if d["backend"] == "cpu" and d["usable"]]
+        self.assertEqual((cpu["device"], cpu["type"]), ("cpu", "cpu"))
+        self.assertTrue(1 <= cpu["threads"] <= os.cpu_count())
+
+    def test_compile_all(self):
+        text = self.run_tool(INFO, ["--compile-all", "--device", "cpu"]).stdout
+        self.assertIn("every kernel compiled", text)
+        result = json.loads(self.run_tool(INFO, ["--compile-all", "--device", "cpu", "--format=json"]).stdout)
+        self.assertEqual(result["backend"], "cpu")
+        self.assertGreaterEqual(len(result["kernels"]), 1)
+
+    def test_refused(self):
+        self.refuse(INFO, ["--compile-all", "--device", "abacus"], 2, "'abacus'", "cpu")
+        self.refuse(INFO, ["--device", "cpu"], 2, "--compile-all")
+        self.refuse(INFO, ["cpu"], 2, "'cpu'")
+        self.refuse(INFO, ["--format", "yaml"], 2, "yaml", "text|json")
+        self.assertIn("actc-info --compile-all", self.run_tool(INFO, ["--help"]).stdout)
+        self.assertRegex(self.run_tool(INFO, ["--version"]).stdout, r"^actc-info \(actc\) ")
+
+
+class Bench(Case):
+    def test_json(self):
+        for codec, dense, smaller in (("dct:lambda=10", 4 * 2 * 3 * 16 * 16, True), ("none", 4 * 2 * 3 * 16 * 16, False)):
+            result = json.loads(self.run_tool(BENCH, ["codec", "--device", "cpu", "--shape", "2,3,16,16", "--codec", codec, "--format",
+                                                      "json"]).stdout)
+            self.assertEqual(result["dense_bytes"], dense)
+            self.assertEqual(result["payload_bytes"] < dense, smaller)
+            self.assertEqual(result["relative_error"] > 0, smaller)
+            self.assertLess(result["relative_error"], 1)
+            for work in ("pack", "unpack", "copy"):
+                self.assertGreater(result[work + "_gb_s"], 0)
+                self.assertAlmostEqual(result[work + "_gb_s"] * result[work + "_s"] * 1e9 / dense, 1, places=9)
+
+    def test_text(self):
+        text = self.run_tool(BENCH, ["codec", "--device", "cpu", "--shape", "7", "--codec", "threshold:lambda=2", "--input", "relu"]).stdout
+        for word in ("threshold", "28 B", "pack", "unpack", "copy", "of copying"):
+            self.assertIn(word, text)
+
+    def test_refused(self):
+        self.refuse(BENCH, [], 2, "nothing to measure")
+        self.refuse(BENCH, ["gemm"], 2, "'gemm'", "codec")
+        for shape in ("", "0", "1,2,", "1,-2", "a", "1,2,3,4,5,6", "65536,65536", "99999999999999999999"):
+            self.refuse(BENCH, ["codec", "--shape", shape], 2, "--shape " + shape)
+        self.refuse(BENCH, ["codec", "--device", "cpu", "--codec", "zip"], 2, '"zip"')
+        self.refuse(BENCH, ["codec", "--device", "cpu", "--codec", "dct:lambda=0"], 2, "lambda=0")
+        self.refuse(BENCH, ["codec", "--input", "zeros"], 2, "normal|relu")
+
+
+if __name__ == "__main__":
+    unittest.main()
