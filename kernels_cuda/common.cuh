@@ -23,6 +23,9 @@
 #error "actc kernels must not be compiled with fast-math: the EXACT parity class would not hold"
 #endif
 
+#ifdef ACTC_CUDA_HOST
+#include "cuda_host.h" /* tests/cuda_host: __global__, threadIdx, intrinsics and ACTC_CUDA_KERNEL for the host */
+#endif
 #include "exact/exact.h"
 #include "kernel_params.h"
 
@@ -43,9 +46,7 @@
 #define ACTC_MIN_BLOCKS 2
 #endif
 
-#ifdef ACTC_CUDA_HOST
-#include "cuda_host.h" /* tests/cuda_host: __global__, threadIdx, intrinsics and ACTC_CUDA_KERNEL for the host */
-#else
+#ifndef ACTC_CUDA_HOST
 #define ACTC_CUDA_KERNEL(name, ...)                                                                                \
     extern "C" __global__ void __launch_bounds__(ACTC_GROUP_SIZE, ACTC_MIN_BLOCKS)                                 \
         ACTC_CUDA_SYMBOL(name)(const struct actc_params_##name p, __VA_ARGS__)

@@ -3,8 +3,8 @@
 #
 # Uses one that is installed (CUDA_PATH, CUDA_HOME, /usr/local/cuda, the nvcc in PATH); where none of them has nvcc and
 # cuBLAS, assembles one in DIR from NVIDIA's packages on PyPI (about 1 GB; needs python3 with venv, no root, no GPU).
-# Writes DIR/env.sh, which sets CUDA_PATH and PATH; source it before `meson setup`. Running it again does nothing
-# where DIR is complete. Progress goes to stderr.
+# Prints the toolkit's root, the value for CUDA_PATH, on stdout, and writes DIR/env.sh, which sets CUDA_PATH and PATH, to
+# be sourced before `meson setup`. Running it again does nothing where DIR is complete. Progress goes to stderr.
 set -eu
 
 version=13.2
@@ -31,6 +31,7 @@ export CUDA_PATH PATH
 EOF
     say "toolkit: $1"
     say "use it with: . $dir/env.sh"
+    echo "$1"
 }
 
 root_in_dir() {

@@ -1,6 +1,6 @@
 /* command.c: one command of a program into the stream.
  *
- * The stream is being captured into a graph, so nothing here may wait, allocate or load.
+ * The stream is being captured into a graph, so what emits must not wait for the device, nor obtain its memory, nor load.
  */
 #include "cuda_internal.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../kernels_cuda/tile.h"
+#include "../gpu/codec_passes.h"
 
 /* Blocks in x of a folded grid (common.cuh: ACTC_GROUP). */
 #define GRID_WIDTH 65535u
@@ -126,6 +127,57 @@ static uint64_t gemm_groups(const actc_gemm *gemm)
            ACTC_CUDA_TILES(gemm->n, ACTC_CUDA_TILE_N(gemm->n));
 }
 
+/* ---- codecs: lists of kernels, fills and copies (backends/gpu) ---- */
+
+/* Kernels count words and payload bytes in 32 bits. */
+#define MAX_VIEW_BYTES ((uint64_t)UINT32_MAX - 255u)
+
+static actc_status expand(const actc_cuda_device *device, const actc_command *command, actc_codec_passes *passes)
+{
+    const char *why = "";
+    actc_status status = actc_codec_passes_expand(command, MAX_VIEW_BYTES, passes, &why);
+    return status == ACTC_OK ? ACTC_OK
+                             : actc_fail(device->base.context, status, "%s: %s: %s", device->base.info.spec,
+                                         command->label ? command->label : "codec", why);
+}
+
+/* The command's device address of a pass's view, which is a range of one of the command's views. */
+static CUdeviceptr pass_view(const actc_command *command, const CUdeviceptr *views, const actc_view *view)
+{
+    for (uint32_t i = 0; i < command->n_views && view->bytes; i++) {
+        const actc_view *whole = &command->views[i];
+        if (whole->bytes && whole->buffer == view->buffer && view->offset >= whole->offset &&
+            view->offset + view->bytes <= whole->offset + actc_align(whole->bytes, ACTC_VIEW_ALIGNMENT))
+            return views[i] + (view->offset - whole->offset);
+    }
+    return 0;
+}
+
+static actc_status emit_codec(actc_cuda_device *device, const actc_command *command, const CUdeviceptr *views)
+{
+    actc_codec_passes passes;
+    actc_status status = expand(device, command, &passes);
+    for (uint32_t i = 0; i < passes.count && status == ACTC_OK; i++) {
+        const actc_command *pass = &passes.commands[i];
+        CUdeviceptr addresses[ACTC_MAX_VIEWS] = {0};
+        for (uint32_t j = 0; j < pass->n_views; j++)
+            addresses[j] = pass_view(command, views, &pass->views[j]);
+        status = actc_cuda_command_emit(device, pass, addresses);
+    }
+    actc_codec_passes_free(&passes);
+    return status;
+}
+
+static actc_status load_codec(actc_cuda_device *device, const actc_command *command)
+{
+    actc_codec_passes passes;
+    actc_status status = expand(device, command, &passes);
+    for (uint32_t i = 0; i < passes.count && status == ACTC_OK; i++)
+        status = actc_cuda_command_load(device, &passes.commands[i]);
+    actc_codec_passes_free(&passes);
+    return status;
+}
+
 /* ---- the interface ---- */
 
 /* The largest index that kernels compute in 32 bits without a wrap, tiles past the end included. */
@@ -169,9 +221,20 @@ bool actc_cuda_supports(actc_device *base, const actc_command *command, char *wh
                has_kernel(ACTC_KERNEL_column_sum_final, why, why_size);
     }
     case ACTC_COMMAND_PACK:
-    case ACTC_COMMAND_UNPACK:
-        snprintf(why, why_size, "the CUDA backend has no codecs yet");
-        return false;
+    case ACTC_COMMAND_UNPACK: {
+        uint64_t bytes;
+        const char *reason = "";
+        if (actc_codec_passes_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK, MAX_VIEW_BYTES, &bytes,
+                                        &reason) != ACTC_OK) {
+            snprintf(why, why_size, "%s", reason);
+            return false;
+        }
+        for (int id = ACTC_KERNEL_codec_dct; id <= ACTC_KERNEL_codec_random; id++) {
+            if (!has_kernel((actc_kernel_id)id, why, why_size))
+                return false;
+        }
+        return true;
+    }
     case ACTC_COMMAND_COPY:
     case ACTC_COMMAND_FILL:
     case ACTC_COMMAND_HOST:
@@ -190,7 +253,13 @@ actc_status actc_cuda_workspace_bytes(actc_device *base, const actc_command *com
     else if (command->type == ACTC_COMMAND_CONV && command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER)
         *bytes = actc_align(filter_chunks(&command->u.conv) * filter_elements(&command->u.conv) * sizeof(float),
                             ACTC_VIEW_ALIGNMENT);
-    return ACTC_OK;
+    if (command->type != ACTC_COMMAND_PACK && command->type != ACTC_COMMAND_UNPACK)
+        return ACTC_OK;
+    const char *why = "";
+    actc_status status = actc_codec_passes_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK,
+                                                     MAX_VIEW_BYTES, bytes, &why);
+    *bytes = actc_align(*bytes, ACTC_VIEW_ALIGNMENT);
+    return status == ACTC_OK ? ACTC_OK : actc_fail(base->context, status, "%s: %s", base->info.spec, why);
 }
 
 actc_status actc_cuda_command_load(actc_cuda_device *device, const actc_command *command)
@@ -205,6 +274,9 @@ actc_status actc_cuda_command_load(actc_cuda_device *device, const actc_command 
     case ACTC_COMMAND_CONV:
         status = actc_cuda_kernel(device, conv_kernel(device, &command->u.conv), &function);
         return status != ACTC_OK ? status : actc_cuda_kernel(device, ACTC_KERNEL_column_sum_final, &function);
+    case ACTC_COMMAND_PACK:
+    case ACTC_COMMAND_UNPACK:
+        return load_codec(device, command);
     default:
         return ACTC_OK;
     }
@@ -231,9 +303,12 @@ actc_status actc_cuda_command_emit(actc_cuda_device *device, const actc_command 
     case ACTC_COMMAND_FILL:
         CU(cuMemsetD32Async(views[0], command->u.fill.word, command->views[0].bytes / 4, device->stream), label);
         return ACTC_OK;
-    default:
-        return actc_fail(device->base.context, ACTC_ERROR_UNSUPPORTED, "%s: %s: the CUDA backend has no codecs yet",
-                         device->base.info.spec, label);
+    case ACTC_COMMAND_PACK:
+    case ACTC_COMMAND_UNPACK:
+        return emit_codec(device, command, views);
+    default: /* host functions are program.c's */
+        return actc_fail(device->base.context, ACTC_ERROR_INTERNAL, "%s: %s: command type %d", device->base.info.spec, label,
+                         (int)command->type);
     }
 error:
     return status;

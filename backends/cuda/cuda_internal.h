@@ -16,9 +16,10 @@
 #include <cublasLt.h>
 #include <cuda.h>
 
-#ifndef ACTC_CUDA_NAME
+#ifndef ACTC_CUDA_NAME /* tests/cuda_host builds the same sources under another name */
+#define ACTC_CUDA_NAME "cuda"
 #define ACTC_CUDA_BACKEND actc_backend_cuda
-#define ACTC_CUDA_NAME "cuda" /* tests/cuda_host builds the same sources under another name */
+#define ACTC_CUDA_TYPE(integrated) ((integrated) ? ACTC_DEVICE_INTEGRATED_GPU : ACTC_DEVICE_DISCRETE_GPU)
 #endif
 
 /* ---- functions found at run time (names as the headers' macros have them: cuMemAlloc becomes cuMemAlloc_v2) ---- */
@@ -43,6 +44,7 @@
 typedef struct actc_cuda_api {
     void *driver_library, *blas_library; /* NULL where not loaded */
     int driver_version;                  /* 13020 for 13.2 */
+    char driver_name[64];                /* "CUDA 13.2" */
     char blas_name[64];                  /* "cuBLASLt 13.2.2", or why gemm uses actc's own kernel */
 #define X(name) __typeof__(name) *name;
     ACTC_CUDA_DRIVER_FUNCTIONS(X)

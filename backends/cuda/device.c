@@ -25,9 +25,8 @@ static void describe(actc_cuda_api *api, int index, actc_device_info *info)
         snprintf(info->reason, sizeof info->reason, "the driver does not describe CUDA device %d", index);
         return;
     }
-    snprintf(info->driver, sizeof info->driver, "CUDA %d.%d, compute capability %d.%d", api->driver_version / 1000,
-             api->driver_version % 1000 / 10, major, minor);
-    info->type = integrated ? ACTC_DEVICE_INTEGRATED_GPU : ACTC_DEVICE_DISCRETE_GPU;
+    snprintf(info->driver, sizeof info->driver, "%s, compute capability %d.%d", api->driver_name, major, minor);
+    info->type = ACTC_CUDA_TYPE(integrated);
     info->memory_bytes = info->max_buffer_bytes = info->max_binding_bytes = memory;
     info->subgroup_size = (uint32_t)warp;
     info->shared_memory_bytes = (uint32_t)shared;
@@ -48,7 +47,7 @@ actc_status actc_cuda_enumerate(actc_context *context, actc_device_sink sink, vo
 {
     (void)context;
     actc_cuda_api api;
-    actc_device_info info = {.backend = ACTC_CUDA_NAME, .spec = ACTC_CUDA_NAME, .type = ACTC_DEVICE_DISCRETE_GPU};
+    actc_device_info info = {.backend = ACTC_CUDA_NAME, .spec = ACTC_CUDA_NAME, .type = ACTC_CUDA_TYPE(0)};
     if (!actc_cuda_load(&api, info.reason, sizeof info.reason)) {
         sink(user, &info);
         return ACTC_OK;
@@ -60,7 +59,7 @@ actc_status actc_cuda_enumerate(actc_context *context, actc_device_sink sink, vo
         sink(user, &info);
     }
     for (int i = 0; i < count; i++) {
-        actc_device_info one = {.backend = ACTC_CUDA_NAME, .type = ACTC_DEVICE_DISCRETE_GPU};
+        actc_device_info one = {.backend = ACTC_CUDA_NAME, .type = ACTC_CUDA_TYPE(0)};
         snprintf(one.spec, sizeof one.spec, ACTC_CUDA_NAME ":%d", i);
         describe(&api, i, &one);
         sink(user, &one);

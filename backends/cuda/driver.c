@@ -50,6 +50,8 @@ static bool load_driver(actc_cuda_api *api, char *reason, size_t reason_size)
                  api->driver_version / 1000, api->driver_version % 1000 / 10, wanted / 1000);
         return false;
     }
+    snprintf(api->driver_name, sizeof api->driver_name, "CUDA %d.%d", api->driver_version / 1000,
+             api->driver_version % 1000 / 10);
     CUresult result = api->cuInit(0);
     if (result != CUDA_SUCCESS) {
         const char *text = NULL;

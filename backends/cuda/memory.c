@@ -102,6 +102,8 @@ error:
 void actc_cuda_buffer_destroy(actc_device *base, actc_buffer *buffer)
 {
     actc_cuda_device *device = (actc_cuda_device *)base;
+    if (!buffer)
+        return;
     if (buffer->address && actc_cuda_enter(device) == ACTC_OK) {
         device->api.cuStreamSynchronize(device->stream);
         device->api.cuMemFree(buffer->address);

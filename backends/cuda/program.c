@@ -154,6 +154,8 @@ actc_status actc_cuda_prepare(actc_device *base, const actc_program *program, ac
 void actc_cuda_executable_destroy(actc_device *base, actc_executable *executable)
 {
     actc_cuda_device *device = (actc_cuda_device *)base;
+    if (!executable)
+        return;
     bool entered = actc_cuda_enter(device) == ACTC_OK;
     if (entered)
         device->api.cuStreamSynchronize(device->stream);

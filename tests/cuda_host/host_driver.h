@@ -1,0 +1,18 @@
+/* host_driver.h: what tests may ask of the CUDA driver that runs on the processor (driver.c), and make it do. */
+#ifndef ACTC_HOST_DRIVER_H
+#define ACTC_HOST_DRIVER_H
+
+#include "../../backends/backend.h"
+
+/* The backend "cuda-host": backends/cuda over driver.c. */
+extern const actc_backend actc_backend_cuda_host;
+
+/* The n-th call from now on meets a device error (0: none): it and all that follow fail until the device is closed, as CUDA
+ * has it. Calls that give something back never fail. */
+void actc_cuda_host_fail_at(unsigned n);
+/* Calls that could have failed since the last actc_cuda_host_fail_at. */
+unsigned actc_cuda_host_calls(void);
+/* Objects that were made and not given back: memory, streams, graphs, modules, contexts. */
+int actc_cuda_host_live(void);
+
+#endif
