@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TOTAL_MEMORY ((size_t)8 << 30) /* of the device */
+
 typedef enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_GRAPH } op_kind;
 
 typedef struct op {
@@ -92,8 +94,11 @@ int actc_cuda_host_live(void)
 static CUresult begin(bool needs_context)
 {
     pthread_mutex_lock(&lock);
-    if (++calls == fail_at)
+    if (++calls == fail_at) {
+        if (context.references == 0)
+            return CUDA_ERROR_UNKNOWN;
         sticky = CUDA_ERROR_UNKNOWN;
+    }
     if (sticky != CUDA_SUCCESS)
         return sticky;
     return needs_context && current == 0 ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
@@ -187,7 +192,7 @@ static CUresult total_memory(size_t *bytes, CUdevice device)
 {
     (void)device;
     BEGIN(false);
-    *bytes = (size_t)8 << 30;
+    *bytes = TOTAL_MEMORY;
     return end(CUDA_SUCCESS);
 }
 
@@ -231,7 +236,7 @@ static CUresult context_pop(CUcontext *which)
 
 static CUresult obtain(char **out, size_t bytes, bool device)
 {
-    block *b = actc_calloc(1, sizeof *b);
+    block *b = bytes <= TOTAL_MEMORY ? actc_calloc(1, sizeof *b) : NULL;
     char *begun = b ? actc_malloc_pages(bytes) : NULL;
     if (!begun) {
         actc_free(b);
@@ -289,7 +294,7 @@ static CUresult mem_free(CUdeviceptr address)
 static CUresult mem_info(size_t *available, size_t *total)
 {
     *available = 0;
-    *total = (size_t)8 << 30;
+    *total = TOTAL_MEMORY;
     return CUDA_SUCCESS;
 }
 

@@ -14,5 +14,7 @@ void actc_cuda_host_fail_at(unsigned n);
 unsigned actc_cuda_host_calls(void);
 /* Objects that were made and not given back: memory, streams, graphs, modules, contexts. */
 int actc_cuda_host_live(void);
+/* What the function of a kernel takes, as its source declares it; false where there is no source. */
+bool actc_cuda_host_signature(const char *kernel, unsigned *params_bytes, unsigned *n_views);
 
 #endif
