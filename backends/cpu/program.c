@@ -10,13 +10,15 @@
 
 #include "cpu_device.h"
 
-/* Shortest range of an element-wise kernel worth a thread of its own, in groups: 16 K elements, some 5 us of work, where
- * waking a team of threads costs about 2 us. */
-#define GRAIN_GROUPS 16u
+/* A range of a loop is worth a thread of its own from some 10 us on: waking a team takes about 2 us. In groups of 1,024
+ * elements, with the times of one thread with AVX2. */
+#define GRAIN_LIGHT 32u /* a multiplication or a comparison an element: 0.3 us a group */
+#define GRAIN_HEAVY 4u  /* random numbers, roots, windows: 1 to 4 us a group */
 /* Bytes copied or filled that are worth a thread. */
 #define GRAIN_BYTES (256u * 1024u)
-/* Groups of gemm and convolution kernels, which split their outputs evenly over them: enough for any number of threads,
- * few enough to cost nothing. */
+/* Groups of gemm and convolution kernels, which split their outputs evenly over them: so many products each, which take
+ * about 10 us, but no more groups than this. */
+#define MAC_GROUP_PRODUCTS (1u << 18)
 #define MAC_GROUPS 4096u
 
 /* A kernel launch, ready to call. */
@@ -60,20 +62,30 @@ static uint64_t filter_partial_bytes(const actc_conv *conv)
 static uint32_t grain_of(actc_kernel_id id)
 {
     switch (id) {
-    case ACTC_KERNEL_log_softmax_fwd:
-    case ACTC_KERNEL_log_softmax_bwd:
+    case ACTC_KERNEL_relu_fwd:
+    case ACTC_KERNEL_relu_fwd_mask:
+    case ACTC_KERNEL_relu_bwd_mask:
+    case ACTC_KERNEL_relu_bwd_value:
+    case ACTC_KERNEL_add:
+    case ACTC_KERNEL_transpose:
+    case ACTC_KERNEL_nll_loss_bwd:
+    case ACTC_KERNEL_accumulate:
+    case ACTC_KERNEL_finite_check:
+    case ACTC_KERNEL_sgd: return GRAIN_LIGHT;
     case ACTC_KERNEL_dropout:
-    case ACTC_KERNEL_gemm:
-    case ACTC_KERNEL_gemm_exact:
-    case ACTC_KERNEL_conv2d_fwd:
-    case ACTC_KERNEL_conv2d_fwd_exact:
-    case ACTC_KERNEL_conv2d_bwd_data:
-    case ACTC_KERNEL_conv2d_bwd_data_exact:
-    case ACTC_KERNEL_conv2d_bwd_filter:
-    case ACTC_KERNEL_conv2d_bwd_filter_exact: return 1; /* much work a group */
-    case ACTC_KERNEL_column_sum_partial: return 2;
-    default: return GRAIN_GROUPS;
+    case ACTC_KERNEL_max_pool2d_fwd:
+    case ACTC_KERNEL_max_pool2d_bwd:
+    case ACTC_KERNEL_column_sum_partial:
+    case ACTC_KERNEL_cross_entropy_bwd:
+    case ACTC_KERNEL_adam: return GRAIN_HEAVY;
+    default: return 1; /* whole rows or columns, sums of products: much work a group */
     }
+}
+
+static uint32_t mac_groups(uint64_t products)
+{
+    uint64_t groups = products / MAC_GROUP_PRODUCTS;
+    return groups < 1 ? 1 : groups < MAC_GROUPS ? (uint32_t)groups : MAC_GROUPS;
 }
 
 static launch *add_launch(const actc_cpu_device *device, step *s, actc_kernel_id id, uint32_t groups, const void *params,
@@ -91,8 +103,8 @@ static launch *add_launch(const actc_cpu_device *device, step *s, actc_kernel_id
 static void lower_gemm(const actc_cpu_device *device, step *s)
 {
     const actc_gemm *gemm = &s->command->u.gemm;
-    launch *l = add_launch(device, s, device->base.deterministic ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, MAC_GROUPS,
-                           gemm, sizeof *gemm);
+    launch *l = add_launch(device, s, device->base.deterministic ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm,
+                           mac_groups((uint64_t)gemm->m * gemm->n * gemm->k), gemm, sizeof *gemm);
     memcpy(l->views, s->views, 4 * sizeof l->views[0]);
 }
 
@@ -104,19 +116,21 @@ static void lower_conv(const actc_cpu_device *device, step *s)
     _Static_assert(sizeof(struct actc_params_conv2d_bwd_data) == sizeof params, "one layout for the convolutions");
     _Static_assert(sizeof(struct actc_params_conv2d_bwd_filter) == sizeof params, "one layout for the convolutions");
     void *const *v = s->views;
+    uint32_t groups = mac_groups((uint64_t)c->batch * c->oh * c->ow * c->oc * c->kh * c->kw * c->ic);
     bool exact = device->base.deterministic;
     if (c->pass == ACTC_CONV_FORWARD) {
-        launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_fwd_exact : ACTC_KERNEL_conv2d_fwd, MAC_GROUPS, &params, sizeof params);
+        launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_fwd_exact : ACTC_KERNEL_conv2d_fwd, groups,
+                               &params, sizeof params);
         memcpy(l->views, v, 4 * sizeof v[0]);
     } else if (c->pass == ACTC_CONV_BACKWARD_DATA) {
         launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_bwd_data_exact : ACTC_KERNEL_conv2d_bwd_data,
-                               MAC_GROUPS, &params, sizeof params);
+                               groups, &params, sizeof params);
         l->views[0] = v[0];
         l->views[1] = v[1];
         l->views[2] = v[3];
     } else {
         launch *l = add_launch(device, s, exact ? ACTC_KERNEL_conv2d_bwd_filter_exact : ACTC_KERNEL_conv2d_bwd_filter,
-                               MAC_GROUPS, &params, sizeof params);
+                               groups, &params, sizeof params);
         l->views[0] = v[0];
         l->views[1] = v[1];
         l->views[2] = v[ACTC_WORKSPACE_VIEW];
