@@ -6,35 +6,52 @@ ACTC_READ(0, a_view);
 ACTC_READ(1, b_view);
 ACTC_READ(2, bias);
 ACTC_WRITE(3, c_view);
-#include "tile.glsl"
 
 #define TILE_A_ALONG_K (p.trans_a == 0u)
 #define TILE_B_ALONG_K (p.trans_b != 0u)
+#define TILE_A_STEP (p.trans_a != 0u ? p.m : 1u)
+#define TILE_B_STEP (p.trans_b != 0u ? 1u : p.n)
+#define TILE_RUN(at) p.k
 
-float load_a(uint m, uint k, uint k_end)
+uvec4 row_at(uint m)
 {
-    uint at = p.trans_a != 0u ? k * p.m + m : m * p.k + k;
-    return m < p.m && k < k_end ? uintBitsToFloat(a_view[at]) : 0.0;
+    return uvec4(m * (p.trans_a != 0u ? 1u : p.k), 0u, 0u, m < p.m ? 1u : 0u);
 }
 
-float load_b(uint k, uint n, uint k_end)
+uvec4 col_at(uint n)
 {
-    uint at = p.trans_b != 0u ? n * p.k + k : k * p.n + n;
-    return n < p.n && k < k_end ? uintBitsToFloat(b_view[at]) : 0.0;
+    return uvec4(n * (p.trans_b != 0u ? p.k : 1u), 0u, 0u, n < p.n ? 1u : 0u);
 }
+
+uvec4 depth_at(uint k)
+{
+    return uvec4(k * TILE_A_STEP, k * TILE_B_STEP, 0u, 0u);
+}
+
+bool a_at(uvec4 row, uvec4 depth, out uint index)
+{
+    index = row.x + depth.x;
+    return true;
+}
+
+bool b_at(uvec4 depth, uvec4 col, out uint index)
+{
+    index = col.x + depth.y;
+    return true;
+}
+
+void tile_store(uint m, uint n, float s)
+{
+    if (p.bias != 0u)
+        s = ACTC_ADD(s, ACTC_LOAD(bias, n));
+    if (p.add != 0u)
+        s = ACTC_ADD(s, ACTC_LOAD(c_view, m * p.n + n));
+    c_view[m * p.n + n] = actc_canon_bits(s);
+}
+
+#include "tile.glsl"
 
 void actc_kernel(uint group, uint lane)
 {
-    uint tiles_n = tile_count_n(p.n);
-    uint m0 = group / tiles_n * (16u * TM), n0 = group % tiles_n * (16u * TN);
-    TILE_PRODUCT(m0, n0, 0u, p.k)
-    TILE_FOR_OUTPUTS(m0, n0, p.m, p.n, m, n)
-    {
-        float s = acc[i][j];
-        if (p.bias != 0u)
-            s = ACTC_ADD(s, ACTC_LOAD(bias, n));
-        if (p.add != 0u)
-            s = ACTC_ADD(s, ACTC_LOAD(c_view, m * p.n + n));
-        c_view[m * p.n + n] = actc_canon_bits(s);
-    }
+    TILE_RUN_KERNEL(p.m, p.n, 1u, 0u, p.k)
 }

@@ -1,12 +1,13 @@
 /* spvlint: refuses a SPIR-V module that does not keep what its kernel promises.
  *
- * Usage: spvlint [--print] --kernel NAME IN
- *        spvlint [--print] --exact|--tolerant --views ACCESS --params BYTES IN
+ * Usage: spvlint [--print] [--subgroup] --kernel NAME IN
+ *        spvlint [--print] [--subgroup] --exact|--tolerant --views ACCESS --params BYTES IN
  *
  * NAME is a kernel of src/kernels.def, whose class, views and parameters are then known. Checked for every module:
  * the baseline of the Vulkan backend (capabilities, workgroup of 256, shared memory, 64- and 16-bit types), storage
  * buffers = views, views that are only read declared so, push constants = the kernel's parameters. For EXACT
- * modules also that nothing in them may round differently from device to device.
+ * modules also that nothing in them may round differently from device to device. --subgroup: a variant for devices with
+ * subgroup broadcasts, which move values and round nothing.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ typedef struct expected {
     bool exact;
     const char *access;
     uint32_t params_bytes;
+    bool subgroup;
 } expected;
 
 /* What is known of an id. */
@@ -212,6 +214,9 @@ static void read_declarations(lint *l)
                 memcpy(l->local_size, &w[2], sizeof l->local_size);
             break;
         case SPV_OP_CAPABILITY:
+            if (l->expected->subgroup && i.count >= 1 &&
+                (w[0] == SPV_CAPABILITY_GROUP_NON_UNIFORM || w[0] == SPV_CAPABILITY_GROUP_NON_UNIFORM_BALLOT))
+                break;
             if (i.count >= 1 && w[0] != SPV_CAPABILITY_SHADER && w[0] != SPV_CAPABILITY_MATRIX)
                 fault(l, "capability %u is beyond the baseline, which has Shader only", w[0]);
             break;
@@ -375,8 +380,8 @@ static void check_exact(lint *l)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: spvlint [--print] --kernel NAME IN\n"
-                    "       spvlint [--print] --exact|--tolerant --views ACCESS --params BYTES IN\n");
+    fprintf(stderr, "usage: spvlint [--print] [--subgroup] --kernel NAME IN\n"
+                    "       spvlint [--print] [--subgroup] --exact|--tolerant --views ACCESS --params BYTES IN\n");
     return 2;
 }
 
@@ -390,6 +395,8 @@ int main(int argc, char **argv)
         bool more = at + 1 < argc;
         if (!strcmp(argv[at], "--print")) {
             print = true;
+        } else if (!strcmp(argv[at], "--subgroup")) {
+            e.subgroup = true;
         } else if (!strcmp(argv[at], "--exact") || !strcmp(argv[at], "--tolerant")) {
             e.exact = !strcmp(argv[at], "--exact");
             class_given = true;

@@ -252,6 +252,10 @@ static actc_status open_device(actc_context *context, const actc_device_options 
         d->base.info = d->physical.info;
         d->instance.vkGetPhysicalDeviceMemoryProperties(d->physical.handle, &d->memory);
         d->mapped = actc_vk_can_map(d);
+        /* On a software device, a subgroup is a vector of the processor (shaders/include/tile.glsl). */
+        if (d->base.info.type == ACTC_DEVICE_SOFTWARE && !actc_vk_knob("ACTC_VK_NO_SUBGROUP") &&
+            (d->physical.fixed_subgroup == 4 || d->physical.fixed_subgroup == 8))
+            d->subgroup = d->physical.fixed_subgroup;
         status = create_device(d);
     }
     if (status == ACTC_OK)

@@ -7,29 +7,50 @@
 
 /* ---- tiles ---- */
 
-/* Largest first. All give the same bits (shaders/include/tile.glsl). */
-const actc_vk_tile actc_vk_tiles[ACTC_VK_TILES] = {{4, 4}, {4, 2}, {2, 4}, {2, 2}, {1, 1}};
+/* A tile, and the time of one product in it relative to the best: a smaller one loads more for each. */
+typedef struct tile_choice {
+    actc_vk_tile tile;
+    double cost;
+} tile_choice;
 
-/* Time of a product of one unit of depth a 16x16 block of outputs, relative to the largest tile: a smaller one loads more
- * for each product. Measured on llvmpipe; GPUs differ less. */
-static const double tile_cost[ACTC_VK_TILES] = {1.0, 1.3, 1.3, 1.7, 4.0};
+/* All give the same bits (shaders/include/tile.glsl). */
+static const tile_choice workgroup_tiles[ACTC_VK_TILES] = {{{4, 4}, 1.0}, {{4, 2}, 1.3}, {{2, 4}, 1.3}, {{2, 2}, 1.7}, {{1, 1}, 4.0}};
+static const tile_choice subgroup_tiles[ACTC_VK_TILES] = {{{4, 8}, 1.0}, {{4, 4}, 1.35}, {{2, 4}, 1.9}, {{1, 4}, 3.1}, {{1, 1}, 8.0}};
 
-static uint64_t tiles_of(uint64_t count, uint32_t tile)
+/* Launches below this many workgroups leave a GPU idle: some tens of compute units with several workgroups each. */
+#define GROUPS_WANTED_GPU 192.0
+/* A software device has threads. */
+#define GROUPS_WANTED_SOFTWARE 2.0
+
+static const tile_choice *tiles(const actc_vk_device *d)
 {
-    return (count + 16 * tile - 1) / (16 * tile);
+    return d->subgroup ? subgroup_tiles : workgroup_tiles;
+}
+
+const actc_vk_tile *actc_vk_tile_of(const actc_vk_device *d, uint32_t number)
+{
+    return &tiles(d)[number].tile;
+}
+
+/* Groups in which an m x n product is done `copies` times. */
+static uint64_t tile_groups(const actc_vk_device *d, const actc_vk_tile *tile, uint64_t m, uint64_t n, uint64_t copies)
+{
+    uint64_t side = d->subgroup ? d->subgroup : 16, a_group = d->subgroup ? ACTC_GROUP_SIZE / d->subgroup : 1;
+    uint64_t tiles_m = (m + side * tile->m - 1) / (side * tile->m), tiles_n = (n + side * tile->n - 1) / (side * tile->n);
+    return (tiles_m * tiles_n * copies + a_group - 1) / a_group;
 }
 
 /* The tile with which m x n outputs, `copies` times, are done soonest, counting what sticks out at the edges and what of
  * the device has nothing to do. */
 static uint32_t choose_tile(const actc_vk_device *d, uint64_t m, uint64_t n, uint64_t copies)
 {
+    double wanted = d->base.info.type == ACTC_DEVICE_SOFTWARE ? GROUPS_WANTED_SOFTWARE : GROUPS_WANTED_GPU;
     uint32_t best = 0;
     double least = 0;
     for (uint32_t t = 0; t < ACTC_VK_TILES; t++) {
-        uint64_t groups = tiles_of(m, actc_vk_tiles[t].m) * tiles_of(n, actc_vk_tiles[t].n) * copies;
-        double cost = (double)groups * actc_vk_tiles[t].m * actc_vk_tiles[t].n * tile_cost[t];
-        if (groups < d->physical.wanted_groups)
-            cost *= (double)d->physical.wanted_groups / (double)groups;
+        const tile_choice *choice = &tiles(d)[t];
+        double groups = (double)tile_groups(d, &choice->tile, m, n, copies);
+        double cost = (groups < wanted ? wanted : groups) * choice->tile.m * choice->tile.n * choice->cost;
         if (t == 0 || cost < least) {
             best = t;
             least = cost;
@@ -89,7 +110,7 @@ static actc_status expand_gemm(actc_vk_device *d, const actc_command *command, a
     static const uint8_t pick[] = {0, 1, 2, 3};
     const actc_gemm *gemm = &command->u.gemm;
     uint32_t tile = choose_tile(d, gemm->m, gemm->n, 1);
-    uint64_t groups = tiles_of(gemm->m, actc_vk_tiles[tile].m) * tiles_of(gemm->n, actc_vk_tiles[tile].n);
+    uint64_t groups = tile_groups(d, actc_vk_tile_of(d, tile), gemm->m, gemm->n, 1);
     return add_launch(d, list, command, d->base.deterministic ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, groups, tile,
                       gemm, pick);
 }
@@ -141,7 +162,7 @@ static actc_status expand_conv(actc_vk_device *d, const actc_command *command, a
         break;
     }
     uint32_t tile = choose_tile(d, m, n, copies);
-    uint64_t groups = tiles_of(m, actc_vk_tiles[tile].m) * tiles_of(n, actc_vk_tiles[tile].n) * copies;
+    uint64_t groups = tile_groups(d, actc_vk_tile_of(d, tile), m, n, copies);
     switch (c->pass) {
     case ACTC_CONV_FORWARD:
         return add_launch(d, list, command, exact ? ACTC_KERNEL_conv2d_fwd_exact : ACTC_KERNEL_conv2d_fwd, groups, tile,

@@ -5,11 +5,6 @@
 
 #include "vulkan.h"
 
-/* Launches below this many groups are cut into smaller tiles where they can be. A GPU has some tens of compute units
- * with several groups each; a software device has threads, for which large tiles are best. */
-#define GROUPS_WANTED_GPU 192u
-#define GROUPS_WANTED_SOFTWARE 8u
-
 bool actc_vk_knob(const char *name)
 {
     const char *value = getenv(name);
@@ -90,7 +85,8 @@ static bool find_queue(const actc_vk_instance *instance, VkPhysicalDevice handle
     return found;
 }
 
-static actc_status find_extensions(actc_vk_instance *instance, actc_vk_physical *physical, bool *maintenance4)
+static actc_status find_extensions(actc_vk_instance *instance, actc_vk_physical *physical, bool *maintenance4,
+                                   bool *size_control)
 {
     uint32_t count = 0;
     VkResult result = instance->vkEnumerateDeviceExtensionProperties(physical->handle, NULL, &count, NULL);
@@ -108,6 +104,7 @@ static actc_status find_extensions(actc_vk_instance *instance, actc_vk_physical 
         physical->executable_properties |= !strcmp(name, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
         physical->portability_subset |= !strcmp(name, "VK_KHR_portability_subset");
         *maintenance4 |= !strcmp(name, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
+        *size_control |= !strcmp(name, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     }
     actc_free(list);
     return ACTC_OK;
@@ -150,7 +147,6 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
     physical->vendor_id = basic.vendorID;
     physical->device_id = basic.deviceID;
     physical->driver_version = basic.driverVersion;
-    physical->wanted_groups = info->type == ACTC_DEVICE_SOFTWARE ? GROUPS_WANTED_SOFTWARE : GROUPS_WANTED_GPU;
     memcpy(physical->cache_uuid, basic.pipelineCacheUUID, sizeof physical->cache_uuid);
     info->max_binding_bytes = actc_vk_knob_number("ACTC_VK_MAX_BINDING", UINT64_MAX);
     if (basic.limits.maxStorageBufferRange < info->max_binding_bytes)
@@ -164,13 +160,15 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
         return ACTC_OK;
     }
 
-    bool maintenance4 = false;
-    actc_status status = find_extensions(instance, physical, &maintenance4);
+    bool maintenance4 = false, size_control = false;
+    actc_status status = find_extensions(instance, physical, &maintenance4, &size_control);
     if (status != ACTC_OK)
         return status;
     VkPhysicalDeviceMaintenance4Properties p4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT, .pNext = maintenance4 ? &p4 : NULL};
     VkPhysicalDeviceVulkan12Properties p12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES,
-                                              .pNext = maintenance4 ? &p4 : NULL};
+                                              .pNext = size_control ? (void *)&size : maintenance4 ? &p4 : NULL};
     VkPhysicalDeviceVulkan11Properties p11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
                                               .pNext = &p12};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &p11};
@@ -189,6 +187,10 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
         info->max_buffer_bytes = knob;
     info->max_buffer_bytes -= info->max_buffer_bytes % ACTC_VIEW_ALIGNMENT;
     describe_exactness(physical, &p12);
+    VkSubgroupFeatureFlags broadcasts = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
+    if ((p11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+        (p11.subgroupSupportedOperations & broadcasts) == broadcasts && (!size_control || size.minSubgroupSize == size.maxSubgroupSize))
+        physical->fixed_subgroup = p11.subgroupSize;
 
     if (!f12.timelineSemaphore)
         REJECT("it has no timeline semaphores");

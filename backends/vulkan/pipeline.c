@@ -104,15 +104,15 @@ actc_status actc_vk_pipeline_create(actc_vk_device *d, const actc_vk_shader *sha
         module_info.pCode = patched;
     }
     VK_CREATE(module, d->vk.vkCreateShaderModule(d->handle, &module_info, NULL, &module));
-    VkSpecializationMapEntry entries[] = {
-        {.constantID = 0, .offset = offsetof(actc_vk_tile, m), .size = sizeof tile->m},
-        {.constantID = 1, .offset = offsetof(actc_vk_tile, n), .size = sizeof tile->n},
-    };
+    uint32_t constants[3] = {tile ? tile->m : 0, tile ? tile->n : 0, d->subgroup};
+    VkSpecializationMapEntry entries[3];
+    for (uint32_t i = 0; i < 3; i++)
+        entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = i * 4, .size = 4};
     VkSpecializationInfo specialization = {
-        .mapEntryCount = 2,
+        .mapEntryCount = d->subgroup ? 3 : 2,
         .pMapEntries = entries,
-        .dataSize = sizeof *tile,
-        .pData = tile,
+        .dataSize = sizeof constants,
+        .pData = constants,
     };
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
@@ -159,11 +159,14 @@ static actc_status create_kernel(actc_vk_device *d, actc_kernel_id id, uint32_t 
                                  VkPipeline *out)
 {
     const actc_kernel_info *kernel = &actc_kernel_infos[id];
-    const actc_vk_shader *shader = actc_vk_find_shader(kernel->name);
+    bool tiled = actc_vk_kernel_has_tiles(id);
+    char name[64];
+    snprintf(name, sizeof name, "%s%s", kernel->name, tiled && d->subgroup ? "_subgroup" : "");
+    const actc_vk_shader *shader = actc_vk_find_shader(name);
     if (!shader)
         return actc_fail(d->base.context, ACTC_ERROR_UNSUPPORTED, "this build has no shader for the kernel %s", kernel->name);
     return actc_vk_pipeline_create(d, shader, kernel->parity == ACTC_PARITY_EXACT,
-                                   actc_vk_kernel_has_tiles(id) ? &actc_vk_tiles[tile] : NULL, flags, out);
+                                   tiled ? actc_vk_tile_of(d, tile) : NULL, flags, out);
 }
 
 actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out)
@@ -224,9 +227,12 @@ actc_status actc_vk_compile_all(actc_device *device, void (*report)(void *, cons
             char name[96], text[2048] = "compiled";
             VkPipeline pipeline;
             snprintf(name, sizeof name, "%s", actc_kernel_infos[id].name);
-            if (actc_vk_kernel_has_tiles((actc_kernel_id)id))
-                snprintf(name, sizeof name, "%s %ux%u", actc_kernel_infos[id].name, 16 * actc_vk_tiles[tile].m,
-                         16 * actc_vk_tiles[tile].n);
+            if (actc_vk_kernel_has_tiles((actc_kernel_id)id)) {
+                uint32_t side = d->subgroup ? d->subgroup : 16;
+                const actc_vk_tile *t = actc_vk_tile_of(d, tile);
+                snprintf(name, sizeof name, "%s %ux%u%s", actc_kernel_infos[id].name, side * t->m, side * t->n,
+                         d->subgroup ? " a subgroup" : "");
+            }
             d->label = name;
             actc_status status =
                 create_kernel(d, (actc_kernel_id)id, tile,

@@ -70,7 +70,7 @@ typedef struct actc_vk_physical {
     VkPhysicalDeviceType type;
     uint32_t vendor_id, device_id, driver_version;
     uint8_t cache_uuid[VK_UUID_SIZE];
-    uint32_t wanted_groups;     /* a launch below this many groups leaves the device idle */
+    uint32_t fixed_subgroup;    /* size of its subgroups where it is always the same and they can broadcast, else 0 */
 } actc_vk_physical;
 
 /* Fills at most ACTC_VK_MAX_PHYSICAL entries, in the driver's order. */
@@ -78,13 +78,12 @@ actc_status actc_vk_physical_list(actc_vk_instance *instance, actc_vk_physical *
 
 /* ---- device.c ---- */
 
-/* A tile of gemm and the convolutions, 16*m x 16*n outputs (shaders/include/tile.glsl). Kernels that have none use the
- * first. */
+/* A tile of gemm and the convolutions (shaders/include/tile.glsl): m x n outputs an invocation. Kernels without tiles
+ * use number 0. */
 typedef struct actc_vk_tile {
     uint32_t m, n;
 } actc_vk_tile;
 #define ACTC_VK_TILES 5
-extern const actc_vk_tile actc_vk_tiles[ACTC_VK_TILES]; /* expand.c */
 
 struct actc_buffer {
     VkBuffer handle;
@@ -107,6 +106,7 @@ typedef struct actc_vk_device {
     VkCommandBuffer transfer_commands; /* of upload, download and zeroing */
     bool mapped;   /* arenas are mapped: no staging */
     bool serialize, no_barriers; /* knobs */
+    uint32_t subgroup; /* tiles are a subgroup's, which has so many invocations; 0: they are a workgroup's */
     const char *label; /* what is being done, for messages; may be NULL */
 
     /* staging: the newest block is in use, older ones stay for executables that were recorded with them */
@@ -174,10 +174,11 @@ bool actc_vk_can_map(const actc_vk_device *d);
 const actc_vk_shader *actc_vk_find_shader(const char *name);
 /* Makes the layouts that all kernels share. */
 actc_status actc_vk_layouts_create(actc_vk_device *d);
-/* The pipeline of a shader, with the execution modes that the device has put in where `exact`. flags: of creation. */
+/* The pipeline of a shader, with the execution modes that the device has put in where `exact`. tile: NULL for none. flags:
+ * of creation. */
 actc_status actc_vk_pipeline_create(actc_vk_device *d, const actc_vk_shader *shader, bool exact, const actc_vk_tile *tile,
                                     VkPipelineCreateFlags flags, VkPipeline *out);
-/* The pipeline of a kernel, made at the first call; it belongs to the device. tile: an index into actc_vk_tiles. */
+/* The pipeline of a kernel, made at the first call; it belongs to the device. tile: a number for actc_vk_tile_of. */
 actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out);
 bool actc_vk_kernel_has_tiles(actc_kernel_id id);
 actc_status actc_vk_compile_all(actc_device *device, void (*report)(void *, const char *, const char *), void *user);
@@ -196,7 +197,7 @@ actc_status actc_vk_selftest(actc_vk_device *d, bool *passed);
 typedef struct actc_vk_work {
     actc_command command;
     const actc_command *source; /* the program's command that it came from */
-    uint32_t tile; /* index into actc_vk_tiles */
+    uint32_t tile; /* number for actc_vk_tile_of */
 } actc_vk_work;
 
 typedef struct actc_vk_work_list {
@@ -204,6 +205,8 @@ typedef struct actc_vk_work_list {
     size_t count, capacity;
 } actc_vk_work_list;
 
+/* Tile number 0 .. ACTC_VK_TILES - 1 of the device's tile kernels. */
+const actc_vk_tile *actc_vk_tile_of(const actc_vk_device *d, uint32_t number);
 /* Appends what a command of a program comes to. */
 actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list);
 bool actc_vk_supports(actc_device *device, const actc_command *command, char *why, size_t why_size);

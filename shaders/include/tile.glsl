@@ -1,29 +1,32 @@
-/* tile.glsl: one tile of a matrix product through shared memory, for gemm and the convolutions.
+/* tile.glsl: matrix products in tiles, for gemm and the convolutions (as implicit products).
  *
- * The tile is 16*TM x 16*TN outputs of an M x N product; each invocation holds TM x TN of them, 16 apart in both
- * directions, and the depth goes through shared memory TILE_K at a time. Every output adds its products in ascending k
- * whatever the tile's size and wherever it lies, so the size may be chosen for speed: the bits stay the same.
- * ACTC_EXACT_VARIANT: two roundings a product, factors through actc_factor. Otherwise fma().
+ * An M x N product with depth K: every output adds its products in ascending k, whatever tile it lies in, so tiles are
+ * chosen for speed and the bits stay the same. ACTC_EXACT_VARIANT: two roundings a product, factors through actc_factor;
+ * otherwise fma().
  *
- * A kernel gives load_a(m, k) and load_b(k, n), which return +0 outside, the order in which it wants to load
- * (TILE_A_ALONG_K, TILE_B_ALONG_K: neighbouring invocations take neighbouring k, else neighbouring m or n), then calls
- * TILE_PRODUCT, and stores acc[i][j] at (tile_m + 16*i, tile_n + 16*j).
+ * A kernel tells where its factors are, in parts so that little is left to do for each of them:
+ *   uvec4 row_at(m), col_at(n)       what is known of an output row or column; .w is 0 for those outside
+ *   uvec4 depth_at(k)                what is known of k < k_end
+ *   bool a_at(row, depth, index)     index of a factor in `a_view`; false: it is +0
+ *   bool b_at(depth, col, index)     the same in `b_view`; where TILE_B_X is defined, also +0 unless it is < TILE_B_X_END
+ *   TILE_A_ALONG_K, TILE_B_ALONG_K   whether neighbours in memory are neighbours in k (else in m or n)
+ *   TILE_RUN(k)                      how many k from here on differ in the index only, which moves by TILE_A_STEP and
+ *                                    TILE_B_STEP (and TILE_B_X by TILE_B_X_STEP)
+ * and gets its outputs from tile_store(m, n, sum).
+ *
+ * Two ways. The usual one takes tiles of 16*TM x 16*TN through shared memory, TM x TN outputs an invocation.
+ * ACTC_SUBGROUP_VARIANT is for software devices, where a load costs as much as a hundred additions and all invocations of
+ * a subgroup are one vector: each subgroup of SUBGROUP invocations has a tile of SUBGROUP*TM x SUBGROUP*TN of its own and
+ * hands the factors of a row round by subgroupBroadcast.
  */
 #ifndef ACTC_TILE_GLSL
 #define ACTC_TILE_GLSL
 
 #extension GL_EXT_control_flow_attributes : require
 
-/* Chosen by the backend when the pipeline is made: 1, 2 or 4. */
+/* Chosen when the pipeline is made. */
 layout(constant_id = 0) const uint TM = 4u;
 layout(constant_id = 1) const uint TN = 4u;
-
-const uint TILE_K = 16u;
-/* One column more than a tile has, so that loading along k does not hit one bank of shared memory only. */
-const uint TILE_STRIDE = 65u;
-
-shared float tile_a[TILE_K * TILE_STRIDE];
-shared float tile_b[TILE_K * TILE_STRIDE];
 
 #if defined(ACTC_EXACT_VARIANT)
 #define TILE_FACTOR(x) actc_factor(x)
@@ -33,58 +36,175 @@ shared float tile_b[TILE_K * TILE_STRIDE];
 #define TILE_ADD_PRODUCT(s, a, b) s = fma(a, b, s)
 #endif
 
-/* Tiles in each direction of an m x n product. */
-uint tile_count_m(uint m)
+/* Loads without a branch: outside, the first word is read and not used. */
+float tile_factor_a(bool inside, uint index)
 {
-    return (m + 16u * TM - 1u) / (16u * TM);
+    float v = uintBitsToFloat(a_view[inside ? index : 0u]);
+    return inside ? TILE_FACTOR(v) : 0.0;
 }
 
-uint tile_count_n(uint n)
+float tile_factor_b(bool inside, uint index)
 {
-    return (n + 16u * TN - 1u) / (16u * TN);
+    float v = uintBitsToFloat(b_view[inside ? index : 0u]);
+    return inside ? TILE_FACTOR(v) : 0.0;
 }
 
-/* Element e of a tile `width` wide is (k, x). */
-#define TILE_SPLIT(e, width, along_k, k, x)    \
-    uint k = along_k ? e % TILE_K : e / width; \
-    uint x = along_k ? e / TILE_K : e % width
+#if !defined(TILE_B_X)
+#define TILE_B_X(depth, col) 0u
+#define TILE_B_X_STEP 0u
+#define TILE_B_X_END 1u
+#endif
 
-/* m0, n0: first output of the tile. k_begin, k_end: what is added. Uses `lane`; declares acc. */
-#define TILE_PRODUCT(m0, n0, k_begin, k_end)                                             \
-    float acc[4][4];                                                                     \
-    [[unroll]] for (uint i = 0u; i < 4u; i++)                                            \
-        [[unroll]] for (uint j = 0u; j < 4u; j++)                                        \
-            acc[i][j] = 0.0;                                                             \
-    for (uint k0 = k_begin; k0 < k_end; k0 += TILE_K) {                                  \
-        [[unroll]] for (uint r = 0u; r < TM; r++) {                                      \
-            uint e = lane + r * ACTC_GROUP_SIZE;                                         \
-            TILE_SPLIT(e, (16u * TM), TILE_A_ALONG_K, k, x);                             \
-            tile_a[k * TILE_STRIDE + x] = TILE_FACTOR(load_a(m0 + x, k0 + k, k_end));    \
-        }                                                                                \
-        [[unroll]] for (uint r = 0u; r < TN; r++) {                                      \
-            uint e = lane + r * ACTC_GROUP_SIZE;                                         \
-            TILE_SPLIT(e, (16u * TN), TILE_B_ALONG_K, k, x);                             \
-            tile_b[k * TILE_STRIDE + x] = TILE_FACTOR(load_b(k0 + k, n0 + x, k_end));    \
-        }                                                                                \
-        barrier();                                                                       \
-        [[unroll]] for (uint k = 0u; k < TILE_K; k++) {                                  \
-            float a[4], b[4];                                                            \
-            [[unroll]] for (uint i = 0u; i < TM; i++)                                    \
-                a[i] = tile_a[k * TILE_STRIDE + lane / 16u + 16u * i];                   \
-            [[unroll]] for (uint j = 0u; j < TN; j++)                                    \
-                b[j] = tile_b[k * TILE_STRIDE + lane % 16u + 16u * j];                   \
-            [[unroll]] for (uint i = 0u; i < TM; i++)                                    \
-                [[unroll]] for (uint j = 0u; j < TN; j++)                                \
-                    TILE_ADD_PRODUCT(acc[i][j], a[i], b[j]);                             \
-        }                                                                                \
-        barrier();                                                                       \
+#if !defined(ACTC_SUBGROUP_VARIANT)
+
+const uint TILE_M = 16u * TM, TILE_N = 16u * TN, TILE_K = 16u;
+const uint TILES_A_GROUP = 1u;
+/* One more than the widest tile, so that storing along k does not hit one bank of shared memory only. */
+const uint TILE_STRIDE = 65u;
+
+shared float tile_a[TILE_K * TILE_STRIDE];
+shared float tile_b[TILE_K * TILE_STRIDE];
+
+/* Tile number of this invocation. */
+uint tile_index(uint group, uint lane)
+{
+    return group;
+}
+
+/* Element e of a tile `width` wide: its k, and its place along m or n. */
+uint tile_k_of(uint e, uint width, bool along_k)
+{
+    return along_k ? e % TILE_K : e / width;
+}
+
+uint tile_x_of(uint e, uint width, bool along_k)
+{
+    return along_k ? e / TILE_K : e % width;
+}
+
+void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint n_count, uint lane)
+{
+    float acc[4][4];
+    uvec4 rows[4], cols[4];
+    [[unroll]] for (uint i = 0u; i < 4u; i++)
+        [[unroll]] for (uint j = 0u; j < 4u; j++)
+            acc[i][j] = 0.0;
+    [[unroll]] for (uint r = 0u; r < TM; r++)
+        rows[r] = row_at(m0 + tile_x_of(lane + r * ACTC_GROUP_SIZE, TILE_M, TILE_A_ALONG_K));
+    [[unroll]] for (uint r = 0u; r < TN; r++)
+        cols[r] = col_at(n0 + tile_x_of(lane + r * ACTC_GROUP_SIZE, TILE_N, TILE_B_ALONG_K));
+    for (uint k0 = k_begin; k0 < k_end; k0 += TILE_K) {
+        uvec4 along = depth_at(k0 + lane % TILE_K); /* of all elements, where a view is loaded along k */
+        [[unroll]] for (uint r = 0u; r < TM; r++) {
+            uint e = lane + r * ACTC_GROUP_SIZE, k = tile_k_of(e, TILE_M, TILE_A_ALONG_K), index = 0u;
+            uvec4 depth = along;
+            if (!TILE_A_ALONG_K)
+                depth = depth_at(k0 + k);
+            bool inside = a_at(rows[r], depth, index) && rows[r].w != 0u && k0 + k < k_end;
+            tile_a[k * TILE_STRIDE + tile_x_of(e, TILE_M, TILE_A_ALONG_K)] = tile_factor_a(inside, index);
+        }
+        [[unroll]] for (uint r = 0u; r < TN; r++) {
+            uint e = lane + r * ACTC_GROUP_SIZE, k = tile_k_of(e, TILE_N, TILE_B_ALONG_K), index = 0u;
+            uvec4 depth = along;
+            if (!TILE_B_ALONG_K)
+                depth = depth_at(k0 + k);
+            bool inside = b_at(depth, cols[r], index) && cols[r].w != 0u && k0 + k < k_end &&
+                          TILE_B_X(depth, cols[r]) < TILE_B_X_END;
+            tile_b[k * TILE_STRIDE + tile_x_of(e, TILE_N, TILE_B_ALONG_K)] = tile_factor_b(inside, index);
+        }
+        barrier();
+        [[unroll]] for (uint k = 0u; k < TILE_K; k++) {
+            float a[4], b[4];
+            [[unroll]] for (uint i = 0u; i < TM; i++)
+                a[i] = tile_a[k * TILE_STRIDE + lane / 16u + 16u * i];
+            [[unroll]] for (uint j = 0u; j < TN; j++)
+                b[j] = tile_b[k * TILE_STRIDE + lane % 16u + 16u * j];
+            [[unroll]] for (uint i = 0u; i < TM; i++)
+                [[unroll]] for (uint j = 0u; j < TN; j++)
+                    TILE_ADD_PRODUCT(acc[i][j], a[i], b[j]);
+        }
+        barrier();
     }
+    [[unroll]] for (uint i = 0u; i < TM; i++)
+        [[unroll]] for (uint j = 0u; j < TN; j++) {
+            uint m = m0 + lane / 16u + 16u * i, n = n0 + lane % 16u + 16u * j;
+            if (m < m_count && n < n_count)
+                tile_store(m, n, acc[i][j]);
+        }
+}
 
-/* The outputs of this invocation: m, n and the sum s, in a block that follows. */
-#define TILE_FOR_OUTPUTS(m0, n0, m_count, n_count, m, n)                                 \
-    [[unroll]] for (uint i = 0u; i < TM; i++)                                            \
-        [[unroll]] for (uint j = 0u; j < TN; j++)                                        \
-            for (uint m = m0 + lane / 16u + 16u * i, n = n0 + lane % 16u + 16u * j, once = 0u; \
-                 once == 0u && m < m_count && n < n_count; once = 1u)
+#else
+
+#extension GL_KHR_shader_subgroup_ballot : require
+
+/* The device's subgroup size, 4 or 8. */
+layout(constant_id = 2) const uint SUBGROUP = 8u;
+
+const uint TILE_M = SUBGROUP * TM, TILE_N = SUBGROUP * TN;
+
+uint tile_index(uint group, uint lane)
+{
+    return group * gl_NumSubgroups + gl_SubgroupID;
+}
+
+void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint n_count, uint lane)
+{
+    uint own = gl_SubgroupInvocationID;
+    float acc[32][8];
+    uvec4 rows[4], cols[8];
+    [[unroll]] for (uint i = 0u; i < 32u; i++)
+        [[unroll]] for (uint j = 0u; j < 8u; j++)
+            acc[i][j] = 0.0;
+    [[unroll]] for (uint r = 0u; r < TM; r++)
+        rows[r] = row_at(m0 + r * SUBGROUP + own);
+    [[unroll]] for (uint j = 0u; j < TN; j++)
+        cols[j] = col_at(n0 + j * SUBGROUP + own);
+    for (uint k0 = k_begin; k0 < k_end;) {
+        uint run_end = min(k_end, k0 + TILE_RUN(k0));
+        uvec4 depth = depth_at(k0);
+        uint a_index[4], b_index[8], b_x[8];
+        bool a_inside[4], b_inside[8];
+        [[unroll]] for (uint r = 0u; r < TM; r++)
+            a_inside[r] = a_at(rows[r], depth, a_index[r]) && rows[r].w != 0u;
+        [[unroll]] for (uint j = 0u; j < TN; j++) {
+            b_inside[j] = b_at(depth, cols[j], b_index[j]) && cols[j].w != 0u;
+            b_x[j] = TILE_B_X(depth, cols[j]);
+        }
+        for (; k0 < run_end; k0++) {
+            float a[4], b[8];
+            [[unroll]] for (uint r = 0u; r < TM; r++) {
+                a[r] = tile_factor_a(a_inside[r], a_index[r]);
+                a_index[r] += TILE_A_STEP;
+            }
+            [[unroll]] for (uint j = 0u; j < TN; j++) {
+                b[j] = tile_factor_b(b_inside[j] && b_x[j] < TILE_B_X_END, b_index[j]);
+                b_index[j] += TILE_B_STEP;
+                b_x[j] += TILE_B_X_STEP;
+            }
+            [[unroll]] for (uint r = 0u; r < TM; r++)
+                [[unroll]] for (uint q = 0u; q < SUBGROUP; q++) {
+                    float factor = subgroupBroadcast(a[r], q);
+                    [[unroll]] for (uint j = 0u; j < TN; j++)
+                        TILE_ADD_PRODUCT(acc[r * SUBGROUP + q][j], factor, b[j]);
+                }
+        }
+    }
+    [[unroll]] for (uint i = 0u; i < TILE_M; i++)
+        [[unroll]] for (uint j = 0u; j < TN; j++) {
+            uint m = m0 + i, n = n0 + j * SUBGROUP + own;
+            if (m < m_count && n < n_count)
+                tile_store(m, n, acc[i][j]);
+        }
+}
+
+#endif
+
+/* The group's or subgroup's tile of an m_count x n_count product, of which there are as many as `copies`, each with its
+ * own part of k: k_begin and k_end may use `copy`. */
+#define TILE_RUN_KERNEL(m_count, n_count, copies, k_begin, k_end)                                    \
+    uint tiles_n = (n_count + TILE_N - 1u) / TILE_N, tiles = (m_count + TILE_M - 1u) / TILE_M * tiles_n; \
+    uint index = tile_index(group, lane), copy = index / tiles, tile = index % tiles;                \
+    if (copy < copies)                                                                               \
+        tile_product(tile / tiles_n * TILE_M, tile % tiles_n * TILE_N, k_begin, k_end, m_count, n_count, lane);
 
 #endif

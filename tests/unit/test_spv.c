@@ -234,12 +234,13 @@ static void refuses_what_the_baseline_lacks(void **state)
         {"#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require", "y[i] = uint(float16_t(x[i]) * 2.0hf);", "capability 9"},
         {"#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require", "y[i] = uint(uint64_t(x[i]) * 3ul >> 32);", "64 bits"},
         {"", "y[i] = uint(double(x[i]) * 2.0lf);", "64 bits"},
-        {"#extension GL_KHR_shader_subgroup_ballot : require", "y[i] = subgroupBallot(x[i] > 3u).x;", "capability 64"},
+        {"#extension GL_KHR_shader_subgroup_ballot : require", "y[i] = subgroupBroadcast(x[i], 3u);", "capability 64"},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         compile(cases[c].declarations, cases[c].body, "-O0");
         expect_refusal("--tolerant --views rw --params 8", "case.spv", cases[c].message);
     }
+    expect_acceptance("--subgroup --exact --views rw --params 8", "case.spv"); /* the last one, where it is allowed */
 }
 
 static void knows_the_kernels(void **state)

@@ -126,13 +126,27 @@ static void exact_kernels(void **state)
     }
 }
 
+/* Matrix products have shaders for GPUs and others for software devices; both must run here. */
+static void on_both_variants(void (*test)(bool subgroup))
+{
+    test(true);
+    setenv("ACTC_VK_NO_SUBGROUP", "1", 1);
+    test(false);
+    unsetenv("ACTC_VK_NO_SUBGROUP");
+}
+
+static void exact_products_on(bool subgroup)
+{
+    fixture f;
+    open_both(&f, true);
+    kernel_cases_products(2 + subgroup, true, compare_exact, &f);
+    close_both(&f);
+}
+
 static void exact_products(void **state)
 {
     (void)state;
-    fixture f;
-    open_both(&f, true);
-    kernel_cases_products(2, true, compare_exact, &f);
-    close_both(&f);
+    on_both_variants(exact_products_on);
 }
 
 /* ---- TOLERANT: within a bound of float64 ---- */
@@ -155,10 +169,10 @@ static double reference(const kernel_case *c, size_t o, double *magnitude, uint6
             sum += product;
             size += fabs(product);
         }
-        double more = (g->bias ? at(c->data[2], j) : 0) + (g->add ? at(c->data[3], o) : 0);
-        *magnitude = size + fabs(more);
+        double bias = g->bias ? at(c->data[2], j) : 0, old = g->add ? at(c->data[3], o) : 0;
+        *magnitude = size + fabs(bias) + fabs(old);
         *depth = g->k;
-        return sum + more;
+        return sum + bias + old;
     }
     const actc_conv *v = &c->command.u.conv;
     *depth = 0;
@@ -208,9 +222,9 @@ static double reference(const kernel_case *c, size_t o, double *magnitude, uint6
             }
         }
     }
-    double more = (v->bias ? at(c->data[2], o % v->oc) : 0) + (v->add ? at(c->data[3], o) : 0);
-    *magnitude = size + fabs(more);
-    return sum + more;
+    double bias = v->bias ? at(c->data[2], o % v->oc) : 0, old = v->add ? at(c->data[3], o) : 0;
+    *magnitude = size + fabs(bias) + fabs(old);
+    return sum + bias + old;
 }
 
 static void compare_tolerant(void *user, const kernel_case *c)
@@ -241,25 +255,30 @@ static void compare_tolerant(void *user, const kernel_case *c)
         if (!(fabs(got - wanted) <= bound))
             fail_msg("%s: output %zu is %.9g and should be %.17g within %g", c->name, o, got, wanted, bound);
     }
-    if (!(error <= 1e-12 * energy + 1e-30))
+    if (outputs >= 64 && !(error <= 1e-12 * energy + 1e-30)) /* of a few, one may cancel to nearly nothing */
         fail_msg("%s: NMSE %g", c->name, error / energy);
     for (uint32_t i = 0; i < 4; i++)
         free(data[i]);
 }
 
-static void tolerant_products(void **state)
+static void tolerant_products_on(bool subgroup)
 {
-    (void)state;
     fixture f;
     open_both(&f, false);
-    kernel_cases_products(3, false, compare_tolerant, &f);
+    kernel_cases_products(4 + subgroup, false, compare_tolerant, &f);
     close_both(&f);
 }
 
-/* A constant image gives a constant output away from the borders: one order of addition at every position. */
-static void constant_image(void **state)
+static void tolerant_products(void **state)
 {
     (void)state;
+    on_both_variants(tolerant_products_on);
+}
+
+/* A constant image gives a constant output away from the borders: one order of addition at every position. */
+static void constant_image_on(bool subgroup)
+{
+    (void)subgroup;
     char message[1200];
     fixture f;
     open_both(&f, false);
@@ -287,6 +306,12 @@ static void constant_image(void **state)
     for (int i = 0; i < 4; i++)
         free(data[i]);
     close_both(&f);
+}
+
+static void constant_image(void **state)
+{
+    (void)state;
+    on_both_variants(constant_image_on);
 }
 
 /* ---- more groups than one dimension of a dispatch has ---- */
@@ -640,8 +665,12 @@ static void compile_all(void **state)
     open_vulkan(&f, false, true);
     assert_int_equal(f.vulkan->backend->compile_all(f.vulkan, on_report, NULL), ACTC_OK);
     assert_true(reported >= ACTC_KERNEL_COUNT);
+    close_vulkan(&f);
+    setenv("ACTC_VK_NO_SUBGROUP", "1", 1);
+    open_vulkan(&f, false, true);
     assert_int_equal(f.vulkan->backend->compile_all(f.vulkan, NULL, NULL), ACTC_OK);
     close_vulkan(&f);
+    unsetenv("ACTC_VK_NO_SUBGROUP");
     actc_context_destroy(&f.context);
 }
 
