@@ -30,6 +30,7 @@ typedef struct fixture {
     actc_graph *graph;
 } fixture;
 
+/* One device for a group of tests: a Vulkan device keeps the pipelines it has made. */
 static inline int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);

@@ -97,10 +97,10 @@ static void wavelet_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(uncompressed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(threshold, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dct_reference, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wavelet_reference, set_up, tear_down),
+        cmocka_unit_test(uncompressed),
+        cmocka_unit_test(threshold),
+        cmocka_unit_test(dct_reference),
+        cmocka_unit_test(wavelet_reference),
     };
-    return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("gradients", tests, set_up, tear_down);
 }

@@ -334,9 +334,9 @@ static void branches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test(name)
         TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
         TEST(accumulates), TEST(evaluates_part_of_a_batch), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches),
     };
-    return cmocka_run_group_tests_name("network", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }
