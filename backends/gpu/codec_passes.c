@@ -8,6 +8,15 @@
 /* Elements of a chunk that a transform works on at once where it needs scratch memory for it: large enough to fill any
  * device, small enough to stay modest beside the tensors. */
 #define SCRATCH_ELEMENTS (4u << 20)
+/* And not below this where the tensor is small: more launches of less work than a device does at once gain nothing. */
+#define LEAST_SCRATCH_ELEMENTS (64u << 10)
+
+/* A tensor's transform takes scratch for an eighth of it, within these limits. */
+static uint64_t scratch_elements(const actc_codec_plan *plan)
+{
+    uint64_t eighth = (plan->n + 7) / 8;
+    return eighth < LEAST_SCRATCH_ELEMENTS ? LEAST_SCRATCH_ELEMENTS : eighth < SCRATCH_ELEMENTS ? eighth : SCRATCH_ELEMENTS;
+}
 
 uint64_t actc_codec_element_begin(const actc_codec_plan *plan, uint64_t row)
 {
@@ -32,7 +41,8 @@ static actc_status set_chunks(actc_codec_layout *l, const char **why)
     if (l->max_view < 4096)
         return refuse(why, "the device binds less than 4096 bytes");
     l->rows = l->chunk / (line * (block < plan->height ? block : plan->height));
-    l->samples = (l->chunk < SCRATCH_ELEMENTS ? l->chunk : SCRATCH_ELEMENTS) / sample;
+    uint64_t scratch = scratch_elements(plan);
+    l->samples = (l->chunk < scratch ? l->chunk : scratch) / sample;
     if (l->samples == 0)
         l->samples = 1;
     if (l->samples > plan->samples)
@@ -86,7 +96,7 @@ actc_status actc_codec_layout_init(actc_codec_layout *l, const actc_codec_work_d
     } else if (l->transform == ACTC_TRANSFORM_DWT) {
         l->y = take(&at, l->samples * per_sample);
     } else if (l->transform != ACTC_TRANSFORM_NONE) {
-        uint64_t row = actc_codec_element_begin(plan, 1), most = SCRATCH_ELEMENTS / row;
+        uint64_t row = actc_codec_element_begin(plan, 1), most = scratch_elements(plan) / row;
         l->rows = most < 1 ? 1 : most < l->rows ? most : l->rows;
         uint64_t all = plan->n < l->rows * row ? plan->n : l->rows * row;
         l->y = take(&at, all);
