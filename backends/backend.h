@@ -157,8 +157,8 @@ struct actc_backend {
     /* Bytes of the workspace view of a gemm, conv, pack or unpack command (its other views are not resolved yet).
      * NULL: never any. */
     actc_status (*workspace_bytes)(actc_device *device, const actc_command *command, uint64_t *bytes);
-    /* Bytes that the device obtains beside the arena to move up to `transfer` bytes at once (staging) and for its
-     * libraries; part of the plan. `transfer`: the largest upload or download, and the views of a host function
+    /* Bytes that the device obtains beside the arena, and beyond what it holds already, to move up to `transfer` bytes at
+     * once (staging) and for its libraries; part of the plan. `transfer`: the largest upload or download, and the views of a host function
      * together, each aligned to ACTC_VIEW_ALIGNMENT. NULL: none. */
     uint64_t (*overhead_bytes)(actc_device *device, uint64_t transfer);
     /* Obtains what overhead_bytes promised; called once before the first buffer of a network. NULL: nothing to do. */

@@ -89,6 +89,7 @@ typedef struct actc_cuda_device {
      * copy is done; where it is used up they wait for the stream. */
     char *staging;
     uint64_t staging_bytes, staging_used;
+    uint32_t n_buffers; /* the staging goes with the last one */
 } actc_cuda_device;
 
 struct actc_buffer {

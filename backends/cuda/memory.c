@@ -1,5 +1,8 @@
 /* memory.c: device memory, and the page-locked staging that moves data in and out.
  *
+ * The staging belongs to the device and serves all of its networks; it is given back with the last buffer, so that what is
+ * allocated is what the plans of the networks that are there say.
+ *
  * All work goes to one stream, so an upload needs no wait for kernels in flight: it is ordered behind them. What it needs
  * is staging that no earlier upload still reads, hence the front-to-back use of it. A download waits for everything.
  */
@@ -11,10 +14,16 @@
  * other. */
 #define STAGING_EXTRA (64u * 1024u)
 
+static uint64_t staging_for(uint64_t transfer)
+{
+    return actc_align(transfer, ACTC_VIEW_ALIGNMENT) + STAGING_EXTRA;
+}
+
+/* What reserve would obtain beyond what there is. */
 uint64_t actc_cuda_overhead_bytes(actc_device *base, uint64_t transfer)
 {
-    (void)base;
-    return actc_align(transfer, ACTC_VIEW_ALIGNMENT) + STAGING_EXTRA;
+    uint64_t there = ((actc_cuda_device *)base)->staging_bytes, bytes = staging_for(transfer);
+    return bytes > there ? bytes - there : 0;
 }
 
 void actc_cuda_release_staging(actc_cuda_device *device)
@@ -40,7 +49,7 @@ error:
 actc_status actc_cuda_reserve(actc_device *base, uint64_t transfer)
 {
     actc_cuda_device *device = (actc_cuda_device *)base;
-    uint64_t bytes = actc_cuda_overhead_bytes(base, transfer);
+    uint64_t bytes = staging_for(transfer);
     if (bytes <= device->staging_bytes)
         return ACTC_OK;
     actc_status status = actc_cuda_enter(device);
@@ -88,6 +97,7 @@ actc_status actc_cuda_buffer_create(actc_device *base, uint64_t bytes, actc_buff
     }
     buffer->bytes = bytes;
     base->allocated_bytes += bytes;
+    device->n_buffers++;
     CU(cuMemsetD32Async(buffer->address, 0, bytes / 4, device->stream), "clear a buffer");
 error:
     actc_cuda_leave(device);
@@ -107,8 +117,10 @@ void actc_cuda_buffer_destroy(actc_device *base, actc_buffer *buffer)
     if (buffer->address && actc_cuda_enter(device) == ACTC_OK) {
         device->api.cuStreamSynchronize(device->stream);
         device->api.cuMemFree(buffer->address);
-        actc_cuda_leave(device);
         base->allocated_bytes -= buffer->bytes;
+        if (--device->n_buffers == 0)
+            actc_cuda_release_staging(device);
+        actc_cuda_leave(device);
     }
     actc_free(buffer);
 }
