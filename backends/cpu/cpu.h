@@ -42,11 +42,6 @@ const char *actc_parallel_name(void); /* "OpenMP" or "POSIX threads" */
 unsigned actc_cpu_enter(void);
 void actc_cpu_leave(unsigned saved);
 
-/* The same for every thread of the team that oneDNN will run on, which is not ours to enter one call at a time; the
- * thread pool's build leaves oneDNN's threads as they are. saved: a word a thread. */
-void actc_parallel_modes_enter(int threads, unsigned *saved);
-void actc_parallel_modes_leave(int threads, const unsigned *saved);
-
 /* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes. step: the step block. */
 uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads);
 actc_status actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,

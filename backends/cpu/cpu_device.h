@@ -12,7 +12,8 @@ typedef struct actc_cpu_device {
     int threads;
     actc_cpu_isa isa;
     struct dnnl_engine *engine;
-    struct dnnl_stream *stream;
+    struct dnnl_stream **streams;             /* one a thread */
+    int *library_status;                      /* of each thread in a run */
     void (*set_library_threads)(int threads); /* omp_set_num_threads, or NULL */
     int (*get_library_threads)(void);         /* omp_get_max_threads, or NULL */
 } actc_cpu_device;
@@ -49,9 +50,5 @@ actc_status actc_dnnl_prepare(actc_cpu_device *device, const actc_command *comma
                               actc_dnnl_op **out);
 actc_status actc_dnnl_run(actc_cpu_device *device, const actc_dnnl_op *op);
 void actc_dnnl_op_destroy(actc_dnnl_op *op);
-
-/* Gives oneDNN the device's number of threads for the calls between the two; returns what to hand back. */
-int actc_dnnl_threads_enter(const actc_cpu_device *device);
-void actc_dnnl_threads_leave(const actc_cpu_device *device, int saved);
 
 #endif

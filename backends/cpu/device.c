@@ -57,6 +57,7 @@ static void close_device(actc_device *base)
     if (!device)
         return;
     actc_dnnl_close(device);
+    actc_free(device->library_status);
     actc_free(device);
 }
 
@@ -75,7 +76,10 @@ static actc_status open_device(actc_context *context, const actc_device_options 
     if (device->threads > ACTC_MAX_THREADS)
         device->threads = ACTC_MAX_THREADS;
     device->isa = actc_cpu_isa_detect();
-    actc_status status = actc_dnnl_open(device);
+    device->library_status = actc_calloc((size_t)device->threads, sizeof *device->library_status);
+    actc_status status = device->library_status ? actc_dnnl_open(device)
+                                                : actc_fail(context, ACTC_ERROR_OUT_OF_MEMORY,
+                                                            "out of host memory: CPU device of %d threads", device->threads);
     if (status != ACTC_OK) {
         close_device(&device->base);
         return status;

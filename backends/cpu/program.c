@@ -44,8 +44,6 @@ typedef struct step {
 struct actc_executable {
     const actc_program *program;
     step *steps;
-    bool uses_dnnl;
-    unsigned *modes; /* a thread each: floating-point modes to restore */
     bool timed;      /* ACTC_PERF in the environment: time every command, log the means when destroyed */
     uint64_t runs;
 };
@@ -235,7 +233,6 @@ void actc_cpu_executable_destroy(actc_device *device, actc_executable *executabl
         for (uint32_t i = 0; i < executable->program->n_commands; i++)
             actc_dnnl_op_destroy(executable->steps[i].dnnl);
     actc_free(executable->steps);
-    actc_free(executable->modes);
     actc_free(executable);
 }
 
@@ -249,20 +246,16 @@ actc_status actc_cpu_prepare(actc_device *base, const actc_program *program, act
         executable->program = program;
         executable->timed = getenv("ACTC_PERF") != NULL;
         executable->steps = actc_calloc(program->n_commands, sizeof(step));
-        executable->modes = actc_calloc((size_t)device->threads, sizeof(unsigned));
     }
-    if (!executable || !executable->steps || !executable->modes) {
+    if (!executable || !executable->steps) {
         actc_cpu_executable_destroy(base, executable);
         return actc_fail(base->context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: program %s of %u commands",
                          program->name, program->n_commands);
     }
-    int saved = actc_dnnl_threads_enter(device);
     actc_status status = ACTC_OK;
     for (uint32_t i = 0; i < program->n_commands && status == ACTC_OK; i++) {
         status = prepare_step(device, &program->commands[i], buffers, n_buffers, &executable->steps[i]);
-        executable->uses_dnnl |= executable->steps[i].dnnl != NULL;
     }
-    actc_dnnl_threads_leave(device, saved);
     if (status != ACTC_OK) {
         actc_cpu_executable_destroy(base, executable);
         return status;
@@ -353,10 +346,7 @@ static actc_status run_step(actc_cpu_device *device, step *s)
 actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
 {
     actc_cpu_device *device = (actc_cpu_device *)base;
-    int saved_threads = actc_dnnl_threads_enter(device);
     unsigned saved_modes = actc_cpu_enter();
-    if (executable->uses_dnnl)
-        actc_parallel_modes_enter(device->threads, executable->modes);
     actc_status status = ACTC_OK;
     for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++) {
         uint64_t before = executable->timed ? now_ns() : 0;
@@ -365,10 +355,7 @@ actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
             executable->steps[i].ns += now_ns() - before;
     }
     executable->runs += executable->timed;
-    if (executable->uses_dnnl)
-        actc_parallel_modes_leave(device->threads, executable->modes);
     actc_cpu_leave(saved_modes);
-    actc_dnnl_threads_leave(device, saved_threads);
     return status;
 }
 
