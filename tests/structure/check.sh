@@ -6,7 +6,7 @@
 #   - every exported symbol begins with actc_
 #   - every folder has a README.md; no tabs, no trailing blanks; libactc does not exit, abort or print
 set -u
-source=$1 library=$2 cc=$3
+source=$1 library=$(realpath "$2") cc=$3
 cd "$source" || exit 1
 failed=0
 complain() {
