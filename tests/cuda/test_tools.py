@@ -5,6 +5,7 @@
 Without a toolkit the readers are fed recorded texts; with one, kernels that are wrong in one way each are compiled, and the
 compile step must refuse them for that reason and no other.
 """
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -161,8 +162,9 @@ def test_wrong_kernels():
     with tempfile.TemporaryDirectory() as folder:
         code, text, made = compile_text(folder, "right", WRONG % "c[i] = __fadd_rn(__fmul_rn(a[i], b[i]), c[i]);", "EXACT")
         check(code == 0 and made, "a right kernel is compiled: " + text)
-        for name, (body, reason) in WRONG_KERNELS.items():
-            code, text, made = compile_text(folder, name, WRONG % body, "EXACT")
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = pool.map(lambda item: compile_text(folder, item[0], WRONG % item[1][0], "EXACT"), WRONG_KERNELS.items())
+        for (name, (body, reason)), (code, text, made) in zip(WRONG_KERNELS.items(), outcomes):
             check(code != 0 and not made and reason in text, "wrong kernel '%s' is refused for '%s': %s" % (name, reason, text))
             print("wrong kernel %-14s refused: %s" % (name, text.splitlines()[1].strip() if len(text.splitlines()) > 1 else text))
         # The machine code alone: PTX says mul.rn and add.rn here, and only ptxas could fuse them; it must not.
