@@ -462,7 +462,8 @@ static CUresult graph_instantiate(CUgraphExec *exec, CUgraph graph, unsigned lon
         actc_free(made);
         return end(CUDA_ERROR_OUT_OF_MEMORY);
     }
-    memcpy(ops, graph->list.ops, graph->list.count * sizeof *ops);
+    if (graph->list.count) /* an empty list has no array, which memcpy must not be handed */
+        memcpy(ops, graph->list.ops, graph->list.count * sizeof *ops);
     made->list = (op_list){.ops = ops, .count = graph->list.count};
     live++;
     *exec = made;

@@ -15,6 +15,7 @@
 
 #include <actc/actc.h>
 
+#include "keep_loaded.h"
 #include "models.h"
 
 #define CHECK(context, call)                                                                    \

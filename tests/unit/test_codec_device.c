@@ -1,6 +1,7 @@
 /* test_codec_device.c: codecs through the public interface, on the device that ACTC_TEST_DEVICE names: payloads and
  * restored tensors equal to the CPU's byte for byte, codecs of the user's, arguments that are refused.
  */
+#include "keep_loaded.h"
 #include "codec_cases.h"
 
 #include <actc/actc.h>

@@ -16,6 +16,7 @@
 
 #include "util/alloc.h"
 
+#include "keep_loaded.h"
 #include "kernel_cases.h"
 
 typedef struct fixture {
