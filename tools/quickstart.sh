@@ -22,6 +22,7 @@ ninja -C $build >$build/build.log 2>&1 || { cat $build/build.log; exit 1; }
 echo "== the devices of this machine"
 $build/tools/actc-info
 
+rm -rf runs/quickstart-dense runs/quickstart-dct # of the time before: actc-train writes over no run
 echo "== one epoch without compression"
 $build/tools/actc-train mnistnet --data fashion-mnist --epochs 1 --seed 1 --device "$device" --out runs/quickstart-dense
 echo "== one epoch with the activations of conv1, relu1 and conv2 kept by DCT, one coefficient in ten"
