@@ -20,6 +20,11 @@
 #define ACTC_CUDA_NAME "cuda"
 #define ACTC_CUDA_BACKEND actc_backend_cuda
 #define ACTC_CUDA_TYPE(integrated) ((integrated) ? ACTC_DEVICE_INTEGRATED_GPU : ACTC_DEVICE_DISCRETE_GPU)
+/* On what grounds EXACT holds, by the major compute capability. */
+#define ACTC_CUDA_EVIDENCE(major)                                                                       \
+    ((major) > 9             ? "kernels name every rounding; the driver compiles them from PTX"         \
+     : actc_cuda_sass_linted ? "machine code linted when built: no FFMA, MUFU or float atomics"         \
+                             : "kernels name every rounding; machine code not linted (no cuobjdump when built)")
 #endif
 
 /* ---- functions found at run time (names as the headers' macros have them: cuMemAlloc becomes cuMemAlloc_v2) ---- */

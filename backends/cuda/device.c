@@ -37,10 +37,7 @@ static void describe(actc_cuda_api *api, int index, actc_device_info *info)
     }
     info->usable = true;
     info->exact = true;
-    snprintf(info->exact_evidence, sizeof info->exact_evidence, "%s",
-             major > 9              ? "kernels name every rounding; the driver compiles them from PTX"
-             : actc_cuda_sass_linted ? "machine code linted when built: no FFMA, MUFU or float atomics"
-                                     : "kernels name every rounding; machine code not linted (no cuobjdump when built)");
+    snprintf(info->exact_evidence, sizeof info->exact_evidence, "%s", ACTC_CUDA_EVIDENCE(major));
 }
 
 actc_status actc_cuda_enumerate(actc_context *context, actc_device_sink sink, void *user)

@@ -6,6 +6,7 @@
 #define ACTC_CUDA_NAME "cuda-host"
 #define ACTC_CUDA_BACKEND actc_backend_cuda_host
 #define ACTC_CUDA_TYPE(integrated) ((void)(integrated), ACTC_DEVICE_SOFTWARE)
+#define ACTC_CUDA_EVIDENCE(major) ((void)(major), "compiled for the processor with -ffp-contract=off; says nothing of a GPU")
 
 #define actc_backend_cuda actc_backend_cuda_host
 #define actc_cuda_buffer_create actc_cuda_host_buffer_create
