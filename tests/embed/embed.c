@@ -1,7 +1,6 @@
 /* embed.c: a complete program around libactc. Build it with: cc embed.c $(pkg-config --cflags --libs actc) */
 #include <actc/actc.h>
 #include <stdio.h>
-
 #define BATCH 64
 
 /* Two classes of 16x16 images: stripes across, and stripes down, under noise. */
