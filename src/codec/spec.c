@@ -255,10 +255,7 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
     snprintf(text, sizeof text, "%s", spec->kind == ACTC_CODEC_USER ? spec->user->name : kind_names[spec->kind]);
     if (spec->kind >= ACTC_CODEC_THRESHOLD && spec->kind != ACTC_CODEC_USER) {
         format_double(number, spec->by_ratio ? spec->ratio : spec->lambda);
-        if (spec->by_ratio)
-            append(text, sizeof text, "ratio", number);
-        else if (spec->lambda != 10)
-            append(text, sizeof text, "lambda", number);
+        append(text, sizeof text, spec->by_ratio ? "ratio" : "lambda", number);
         if (spec->select != ACTC_SELECT_GLOBAL)
             append(text, sizeof text, "select", select_names[spec->select]);
     }

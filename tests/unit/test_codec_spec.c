@@ -25,15 +25,15 @@ static void test_canonical(void **state)
     (void)state;
     expect_text("none", "none");
     expect_text("random:relu=value", "random:relu=value");
-    expect_text("threshold:lambda=10", "threshold");
+    expect_text("threshold", "threshold:lambda=10");
     expect_text("threshold:values=f16,lambda=1e2", "threshold:lambda=100,values=f16");
     expect_text("dct:ratio=0.9", "dct:ratio=0.9");
     expect_text("dct:ratio=1", "dct:ratio=1");
-    expect_text("dct:block=16,norm=ortho,select=global,values=f32,relu=mask", "dct");
+    expect_text("dct:block=16,norm=ortho,select=global,values=f32,relu=mask", "dct:lambda=10");
     expect_text("dct:norm=none,block=row,lambda=1.1", "dct:lambda=1.1,block=row,norm=none");
-    expect_text("dct:relu=value,values=int8,block=8,select=tile", "dct:select=tile,block=8,values=int8,relu=value");
+    expect_text("dct:relu=value,values=int8,block=8,select=tile", "dct:lambda=10,select=tile,block=8,values=int8,relu=value");
     expect_text("wavelet:mode=symmetric,levels=5,wave=bior2.2,select=band",
-                "wavelet:select=band,wave=bior2.2,levels=5,mode=symmetric");
+                "wavelet:lambda=10,select=band,wave=bior2.2,levels=5,mode=symmetric");
     expect_text("wavelet:lambda=3.0000000000000004", "wavelet:lambda=3.0000000000000004");
 }
 

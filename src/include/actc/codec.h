@@ -32,7 +32,7 @@ ACTC_API void actc_codec_destroy(actc_codec **codec);
 
 typedef struct actc_codec_info {
     size_t size;
-    const char *spec;        /* canonical: every key that differs from its default, in a fixed order */
+    const char *spec;        /* canonical: lambda or ratio, then every key that differs from its default, in a fixed order */
     const char *note;        /* e.g. "levels: 3 asked, 1 possible at 7x7", or "" */
     uint64_t elements;       /* n */
     uint64_t coefficients;   /* m */
