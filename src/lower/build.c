@@ -152,12 +152,24 @@ static void lower_forward(actc_lower *lower)
     lower->op = NULL;
 }
 
+/* Where the training program could be cut, and what of the forward pass its backward pass reads as it is. */
+static void note_forward_end(actc_lower *lower)
+{
+    actc_build *build = lower->build;
+    build->n_forward = build->programs[lower->program].n_commands;
+    for (size_t i = 0; i < build->n_kept && lower->status == ACTC_OK; i++) {
+        const actc_saved *saved = build->kept[i].saved;
+        build->kept[i].dense = saved && saved->value && !saved->codec ? lower->values[saved->tensor->id] : ACTC_NO_VIEW;
+    }
+}
+
 static void lower_train(actc_lower *lower)
 {
     actc_build *build = lower->build;
     actc_emit_fill(lower, actc_lower_result_block(lower), 0);
     lower_entries(lower);
     lower_forward(lower);
+    note_forward_end(lower);
     for (size_t i = build->graph->n_ops; i-- > 0 && lower->status == ACTC_OK;) {
         const actc_op *op = build->graph->ops[i];
         /* The loss itself starts the chain; others need a gradient to pass on. */

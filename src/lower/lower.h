@@ -53,6 +53,7 @@ typedef struct actc_kept {
     uint32_t payload;        /* virtual buffers, UINT32_MAX where absent */
     uint32_t mask;
     uint32_t capture;
+    actc_view dense;         /* where a tensor kept as it is lies between forward and backward; bytes 0 where it is not */
     uint64_t dense_bytes, kept_bytes;
 } actc_kept;
 
@@ -67,6 +68,7 @@ typedef struct actc_build {
     actc_policy policy;
     actc_program programs[ACTC_PROGRAM_COUNT]; /* n_commands 0 where not prepared */
     size_t command_capacity[ACTC_PROGRAM_COUNT];
+    uint32_t n_forward;            /* commands of the training program before its backward pass */
     actc_vbuf *vbufs;
     size_t n_vbufs, vbufs_capacity;
     char **labels;

@@ -120,7 +120,7 @@ actc_status actc_network_train_step(actc_network *network, const float *inputs, 
     ACTC_RETURN_IF_ERROR(check_labels(network, labels, batch, &counted));
     fill_step_block(network, batch, counted, learning_rate, block);
     ACTC_RETURN_IF_ERROR(upload_batch(network, ACTC_PROGRAM_TRAIN, inputs, labels, batch, block));
-    ACTC_RETURN_IF_ERROR(run(network, ACTC_PROGRAM_TRAIN));
+    ACTC_RETURN_IF_ERROR(actc_network_run_training(network));
     bool last = network->pending + 1 == network->options.accumulate;
     bool has_update = network->executables[ACTC_PROGRAM_UPDATE] != NULL;
     if (last && has_update) /* leaves everything alone where the result block says that something is not finite */
