@@ -159,7 +159,8 @@ static void print_help(const tool *t)
     for (size_t i = 0; i < t->option_count; i++) {
         const tool_option *o = &t->options[i];
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+        snprintf(left, sizeof left, "%s%.*s%s--%s%s%s", o->letter ? "-" : "", o->letter != 0, &o->letter, o->letter ? ", " : "",
+                 o->name, o->value ? " " : "", o->value ? o->value : "");
         printf("  %-22s %s\n", left, o->help);
     }
     printf("  %-22s this text\n  %-22s the version\n", "--help", "--version");
@@ -167,11 +168,22 @@ static void print_help(const tool *t)
         printf("\n%s", t->text);
 }
 
+/* "-k VALUE" as if it were the long option; NULL where no option has this letter. */
+static const char *long_form(const tool *t, const char *argument, char *text, size_t size)
+{
+    for (size_t i = 0; i < t->option_count && argument[0] == '-' && argument[1] && !argument[2]; i++)
+        if (t->options[i].letter == argument[1]) {
+            snprintf(text, size, "--%s", t->options[i].name);
+            return text;
+        }
+    return NULL;
+}
+
 /* One argument that starts with --; true to go on. *i moves past a value of its own. */
-static bool parse_option(const tool *t, int argc, char **argv, int *i, int *exit_code)
+static bool parse_option(const tool *t, const char *argument, int argc, char **argv, int *i, int *exit_code)
 {
     char name[64];
-    const char *argument = argv[*i] + 2, *equals = strchr(argument, '=');
+    const char *equals = strchr(argument, '=');
     size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
     snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name - 1), argument);
     if (!equals && strcmp(name, "help") == 0) {
@@ -211,10 +223,12 @@ bool tool_parse(const tool *t, int argc, char **argv, const char **positional, s
     bool options = true;
     *count = 0;
     for (int i = 1; i < argc; i++) {
+        char text[72];
+        const char *letter = options ? long_form(t, argv[i], text, sizeof text) : NULL;
         if (options && strcmp(argv[i], "--") == 0) {
             options = false;
-        } else if (options && strncmp(argv[i], "--", 2) == 0) {
-            if (!parse_option(t, argc, argv, &i, exit_code))
+        } else if (letter || (options && strncmp(argv[i], "--", 2) == 0)) {
+            if (!parse_option(t, (letter ? letter : argv[i]) + 2, argc, argv, &i, exit_code))
                 return false;
         } else if (options && argv[i][0] == '-' && argv[i][1]) {
             *exit_code = strcmp(argv[i], "-h") == 0 ? (print_help(t), 0)

@@ -1,6 +1,6 @@
 /* common.h: what the tools share: options, errors, JSON, tables, a progress bar.
  *
- * GNU conventions: --name VALUE or --name=VALUE, -- ends the options, --help, --version; errors on stderr with the
+ * GNU conventions: --name VALUE or --name=VALUE, -x VALUE where an option has a letter, -- ends the options, --help, --version; errors on stderr with the
  * offending value and what is accepted; exit 2 for usage, 1 for failure.
  */
 #ifndef ACTC_TOOLS_COMMON_H
@@ -33,6 +33,7 @@ typedef struct tool_option {
     const char *choices; /* "text|json" */
     double least, most;
     bool given;          /* set by tool_parse */
+    char letter;         /* 'k': -k VALUE is accepted as well; 0: none */
 } tool_option;
 
 typedef struct tool {

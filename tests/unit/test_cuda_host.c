@@ -1,10 +1,6 @@
-/* test_cuda_host.c: the CUDA backend and its kernels, compiled for the processor (tests/cuda_host), against the CPU
- * backend, command by command.
- *
- * EXACT kernels must leave the same bytes; TOLERANT ones stay within a bound for each element. What is left to the driver is
- * tested too: that work is ordered, that nothing is lost where a call fails.
+/* test_cuda_host.c: what the CUDA backend, compiled for the processor (tests/cuda_host), does beside kernels: that work is
+ * ordered, that nothing is lost where a call fails, limits, figures. Kernels are compared by actc-parity (tests/parity).
  */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,16 +12,15 @@
 #include "host_driver.h"
 #include "util/alloc.h"
 
-#include "kernel_cases.h"
+#include "../parity/kernel_run.h"
 
 typedef struct fixture {
     actc_context *context;
-    actc_device *cpu, *cuda;
+    actc_device *cuda;
     char log[2048];
 } fixture;
 
 static fixture f;
-static bool kernel_seen[ACTC_KERNEL_COUNT];
 
 static void on_log(void *user, actc_log_level level, const char *message)
 {
@@ -52,13 +47,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void open_both(bool deterministic)
+static void open_cuda(void)
 {
     char message[1200];
-    actc_device_options exact = {.size = sizeof exact, .threads = 2, .deterministic = true}, options = exact;
-    options.deterministic = deterministic;
-    if (!kernel_run_open(f.context, &actc_backend_cpu, NULL, &exact, &f.cpu, message, sizeof message) ||
-        !kernel_run_open(f.context, &actc_backend_cuda_host, NULL, &options, &f.cuda, message, sizeof message))
+    actc_device_options options = {.size = sizeof options};
+    if (!kernel_run_open(f.context, &actc_backend_cuda_host, NULL, &options, &f.cuda, message, sizeof message))
         fail_msg("%s", message);
     assert_string_equal(f.cuda->info.backend, "cuda-host");
     assert_string_equal(f.cuda->info.spec, "cuda-host:0");
@@ -66,178 +59,19 @@ static void open_both(bool deterministic)
     assert_non_null(strstr(f.cuda->info.name, "no GPU"));
 }
 
-static void close_both(void)
+static void close_cuda(void)
 {
-    f.cpu->backend->close(f.cpu);
     f.cuda->backend->close(f.cuda);
     assert_int_equal(actc_cuda_host_live(), 0);
 }
 
-/* ---- EXACT: the same bytes ---- */
-
-/* The views of a case, copied; what is not read holds zeros. */
-static void copy_data(const kernel_case *c, void **data)
-{
-    for (uint32_t i = 0; i < c->command.n_views; i++) {
-        size_t bytes = (size_t)c->command.views[i].bytes;
-        data[i] = bytes ? calloc(1, bytes) : NULL;
-        assert_true(!bytes || data[i]);
-        if (bytes && c->data[i])
-            memcpy(data[i], c->data[i], bytes);
-    }
-}
-
-static void compare_exact(void *user, const kernel_case *c)
-{
-    (void)user;
-    char message[1200];
-    void *cpu[ACTC_MAX_VIEWS] = {0}, *cuda[ACTC_MAX_VIEWS] = {0};
-    copy_data(c, cpu);
-    copy_data(c, cuda);
-    if (c->command.type == ACTC_COMMAND_KERNEL)
-        kernel_seen[c->command.u.kernel.id] = true;
-    if (!kernel_run(f.cpu, &c->command, cpu, message, sizeof message) ||
-        !kernel_run(f.cuda, &c->command, cuda, message, sizeof message))
-        fail_msg("%s: %s", c->name, message);
-    for (uint32_t i = 0; i < c->command.n_views; i++) {
-        const uint32_t *a = cpu[i], *b = cuda[i];
-        for (size_t w = 0; w < c->command.views[i].bytes / 4; w++)
-            if (a[w] != b[w])
-                fail_msg("%s: view %u, word %zu: cpu %08x, cuda-host %08x", c->name, i, w, a[w], b[w]);
-        free(cpu[i]);
-        free(cuda[i]);
-    }
-}
-
-static void exact_kernels(void **state)
+static void what_it_says(void **state)
 {
     (void)state;
-    open_both(false);
-    kernel_cases(1, compare_exact, NULL);
-    close_both();
-    for (int i = 0; i < ACTC_KERNEL_COUNT; i++) {
-        const char *name = actc_kernel_infos[i].name;
-        if (!kernel_seen[i] && strncmp(name, "gemm", 4) != 0 && strncmp(name, "conv2d", 6) != 0 && strncmp(name, "codec", 5) != 0)
-            fail_msg("kernel %s has no case", name);
-    }
-}
-
-static void exact_products(void **state)
-{
-    (void)state;
-    open_both(true);
-    kernel_cases_products(2, true, compare_exact, NULL);
-    close_both();
-}
-
-/* ---- TOLERANT: within a bound ---- */
-
-/* Terms of one output. */
-static uint64_t depth_of(const actc_command *c)
-{
-    const actc_conv *v = &c->u.conv;
-    if (c->type == ACTC_COMMAND_GEMM)
-        return c->u.gemm.k;
-    return v->pass == ACTC_CONV_FORWARD         ? (uint64_t)v->kh * v->kw * v->ic
-           : v->pass == ACTC_CONV_BACKWARD_DATA ? (uint64_t)v->kh * v->kw * v->oc
-                                                : (uint64_t)v->batch * v->oh * v->ow;
-}
-
-/* |difference from the exact sums| <= 2 (depth + 3) 2^-24 times the sum of the terms' magnitudes, which the CPU computes
- * from the magnitudes of the operands; plus what is read as zero. */
-static void compare_tolerant(void *user, const kernel_case *c)
-{
-    (void)user;
-    char message[1200];
-    void *cpu[ACTC_MAX_VIEWS] = {0}, *cuda[ACTC_MAX_VIEWS] = {0}, *sizes[ACTC_MAX_VIEWS] = {0};
-    copy_data(c, cpu);
-    copy_data(c, cuda);
-    copy_data(c, sizes);
-    for (uint32_t i = 0; i < c->command.n_views; i++)
-        for (size_t w = 0; w < c->command.views[i].bytes / 4; w++)
-            ((float *)sizes[i])[w] = fabsf(((float *)sizes[i])[w]);
-    if (!kernel_run(f.cpu, &c->command, cpu, message, sizeof message) ||
-        !kernel_run(f.cpu, &c->command, sizes, message, sizeof message) ||
-        !kernel_run(f.cuda, &c->command, cuda, message, sizeof message))
-        fail_msg("%s: %s", c->name, message);
-    double factor = 2.0 * (double)(depth_of(&c->command) + 3);
-    for (size_t i = 0; i < c->command.views[3].bytes / 4; i++) {
-        double wanted = ((float *)cpu[3])[i], got = ((float *)cuda[3])[i], size = ((float *)sizes[3])[i];
-        if (!(fabs(wanted - got) <= factor * (0x1p-24 * size + 0x1p-40)))
-            fail_msg("%s: output %zu is %.9g and should be %.9g (magnitude %g)", c->name, i, got, wanted, size);
-    }
-    for (uint32_t i = 0; i < c->command.n_views; i++) {
-        free(cpu[i]);
-        free(cuda[i]);
-        free(sizes[i]);
-    }
-}
-
-static void tolerant_products(void **state)
-{
-    (void)state;
-    open_both(false);
+    open_cuda();
     assert_non_null(strstr(f.cuda->info.driver, "no cuBLASLt")); /* so the products are the project's own kernels */
     assert_non_null(strstr(f.log, "own kernel"));
-    kernel_cases_products(3, false, compare_tolerant, NULL);
-    close_both();
-}
-
-/* A constant image gives a constant output away from the borders: one order of additions at every position. */
-static void constant_image(void **state)
-{
-    (void)state;
-    char message[1200];
-    actc_conv c = {.pass = ACTC_CONV_FORWARD, .batch = 2, .ic = 19, .ih = 37, .iw = 41, .oc = 7, .oh = 37, .ow = 41, .kh = 3,
-                   .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .dh = 1, .dw = 1};
-    open_both(false);
-    for (int wide = 0; wide < 3; wide++, c.oc *= 4) { /* one of each tile shape */
-        size_t x = (size_t)c.batch * c.ih * c.iw * c.ic, w = (size_t)c.oc * 9 * c.ic, y = (size_t)c.batch * c.oh * c.ow * c.oc;
-        actc_command command = {.type = ACTC_COMMAND_CONV, .label = "constant image", .n_views = 4, .access = {'r', 'r', 'r', 'w'}};
-        float *data[4] = {calloc(x, 4), calloc(w, 4), NULL, calloc(y, 4)};
-        assert_true(data[0] && data[1] && data[3]);
-        for (size_t i = 0; i < x; i++)
-            data[0][i] = 0.37f + 0.11f * (float)(i % c.ic);
-        for (size_t i = 0; i < w; i++)
-            data[1][i] = sinf((float)i);
-        command.u.conv = c;
-        command.views[0].bytes = 4 * x;
-        command.views[1].bytes = 4 * w;
-        command.views[3].bytes = 4 * y;
-        if (!kernel_run(f.cuda, &command, (void *const *)data, message, sizeof message))
-            fail_msg("%s", message);
-        for (size_t n = 0; n < c.batch; n++)
-            for (size_t oy = 1; oy + 1 < c.oh; oy++)
-                for (size_t ox = 1; ox + 1 < c.ow; ox++)
-                    assert_memory_equal(&data[3][((n * c.oh + oy) * c.ow + ox) * c.oc], &data[3][(c.ow + 1) * c.oc], 4 * c.oc);
-        for (int i = 0; i < 4; i++)
-            free(data[i]);
-    }
-    close_both();
-}
-
-/* More groups than one dimension of a grid holds. */
-static void many_groups(void **state)
-{
-    (void)state;
-    char message[1200];
-    const uint32_t cols = 65536u * ACTC_GROUP_SIZE + 77; /* 65,537 groups */
-    open_both(false);
-    struct actc_params_column_sum_final p = {0, 1, cols, 0};
-    actc_command command = kernel_run_command(ACTC_KERNEL_column_sum_final, cols / ACTC_GROUP_SIZE + 1, &p);
-    command.views[0].bytes = command.views[1].bytes = 4ull * cols;
-    float *data[2] = {malloc(4ull * cols), malloc(4ull * cols)};
-    assert_true(data[0] && data[1]);
-    for (uint32_t i = 0; i < cols; i++) {
-        data[0][i] = (float)(i % 1000003u) + 1.0f;
-        data[1][i] = -1.0f;
-    }
-    if (!kernel_run(f.cuda, &command, (void *const *)data, message, sizeof message))
-        fail_msg("%s", message);
-    assert_memory_equal(data[0], data[1], 4ull * cols);
-    free(data[0]);
-    free(data[1]);
-    close_both();
+    close_cuda();
 }
 
 /* ---- programs ---- */
@@ -344,7 +178,7 @@ static void host_function_fails(void **state)
     int calls = 0;
     memcpy(commands, program_commands, sizeof commands);
     commands[2].u.host.user = commands[4].u.host.user = &calls;
-    open_both(false);
+    open_cuda();
     const actc_backend *cuda = f.cuda->backend;
     assert_int_equal(cuda->buffer_create(f.cuda, 4096, &buffer), ACTC_OK);
     assert_int_equal(cuda->prepare(f.cuda, &program, &buffer, 1, &executable), ACTC_OK);
@@ -354,7 +188,7 @@ static void host_function_fails(void **state)
     assert_int_equal(cuda->run(f.cuda, executable), ACTC_OK); /* and the device lives on */
     cuda->executable_destroy(f.cuda, executable);
     cuda->buffer_destroy(f.cuda, buffer);
-    close_both();
+    close_cuda();
 }
 
 /* Many uploads of odd sizes in a row, more than the staging holds, then the whole content. The driver of the test copies
@@ -362,7 +196,7 @@ static void host_function_fails(void **state)
 static void staging(void **state)
 {
     (void)state;
-    open_both(false);
+    open_cuda();
     const actc_backend *cuda = f.cuda->backend;
     const uint64_t bytes = 1u << 20;
     actc_buffer *buffer;
@@ -396,7 +230,7 @@ static void staging(void **state)
     assert_int_equal(f.cuda->allocated_bytes, 0);
     free(wanted);
     free(got);
-    close_both();
+    close_cuda();
 }
 
 /* ---- failures ---- */
@@ -468,7 +302,7 @@ static void limits(void **state)
 {
     (void)state;
     char why[256] = "";
-    open_both(false);
+    open_cuda();
     actc_command command = {.type = ACTC_COMMAND_GEMM, .label = "huge", .u.gemm = {.m = 70000, .n = 70000, .k = 1}};
     assert_false(f.cuda->backend->supports(f.cuda, &command, why, sizeof why));
     assert_non_null(strstr(why, "70000x70000x1"));
@@ -481,7 +315,7 @@ static void limits(void **state)
     assert_int_equal(f.cuda->backend->buffer_create(f.cuda, 1ull << 60, &buffer), ACTC_ERROR_OUT_OF_MEMORY);
     assert_null(buffer);
     assert_non_null(strstr(actc_error_message(f.context), "1152921504606846976 bytes wanted"));
-    close_both();
+    close_cuda();
 }
 
 /* ---- figures about kernels ---- */
@@ -499,11 +333,11 @@ static void on_report(void *user, const char *kernel, const char *text)
 static void compile_all(void **state)
 {
     (void)state;
-    open_both(false);
+    open_cuda();
     assert_int_equal(f.cuda->backend->compile_all(f.cuda, on_report, NULL), ACTC_OK);
     assert_int_equal(reported, ACTC_KERNEL_COUNT);
     assert_int_equal(f.cuda->backend->compile_all(f.cuda, NULL, NULL), ACTC_OK);
-    close_both();
+    close_cuda();
 }
 
 /* Every kernel's function takes the parameters and views that kernels.def says. */
@@ -524,11 +358,7 @@ static void signatures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(exact_kernels, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(exact_products, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tolerant_products, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(constant_image, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(many_groups, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_it_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(programs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(host_function_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(staging, set_up, tear_down),

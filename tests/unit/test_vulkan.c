@@ -1,9 +1,9 @@
-/* test_vulkan.c: the Vulkan backend against the CPU backend, command by command, with the validation layer on.
+/* test_vulkan.c: what the Vulkan backend does beside kernels: programs, staging, limits, validation, the self-test, failures, the
+ * pipeline cache; with the validation layer on. Kernels are compared by actc-parity (tests/parity).
  *
  * Runs on whatever devices the environment shows (meson pins lavapipe). A machine without one fails: a skip would hide
  * that nothing was tested.
  */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,11 +17,11 @@
 #include "util/alloc.h"
 
 #include "keep_loaded.h"
-#include "kernel_cases.h"
+#include "../parity/kernel_run.h"
 
 typedef struct fixture {
     actc_context *context;
-    actc_device *cpu, *vulkan;
+    actc_device *vulkan;
     char log[4096]; /* errors and warnings */
 } fixture;
 
@@ -57,288 +57,6 @@ static void close_vulkan(fixture *f)
     if (f->log[0])
         fail_msg("messages of the library or the validation layer:\n%s", f->log);
     assert_int_equal(left, 0);
-}
-
-static void open_both(fixture *f, bool deterministic)
-{
-    char message[1200];
-    actc_device_options options = {.size = sizeof options, .threads = 2, .deterministic = deterministic};
-    *f = (fixture){0};
-    open_context(f);
-    if (!kernel_run_open(f->context, &actc_backend_cpu, NULL, &options, &f->cpu, message, sizeof message))
-        fail_msg("%s", message);
-    open_vulkan(f, deterministic, true);
-}
-
-static void close_both(fixture *f)
-{
-    close_vulkan(f);
-    f->cpu->backend->close(f->cpu);
-    actc_context_destroy(&f->context);
-}
-
-/* ---- EXACT: the same bytes ---- */
-
-static bool kernel_seen[ACTC_KERNEL_COUNT];
-
-static void compare_exact(void *user, const kernel_case *c)
-{
-    fixture *f = user;
-    char message[1200];
-    void *cpu[ACTC_MAX_VIEWS] = {0}, *vulkan[ACTC_MAX_VIEWS] = {0};
-    for (uint32_t i = 0; i < c->command.n_views; i++) {
-        size_t bytes = (size_t)c->command.views[i].bytes;
-        if (!bytes)
-            continue;
-        cpu[i] = calloc(1, bytes);
-        vulkan[i] = calloc(1, bytes);
-        assert_true(cpu[i] && vulkan[i]);
-        if (c->data[i]) {
-            memcpy(cpu[i], c->data[i], bytes);
-            memcpy(vulkan[i], c->data[i], bytes);
-        }
-    }
-    if (c->command.type == ACTC_COMMAND_KERNEL)
-        kernel_seen[c->command.u.kernel.id] = true;
-    if (!kernel_run(f->cpu, &c->command, cpu, message, sizeof message) ||
-        !kernel_run(f->vulkan, &c->command, vulkan, message, sizeof message))
-        fail_msg("%s: %s", c->name, message);
-    for (uint32_t i = 0; i < c->command.n_views; i++) {
-        const uint32_t *a = cpu[i], *b = vulkan[i];
-        for (size_t w = 0; w < c->command.views[i].bytes / 4; w++)
-            if (a[w] != b[w])
-                fail_msg("%s: view %u, word %zu: cpu %08x, vulkan %08x", c->name, i, w, a[w], b[w]);
-        free(cpu[i]);
-        free(vulkan[i]);
-    }
-}
-
-static void exact_kernels(void **state)
-{
-    (void)state;
-    fixture f;
-    open_both(&f, false);
-    kernel_cases(1, compare_exact, &f);
-    close_both(&f);
-    for (int i = 0; i < ACTC_KERNEL_COUNT; i++) {
-        const char *name = actc_kernel_infos[i].name;
-        if (!kernel_seen[i] && strncmp(name, "gemm", 4) != 0 && strncmp(name, "conv2d", 6) != 0 && strncmp(name, "codec", 5) != 0)
-            fail_msg("kernel %s has no case", name);
-    }
-}
-
-/* Matrix products have shaders for GPUs and others for software devices; both must run here. */
-static void on_both_variants(void (*test)(bool subgroup))
-{
-    test(true);
-    setenv("ACTC_VK_NO_SUBGROUP", "1", 1);
-    test(false);
-    unsetenv("ACTC_VK_NO_SUBGROUP");
-}
-
-static void exact_products_on(bool subgroup)
-{
-    fixture f;
-    open_both(&f, true);
-    kernel_cases_products(2 + subgroup, true, compare_exact, &f);
-    close_both(&f);
-}
-
-static void exact_products(void **state)
-{
-    (void)state;
-    on_both_variants(exact_products_on);
-}
-
-/* ---- TOLERANT: within a bound of float64 ---- */
-
-static double at(const void *data, size_t i)
-{
-    return ((const float *)data)[i];
-}
-
-/* One output of a gemm or convolution in float64, and the sum of the magnitudes of what is added. */
-static double reference(const kernel_case *c, size_t o, double *magnitude, uint64_t *depth)
-{
-    double sum = 0, size = 0;
-    const void *a = c->data[0], *b = c->data[1];
-    if (c->command.type == ACTC_COMMAND_GEMM) {
-        const actc_gemm *g = &c->command.u.gemm;
-        size_t i = o / g->n, j = o % g->n;
-        for (size_t k = 0; k < g->k; k++) {
-            double product = at(a, g->trans_a ? k * g->m + i : i * g->k + k) * at(b, g->trans_b ? j * g->k + k : k * g->n + j);
-            sum += product;
-            size += fabs(product);
-        }
-        double bias = g->bias ? at(c->data[2], j) : 0, old = g->add ? at(c->data[3], o) : 0;
-        *magnitude = size + fabs(bias) + fabs(old);
-        *depth = g->k;
-        return sum + bias + old;
-    }
-    const actc_conv *v = &c->command.u.conv;
-    *depth = 0;
-    size_t wi = 0, ky0 = 0, kx0 = 0, wo = 0;
-    if (v->pass == ACTC_CONV_BACKWARD_FILTER) {
-        wi = o % v->ic;
-        kx0 = o / v->ic % v->kw;
-        ky0 = o / v->ic / v->kw % v->kh;
-        wo = o / v->ic / v->kw / v->kh;
-    }
-    /* Every pair of an output pixel and a tap, of which the pass takes those that belong to o. */
-    for (size_t n = 0; n < v->batch; n++) {
-        for (size_t oy = 0; oy < v->oh; oy++) {
-            for (size_t ox = 0; ox < v->ow; ox++) {
-                size_t y = ((n * v->oh + oy) * v->ow + ox) * v->oc;
-                if (v->pass == ACTC_CONV_FORWARD && o / v->oc * v->oc != y)
-                    continue;
-                for (size_t ky = 0; ky < v->kh; ky++) {
-                    for (size_t kx = 0; kx < v->kw; kx++) {
-                        long iy = (long)(oy * v->sh + ky * v->dh) - (long)v->ph, ix = (long)(ox * v->sw + kx * v->dw) - (long)v->pw;
-                        if (iy < 0 || ix < 0 || iy >= (long)v->ih || ix >= (long)v->iw)
-                            continue;
-                        size_t x = ((n * v->ih + (size_t)iy) * v->iw + (size_t)ix) * v->ic, tap = (ky * v->kw + kx) * v->ic;
-                        size_t taps = (size_t)v->kh * v->kw * v->ic;
-                        if (v->pass == ACTC_CONV_FORWARD) {
-                            for (size_t i = 0; i < v->ic; i++, ++*depth) {
-                                double product = at(a, x + i) * at(b, o % v->oc * taps + tap + i);
-                                sum += product;
-                                size += fabs(product);
-                            }
-                        } else if (v->pass == ACTC_CONV_BACKWARD_DATA) {
-                            if (o / v->ic * v->ic != x)
-                                continue;
-                            for (size_t k = 0; k < v->oc; k++, ++*depth) {
-                                double product = at(a, y + k) * at(b, k * taps + tap + o % v->ic);
-                                sum += product;
-                                size += fabs(product);
-                            }
-                        } else if (ky == ky0 && kx == kx0) {
-                            double product = at(a, x + wi) * at(b, y + wo);
-                            sum += product;
-                            size += fabs(product);
-                            ++*depth;
-                        }
-                    }
-                }
-            }
-        }
-    }
-    double bias = v->bias ? at(c->data[2], o % v->oc) : 0, old = v->add ? at(c->data[3], o) : 0;
-    *magnitude = size + fabs(bias) + fabs(old);
-    return sum + bias + old;
-}
-
-static void compare_tolerant(void *user, const kernel_case *c)
-{
-    fixture *f = user;
-    char message[1200];
-    void *data[ACTC_MAX_VIEWS] = {0};
-    size_t outputs = (size_t)c->command.views[3].bytes / 4;
-    for (uint32_t i = 0; i < 4; i++) {
-        size_t bytes = (size_t)c->command.views[i].bytes;
-        data[i] = calloc(1, bytes ? bytes : 1);
-        assert_non_null(data[i]);
-        if (c->data[i])
-            memcpy(data[i], c->data[i], bytes);
-    }
-    if (!kernel_run(f->vulkan, &c->command, data, message, sizeof message))
-        fail_msg("%s: %s", c->name, message);
-    double error = 0, energy = 0;
-    size_t stride = outputs > 4096 ? 37 : 1; /* float64 takes long: some of the outputs of a large one */
-    for (size_t o = 0; o < outputs; o += stride) {
-        double magnitude;
-        uint64_t depth;
-        double wanted = reference(c, o, &magnitude, &depth), got = at(data[3], o);
-        /* each of depth + 2 additions rounds a sum of at most `magnitude`; the last term is what is read as zero */
-        double bound = (double)(depth + 3) * 0x1p-24 * magnitude + (double)(depth + 3) * 0x1p-40;
-        error += (got - wanted) * (got - wanted);
-        energy += wanted * wanted;
-        if (!(fabs(got - wanted) <= bound))
-            fail_msg("%s: output %zu is %.9g and should be %.17g within %g", c->name, o, got, wanted, bound);
-    }
-    if (outputs >= 64 && !(error <= 1e-12 * energy + 1e-30)) /* of a few, one may cancel to nearly nothing */
-        fail_msg("%s: NMSE %g", c->name, error / energy);
-    for (uint32_t i = 0; i < 4; i++)
-        free(data[i]);
-}
-
-static void tolerant_products_on(bool subgroup)
-{
-    fixture f;
-    open_both(&f, false);
-    kernel_cases_products(4 + subgroup, false, compare_tolerant, &f);
-    close_both(&f);
-}
-
-static void tolerant_products(void **state)
-{
-    (void)state;
-    on_both_variants(tolerant_products_on);
-}
-
-/* A constant image gives a constant output away from the borders: one order of addition at every position. */
-static void constant_image_on(bool subgroup)
-{
-    (void)subgroup;
-    char message[1200];
-    fixture f;
-    open_both(&f, false);
-    actc_conv c = {.pass = ACTC_CONV_FORWARD, .batch = 2, .ic = 19, .ih = 37, .iw = 41, .oc = 7, .oh = 37, .ow = 41, .kh = 3,
-                   .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .dh = 1, .dw = 1};
-    size_t x = (size_t)c.batch * c.ih * c.iw * c.ic, w = (size_t)c.oc * 9 * c.ic, y = (size_t)c.batch * c.oh * c.ow * c.oc;
-    actc_command command = {.type = ACTC_COMMAND_CONV, .label = "constant image", .n_views = 4, .access = {'r', 'r', 'r', 'w'}};
-    command.u.conv = c;
-    float *data[4] = {calloc(x, 4), calloc(w, 4), NULL, calloc(y, 4)};
-    assert_true(data[0] && data[1] && data[3]);
-    for (size_t i = 0; i < x; i++)
-        data[0][i] = 0.37f + 0.11f * (float)(i % c.ic);
-    for (size_t i = 0; i < w; i++)
-        data[1][i] = sinf((float)i);
-    command.views[0].bytes = 4 * x;
-    command.views[1].bytes = 4 * w;
-    command.views[3].bytes = 4 * y;
-    if (!kernel_run(f.vulkan, &command, (void *const *)data, message, sizeof message))
-        fail_msg("%s", message);
-    for (size_t n = 0; n < c.batch; n++)
-        for (size_t oy = 1; oy + 1 < c.oh; oy++)
-            for (size_t ox = 1; ox + 1 < c.ow; ox++)
-                for (size_t o = 0; o < c.oc; o++)
-                    assert_memory_equal(&data[3][((n * c.oh + oy) * c.ow + ox) * c.oc + o], &data[3][(c.ow + 1) * c.oc + o], 4);
-    for (int i = 0; i < 4; i++)
-        free(data[i]);
-    close_both(&f);
-}
-
-static void constant_image(void **state)
-{
-    (void)state;
-    on_both_variants(constant_image_on);
-}
-
-/* ---- more groups than one dimension of a dispatch has ---- */
-
-static void many_groups(void **state)
-{
-    (void)state;
-    char message[1200];
-    const uint32_t cols = 65536u * ACTC_GROUP_SIZE + 77; /* 65,537 groups */
-    fixture f;
-    open_both(&f, false);
-    struct actc_params_column_sum_final p = {0, 1, cols, 0};
-    actc_command command = kernel_run_command(ACTC_KERNEL_column_sum_final, cols / ACTC_GROUP_SIZE + 1, &p);
-    command.views[0].bytes = command.views[1].bytes = 4ull * cols;
-    float *data[2] = {malloc(4ull * cols), malloc(4ull * cols)};
-    assert_true(data[0] && data[1]);
-    for (uint32_t i = 0; i < cols; i++) {
-        data[0][i] = (float)(i % 1000003u) + 1.0f;
-        data[1][i] = -1.0f;
-    }
-    if (!kernel_run(f.vulkan, &command, (void *const *)data, message, sizeof message))
-        fail_msg("%s", message);
-    assert_memory_equal(data[0], data[1], 4ull * cols);
-    free(data[0]);
-    free(data[1]);
-    close_both(&f);
 }
 
 /* ---- programs ---- */
@@ -751,11 +469,9 @@ static void pipeline_cache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exact_kernels),     cmocka_unit_test(exact_products),    cmocka_unit_test(tolerant_products),
-        cmocka_unit_test(constant_image),    cmocka_unit_test(many_groups),       cmocka_unit_test(programs),
-        cmocka_unit_test(staging),           cmocka_unit_test(limits_are_errors), cmocka_unit_test(validation_faults),
-        cmocka_unit_test(selftest),          cmocka_unit_test(allocation_failures), cmocka_unit_test(compile_all),
-        cmocka_unit_test(pipeline_cache),
+        cmocka_unit_test(programs),          cmocka_unit_test(staging),     cmocka_unit_test(limits_are_errors),
+        cmocka_unit_test(validation_faults), cmocka_unit_test(selftest),    cmocka_unit_test(allocation_failures),
+        cmocka_unit_test(compile_all),       cmocka_unit_test(pipeline_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define GUARD_BYTES 512u
 
@@ -135,27 +136,36 @@ static bool collect(const actc_command *command, void *const *data, const uint32
     return true;
 }
 
+/* Adds the workspace of a gemm, conv, pack or unpack. */
+static bool add_workspace(actc_device *device, actc_command *command, char *message, size_t size)
+{
+    const actc_backend *backend = device->backend;
+    char why[256] = "";
+    if (backend->supports && !backend->supports(device, command, why, sizeof why))
+        return say(message, size, "%s: not supported: %s", command->label, why);
+    uint64_t workspace = 0;
+    bool may_need = command->type != ACTC_COMMAND_KERNEL && command->type != ACTC_COMMAND_COPY &&
+                    command->type != ACTC_COMMAND_FILL && command->type != ACTC_COMMAND_HOST;
+    if (may_need && backend->workspace_bytes && backend->workspace_bytes(device, command, &workspace) != ACTC_OK)
+        return say(message, size, "%s: workspace: %s", command->label, actc_error_message(device->context));
+    if (workspace) {
+        for (uint32_t i = command->n_views; i < ACTC_WORKSPACE_VIEW; i++)
+            command->views[i] = (actc_view){.buffer = ACTC_NO_BUFFER};
+        command->n_views = ACTC_WORKSPACE_VIEW + 1;
+        command->views[ACTC_WORKSPACE_VIEW].bytes = workspace;
+        command->access[ACTC_WORKSPACE_VIEW] = 'x';
+    }
+    return true;
+}
+
 bool kernel_run(actc_device *device, const actc_command *original, void *const *data_given, char *message, size_t size)
 {
     const actc_backend *backend = device->backend;
     actc_command command = *original;
     void *data[ACTC_MAX_VIEWS] = {0};
     memcpy(data, data_given, command.n_views * sizeof *data);
-    char why[256] = "";
-    if (backend->supports && !backend->supports(device, &command, why, sizeof why))
-        return say(message, size, "%s: not supported: %s", command.label, why);
-    uint64_t workspace = 0;
-    bool may_need = command.type != ACTC_COMMAND_KERNEL && command.type != ACTC_COMMAND_COPY &&
-                    command.type != ACTC_COMMAND_FILL && command.type != ACTC_COMMAND_HOST;
-    if (may_need && backend->workspace_bytes && backend->workspace_bytes(device, &command, &workspace) != ACTC_OK)
-        return say(message, size, "%s: workspace: %s", command.label, actc_error_message(device->context));
-    if (workspace) {
-        for (uint32_t i = command.n_views; i < ACTC_WORKSPACE_VIEW; i++)
-            command.views[i] = (actc_view){.buffer = ACTC_NO_BUFFER};
-        command.n_views = ACTC_WORKSPACE_VIEW + 1;
-        command.views[ACTC_WORKSPACE_VIEW].bytes = workspace;
-        command.access[ACTC_WORKSPACE_VIEW] = 'x';
-    }
+    if (!add_workspace(device, &command, message, size))
+        return false;
 
     uint64_t bytes = place(&command);
     uint32_t *before = malloc((size_t)bytes), *after = malloc((size_t)bytes);
@@ -182,5 +192,69 @@ done:
     backend->buffer_destroy(device, buffer);
     free(before);
     free(after);
+    return good;
+}
+
+/* ---- timing ---- */
+
+#define TIME_COMMANDS 8       /* of one program: submitting it must not be what is measured */
+#define TIME_MEASUREMENTS 3
+#define TIME_SECONDS 0.03     /* of one measurement, at least */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of `rounds` runs, their end included. */
+static bool time_rounds(actc_device *device, actc_executable *executable, actc_buffer *buffer, long rounds, double *seconds)
+{
+    uint32_t word;
+    double start = now();
+    for (long i = 0; i < rounds; i++)
+        if (device->backend->run(device, executable) != ACTC_OK)
+            return false;
+    bool good = device->backend->download(device, buffer, 0, &word, sizeof word) == ACTC_OK; /* waits */
+    *seconds = now() - start;
+    return good;
+}
+
+bool kernel_run_time(actc_device *device, const actc_command *original, void *const *data_given, double *seconds, char *message,
+                     size_t size)
+{
+    const actc_backend *backend = device->backend;
+    actc_command commands[TIME_COMMANDS] = {*original};
+    void *data[ACTC_MAX_VIEWS] = {0};
+    memcpy(data, data_given, original->n_views * sizeof *data);
+    if (!add_workspace(device, &commands[0], message, size))
+        return false;
+    uint64_t bytes = place(&commands[0]);
+    for (int i = 1; i < TIME_COMMANDS; i++)
+        commands[i] = commands[0];
+    uint32_t *memory = malloc((size_t)bytes);
+    actc_buffer *buffer = NULL;
+    actc_executable *executable = NULL;
+    actc_program program = {.name = "kernel_run_time", .commands = commands, .n_commands = TIME_COMMANDS};
+    double once = 0, best = 0;
+    bool good = memory != NULL;
+    if (good)
+        fill(&commands[0], data, memory, bytes);
+    good = good && backend->buffer_create(device, bytes, &buffer) == ACTC_OK &&
+           backend->upload(device, buffer, 0, memory, bytes) == ACTC_OK &&
+           backend->prepare(device, &program, &buffer, 1, &executable) == ACTC_OK &&
+           time_rounds(device, executable, buffer, 1, &once) && time_rounds(device, executable, buffer, 1, &once);
+    long rounds = once > 0 && once < TIME_SECONDS ? (long)(TIME_SECONDS / once) + 1 : 1;
+    for (int i = 0; i < TIME_MEASUREMENTS && good; i++) {
+        good = time_rounds(device, executable, buffer, rounds, &once);
+        best = i == 0 || once < best ? once : best;
+    }
+    *seconds = best / (double)rounds / TIME_COMMANDS;
+    if (!good)
+        say(message, size, "%s: %s", original->label, memory ? actc_error_message(device->context) : "out of memory");
+    backend->executable_destroy(device, executable);
+    backend->buffer_destroy(device, buffer);
+    free(memory);
     return good;
 }

@@ -1,7 +1,7 @@
 /* kernel_run.h: one command on one device, through backend.h alone.
  *
  * Buffers have guard zones around every view; what a kernel writes is prefilled with NaN bits, so that what it leaves out
- * shows. actc-parity grows out of this.
+ * shows.
  */
 #ifndef ACTC_KERNEL_RUN_H
 #define ACTC_KERNEL_RUN_H
@@ -26,6 +26,10 @@ bool kernel_run_open(actc_context *context, const actc_backend *backend, const c
  * is only read has changed, or where a word of a 'w' view was not written (unless the data has that word by chance: it is a
  * NaN that no kernel writes). */
 bool kernel_run(actc_device *device, const actc_command *command, void *const *data, char *message, size_t size);
+
+/* Seconds of one run of a command, the best of several measurements of many runs in one program. */
+bool kernel_run_time(actc_device *device, const actc_command *command, void *const *data, double *seconds, char *message,
+                     size_t size);
 
 /* A KERNEL command of a kernel, its access letters set; views' bytes are the caller's. */
 actc_command kernel_run_command(actc_kernel_id id, uint32_t groups, const void *params);

@@ -1,0 +1,282 @@
+/* kernel_cases.c: every element-wise, pooling, loss, sum and optimiser kernel of kernels.def, at sizes and values where kernels
+ * go wrong; all EXACT. */
+#include "kernel_case.h"
+
+/* The step block of losses and optimisers. */
+static void set_step(kernel_builder *b, uint32_t index, uint32_t rows, float lr, uint32_t first)
+{
+    kernel_view(b, index, ACTC_STEP_BLOCK_BYTES / 4, KERNEL_FILL_STEP);
+    b->spec.rows = rows;
+    b->spec.learning_rate = lr;
+    b->spec.first = first;
+}
+
+static void set_result(kernel_builder *b, uint32_t index, uint32_t bad)
+{
+    kernel_view(b, index, ACTC_RESULT_BLOCK_BYTES / 4, KERNEL_FILL_RESULT);
+    b->spec.bad = bad;
+}
+
+/* ---- element-wise kernels ---- */
+
+/* One element, around a subgroup of any device, a mask word, a workgroup and a group, and primes. */
+static const uint32_t sizes[] = {1, 3, 7, 8, 31, 32, 33, 63, 65, 127, 129, 255, 256, 257, 1009, 1023, 1024, 1025, 4099, 20011};
+#define N_SIZES (sizeof sizes / sizeof *sizes)
+
+static void elementwise(kernel_builder *b)
+{
+    for (size_t t = 0; t < 2 * N_SIZES; t++) {
+        uint32_t n = sizes[t / 2];
+        fill_kind kind = t % 2 ? FILL_SPECIAL : n == 257 ? FILL_EQUAL : FILL_TINY;
+        const char *fill = fill_name(kind);
+        uint64_t groups = element_groups(n);
+        struct actc_params_relu_fwd p = {0, n};
+        kernel_begin(b, ACTC_KERNEL_relu_fwd, groups, &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+        kernel_begin(b, ACTC_KERNEL_relu_fwd_mask, groups, &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        kernel_view(b, 2, (n + 31) / 32, kind);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+        kernel_begin(b, ACTC_KERNEL_relu_bwd_mask, groups, &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, (n + 31) / 32, FILL_BITS);
+        kernel_view(b, 2, n, kind);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+        kernel_begin(b, ACTC_KERNEL_relu_bwd_value, groups, &p);
+        for (uint32_t v = 0; v < 3; v++)
+            kernel_view(b, v, n, kind);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+        kernel_begin(b, ACTC_KERNEL_add, groups, &p);
+        for (uint32_t v = 0; v < 3; v++)
+            kernel_view(b, v, n, kind);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+        kernel_begin(b, ACTC_KERNEL_accumulate, groups, &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+        kernel_begin(b, ACTC_KERNEL_finite_check, groups, &p);
+        kernel_view(b, 0, n, kind);
+        set_result(b, 1, n % 3 == 0 ? 0 : n % 3 == 1 ? 1 : 1u << 30);
+        kernel_end(b, "(n=%u,fill=%s)", n, fill);
+    }
+}
+
+static void dropout_transpose(kernel_builder *b)
+{
+    static const struct { uint32_t n, inner, channels; } drops[] = {
+        {1, 1, 1}, {257, 1, 1}, {5000, 1, 1}, {24, 4, 3}, {784, 49, 8}, {4320, 144, 10}, {8400, 6, 700}, {9216, 9, 256}};
+    for (size_t t = 0; t < sizeof drops / sizeof *drops; t++) {
+        struct actc_params_dropout p = {0, drops[t].n, 0x9e3779b9u * (uint32_t)(t + 1), 0xc0000000u, drops[t].inner, drops[t].channels, 1.0f / 0.75f};
+        kernel_begin(b, ACTC_KERNEL_dropout, element_groups(p.n), &p);
+        kernel_view(b, 0, p.n, FILL_SPECIAL);
+        kernel_view(b, 1, ACTC_STEP_BLOCK_BYTES / 4, FILL_BITS);
+        kernel_view(b, 2, p.n, FILL_SPECIAL);
+        kernel_end(b, "(n=%u,inner=%u,channels=%u)", p.n, p.inner, p.channels);
+    }
+    static const uint32_t shapes[][3] = {{1, 1, 1}, {1, 1, 77}, {1, 77, 1}, {2, 3, 5}, {3, 32, 32}, {1, 33, 65}, {5, 144, 8}, {2, 2000, 3}};
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        uint32_t n = shapes[t][0] * shapes[t][1] * shapes[t][2];
+        struct actc_params_transpose p = {0, n, shapes[t][1], shapes[t][2]};
+        kernel_begin(b, ACTC_KERNEL_transpose, element_groups(n), &p);
+        kernel_view(b, 0, n, FILL_BITS);
+        kernel_view(b, 1, n, FILL_BITS);
+        kernel_end(b, "(batch=%u,rows=%u,cols=%u)", shapes[t][0], p.rows, p.cols);
+    }
+}
+
+/* ---- pooling ---- */
+
+static void pooling(kernel_builder *b)
+{
+    static const struct { uint32_t batch, channels, ih, iw, kh, kw, sh, sw, ph, pw; } cases[] = {
+        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},   {2, 8, 24, 24, 2, 2, 2, 2, 0, 0}, {1, 3, 7, 9, 3, 3, 2, 2, 1, 1},
+        {2, 5, 6, 5, 3, 2, 1, 2, 1, 0},   {1, 300, 5, 5, 2, 2, 2, 2, 0, 0}, {1, 2, 33, 31, 16, 16, 3, 5, 8, 7},
+        {3, 7, 4, 4, 4, 4, 4, 4, 0, 0},   {1, 1, 5, 5, 2, 2, 3, 3, 0, 0}, /* a stride over the window leaves gaps */
+        {1, 1, 1, 1021, 1, 3, 1, 1, 0, 1},
+    };
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
+        uint32_t i = (uint32_t)t / 2, batch = cases[i].batch, channels = cases[i].channels, ih = cases[i].ih, iw = cases[i].iw;
+        uint32_t kh = cases[i].kh, kw = cases[i].kw, sh = cases[i].sh, sw = cases[i].sw, ph = cases[i].ph, pw = cases[i].pw;
+        uint32_t oh = (ih + 2 * ph - kh) / sh + 1, ow = (iw + 2 * pw - kw) / sw + 1;
+        uint32_t inputs = batch * ih * iw * channels, outputs = batch * oh * ow * channels;
+        fill_kind kind = t % 2 ? FILL_SPECIAL : FILL_EQUAL; /* ties: the first place must win */
+        struct actc_params_max_pool2d_fwd p = {0, outputs, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw};
+        kernel_begin(b, ACTC_KERNEL_max_pool2d_fwd, element_groups(outputs), &p);
+        kernel_view(b, 0, inputs, kind);
+        kernel_view(b, 1, outputs, kind);
+        kernel_view(b, 2, (outputs + 3) / 4, kind);
+        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph, pw,
+                   fill_name(kind));
+        p.n = inputs;
+        kernel_begin(b, ACTC_KERNEL_max_pool2d_bwd, element_groups(inputs), &p);
+        kernel_view(b, 0, outputs, kind);
+        kernel_view(b, 1, (outputs + 3) / 4, KERNEL_FILL_PLACES);
+        b->spec.places = kh * kw;
+        kernel_view(b, 2, inputs, kind);
+        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph, pw,
+                   fill_name(kind));
+    }
+}
+
+/* ---- sums, losses, optimisers ---- */
+
+static void sums(kernel_builder *b)
+{
+    static const uint32_t cases[][2] = {{1, 1}, {64, 16}, {65, 16}, {1000, 8}, {127, 10}, {200, 700}, {3, 257}, {4096, 1}, {63, 255}};
+    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
+        uint32_t rows = cases[t][0], cols = cases[t][1], chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
+        fill_kind kind = t % 3 == 2 ? FILL_SPECIAL : FILL_TINY;
+        struct actc_params_column_sum_partial p = {0, rows, cols};
+        kernel_begin(b, ACTC_KERNEL_column_sum_partial, output_groups(chunks * cols), &p);
+        kernel_view(b, 0, (size_t)rows * cols, kind);
+        kernel_view(b, 1, (size_t)chunks * cols, kind);
+        kernel_end(b, "(rows=%u,cols=%u)", rows, cols);
+        struct actc_params_column_sum_final q = {0, rows, cols, t % 2};
+        kernel_begin(b, ACTC_KERNEL_column_sum_final, output_groups(cols), &q);
+        kernel_view(b, 0, (size_t)rows * cols, kind);
+        kernel_view(b, 1, cols, kind);
+        kernel_end(b, "(chunks=%u,cols=%u,add=%u)", rows, cols, q.add);
+    }
+}
+
+static void losses(kernel_builder *b)
+{
+    static const uint32_t cases[][3] = {{1, 1, 1}, {128, 10, 128}, {300, 7, 300}, {700, 3, 650}, {257, 11, 0}, {5, 1000, 5}};
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL}; /* equal scores: the first is the answer */
+    for (size_t t = 0; t < 3 * sizeof cases / sizeof *cases; t++) {
+        uint32_t rows = cases[t / 3][0], cols = cases[t / 3][1], counted = cases[t / 3][2];
+        size_t n = (size_t)rows * cols;
+        fill_kind kind = kinds[t % 3];
+        struct actc_params_log_softmax_fwd p = {0, rows, cols};
+        kernel_begin(b, ACTC_KERNEL_log_softmax_fwd, output_groups(rows), &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
+        kernel_begin(b, ACTC_KERNEL_log_softmax_bwd, output_groups(rows), &p);
+        for (uint32_t v = 0; v < 3; v++)
+            kernel_view(b, v, n, kind);
+        kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
+        static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd, ACTC_KERNEL_cross_entropy_bwd,
+                                             ACTC_KERNEL_count_correct};
+        for (size_t k = 0; k < 4; k++) {
+            uint64_t groups = k == 0 ? output_groups(rows) : k == 3 ? 1 : element_groups(n);
+            kernel_begin(b, ids[k], groups, &p);
+            uint32_t at = 0;
+            if (ids[k] != ACTC_KERNEL_nll_loss_bwd)
+                kernel_view(b, at++, n, kind);
+            kernel_view(b, at++, rows, KERNEL_FILL_LABELS);
+            b->spec.classes = cols;
+            set_step(b, at++, counted, 1e-3f, 0);
+            if (k == 3)
+                set_result(b, at, 0);
+            else
+                kernel_view(b, at, k == 0 ? rows : n, kind);
+            kernel_end(b, "(rows=%u,cols=%u,counted=%u,fill=%s)", rows, cols, counted, fill_name(kind));
+        }
+        for (uint32_t mean = 0; mean < 2; mean++) {
+            struct actc_params_loss_reduce q = {0, rows, mean};
+            kernel_begin(b, ACTC_KERNEL_loss_reduce, 1, &q);
+            kernel_view(b, 0, rows, kind);
+            set_step(b, 1, counted, 1e-3f, 0);
+            set_result(b, 2, mean ? 7 : 0);
+            kernel_end(b, "(rows=%u,counted=%u,mean=%u,fill=%s)", rows, counted, mean, fill_name(kind));
+        }
+    }
+}
+
+static void optimisers(kernel_builder *b)
+{
+    for (size_t t = 0; t < N_SIZES; t++) {
+        uint32_t n = sizes[t];
+        fill_kind kind = t % 4 == 3 ? FILL_SPECIAL : FILL_TINY;
+        for (uint32_t bad = 0; bad < 2; bad++) {
+            struct actc_params_adam a = {0, n, 1.0f - 0.9f, 0.999f, 1.0f - 0.999f, 1e-8f, t % 3 ? 0.0f : 1e-2f};
+            kernel_begin(b, ACTC_KERNEL_adam, element_groups(n), &a);
+            for (uint32_t v = 0; v < 4; v++)
+                kernel_view(b, v, n, v == 3 ? kind | KERNEL_FILL_POSITIVE : kind); /* the last is a sum of squares */
+            set_step(b, 4, 16, 1e-3f, 0);
+            set_result(b, 5, bad * 5);
+            kernel_end(b, "(n=%u,l2=%g,bad=%u,fill=%s)", n, (double)a.l2, bad, fill_name(kind));
+            struct actc_params_sgd s = {0, n, t % 2 ? 0.9f : 0.0f, 1e-3f};
+            kernel_begin(b, ACTC_KERNEL_sgd, element_groups(n), &s);
+            kernel_view(b, 0, n, kind);
+            kernel_view(b, 1, n, kind);
+            kernel_view(b, 2, s.momentum != 0 ? n : 0, kind); /* no buffer without momentum */
+            set_step(b, 3, 16, 1e-3f, t % 4 == 1);
+            set_result(b, 4, bad * 5);
+            kernel_end(b, "(n=%u,momentum=%g,first=%u,bad=%u,fill=%s)", n, (double)s.momentum, t % 4 == 1, bad, fill_name(kind));
+        }
+    }
+}
+
+/* ---- large ones ---- */
+
+/* More groups than one dimension of a dispatch holds (65,535). */
+static void many_groups(kernel_builder *b)
+{
+    const uint32_t cols = 65536u * ACTC_GROUP_SIZE + 77; /* 65,537 groups */
+    struct actc_params_column_sum_final p = {0, 1, cols, 0};
+    kernel_begin(b, ACTC_KERNEL_column_sum_final, output_groups(cols), &p);
+    kernel_view(b, 0, cols, FILL_NORMAL);
+    kernel_view(b, 1, cols, FILL_NORMAL);
+    kernel_end(b, "(chunks=1,cols=%u,add=0)", cols);
+}
+
+/* Views longer than 128 MiB, which is all that many a device binds at once. */
+static void long_views(kernel_builder *b)
+{
+    const uint32_t n = (32u << 20) + 4099;
+    struct actc_params_relu_fwd p = {0, n};
+    kernel_begin(b, ACTC_KERNEL_relu_fwd, element_groups(n), &p);
+    kernel_view(b, 0, n, FILL_TINY);
+    kernel_view(b, 1, n, FILL_TINY);
+    kernel_end(b, "(n=%u,fill=tiny)", n);
+    kernel_begin(b, ACTC_KERNEL_accumulate, element_groups(n), &p);
+    kernel_view(b, 0, n, FILL_TINY);
+    kernel_view(b, 1, n, FILL_TINY);
+    kernel_end(b, "(n=%u,fill=tiny)", n);
+    kernel_begin(b, ACTC_KERNEL_finite_check, element_groups(n), &p);
+    kernel_view(b, 0, n, FILL_TINY);
+    set_result(b, 1, 0);
+    kernel_end(b, "(n=%u,fill=tiny)", n);
+}
+
+/* What programs move without a kernel. */
+static void moves(kernel_builder *b)
+{
+    static const uint32_t words[] = {1, 3, 64, 257, 4099, (33u << 20) + 1}; /* the last is over 128 MiB */
+    for (size_t t = 0; t < sizeof words / sizeof *words; t++) {
+        uint32_t n = words[t];
+        b->spec = (kernel_spec){.command = {.type = ACTC_COMMAND_COPY, .label = "copy", .n_views = 2, .access = {'r', 'w'}}};
+        kernel_view(b, 0, n, FILL_BITS);
+        kernel_view(b, 1, n, FILL_BITS);
+        parity_case *c = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, kernel_case_run, &b->spec, sizeof b->spec,
+                                    "copy(words=%u)", n);
+        c->bench = kernel_case_bench;
+        c->full = n > 1u << 20;
+        b->spec = (kernel_spec){.command = {.type = ACTC_COMMAND_FILL, .label = "fill", .n_views = 1, .access = {'w'}}};
+        b->spec.command.u.fill.word = 0x7f800001u + n; /* a signalling NaN that must stay one */
+        kernel_view(b, 0, n, FILL_BITS);
+        c = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, kernel_case_run, &b->spec, sizeof b->spec, "fill(words=%u)", n);
+        c->bench = kernel_case_bench;
+        c->full = n > 1u << 20;
+    }
+}
+
+void parity_kernel_cases(parity_list *list)
+{
+    kernel_builder b = {.list = list};
+    elementwise(&b);
+    dropout_transpose(&b);
+    pooling(&b);
+    sums(&b);
+    losses(&b);
+    optimisers(&b);
+    moves(&b);
+    many_groups(&b);
+    b.full = true;
+    long_views(&b);
+}

@@ -1,0 +1,327 @@
+/* parity_report.c: what actc-parity prints and writes. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parity.h"
+
+/* Skipped cases that the text names one by one. */
+#define SKIPPED_SHOWN 12
+
+static const char *class_name(const parity_case *c)
+{
+    return c->parity == ACTC_PARITY_EXACT ? "EXACT" : "TOLERANT";
+}
+
+void parity_add_line(parity_session *s, parity_lines *l, const parity_case *c, const char *backend, const char *text)
+{
+    (void)s;
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 64;
+        parity_line *grown = realloc(l->lines, capacity * sizeof *grown);
+        if (!grown)
+            abort(); /* better than a failure that goes unseen */
+        l->lines = grown;
+        l->capacity = capacity;
+    }
+    parity_line *line = &l->lines[l->count++];
+    *line = (parity_line){.c = c, .text = strdup(text)};
+    snprintf(line->backend, sizeof line->backend, "%s", backend);
+}
+
+/* The command that runs one case on the reference and one backend. */
+static void reproduce(const parity_session *s, const parity_line *line, char *text, size_t size)
+{
+    bool alone = strcmp(line->backend, s->backends[0].name) == 0;
+    int used = s->against ? snprintf(text, size, "%s --against '%s'", s->program, s->against)
+                          : snprintf(text, size, "%s --suite %s --seed %" PRIu64, s->program, s->suite, s->seed);
+    snprintf(text + used, size - (size_t)used, " --backends %s%s%s%s%s%s -k '%s'", s->backends[0].name, alone ? "" : ",",
+             alone ? "" : line->backend, alone && !s->against ? " --record /dev/null" : "", s->deterministic ? " --deterministic" : "",
+             s->validate ? " --validate" : "", line->c->name);
+}
+
+/* ---- results ---- */
+
+cJSON *parity_json_case(parity_session *s, const parity_case *c)
+{
+    if (!s->json_cases)
+        return NULL;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "name", c->name);
+    cJSON_AddStringToObject(json, "level", parity_level_name(c->level));
+    cJSON_AddStringToObject(json, "class", class_name(c));
+    cJSON_AddBoolToObject(json, "deterministic", c->deterministic || s->deterministic);
+    cJSON_AddObjectToObject(json, "backends");
+    cJSON_AddItemToArray(s->json_cases, json);
+    return json;
+}
+
+static cJSON *result_json(const parity_result *r)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "status", parity_status_name(r->status));
+    json_f64(json, "seconds", r->seconds);
+    if (r->message[0])
+        cJSON_AddStringToObject(json, "reason", r->message);
+    if (r->note[0])
+        cJSON_AddStringToObject(json, "note", r->note);
+    if (parity_result_worst(r) >= 0)
+        json_f64(json, "worst", parity_result_worst(r));
+    if (parity_result_nmse(r) >= 0)
+        json_f64(json, "nmse", parity_result_nmse(r));
+    cJSON *measures = r->n_figures ? cJSON_AddObjectToObject(json, "measures") : NULL;
+    for (size_t i = 0; i < r->n_figures; i++) {
+        cJSON *figure = cJSON_AddObjectToObject(measures, r->figures[i].label);
+        json_f64(figure, "value", r->figures[i].value);
+        json_f64(figure, "limit", r->figures[i].limit);
+    }
+    return json;
+}
+
+void parity_report_result(parity_session *s, size_t index, const parity_case *c, size_t backend, const parity_result *r,
+                          cJSON *json_case)
+{
+    (void)index;
+    parity_backend *b = &s->backends[backend];
+    parity_tally *t = &s->tallies[c->level][backend];
+    double worst = parity_result_worst(r), nmse = parity_result_nmse(r);
+    if (t->passed + t->failed + t->skipped == 0)
+        t->worst = t->nmse = -1;
+    t->seconds += r->seconds;
+    t->worst = worst > t->worst ? worst : t->worst;
+    t->nmse = nmse > t->nmse ? nmse : t->nmse;
+    if (json_case)
+        cJSON_AddItemToObject(cJSON_GetObjectItemCaseSensitive(json_case, "backends"), b->name, result_json(r));
+    if (r->status == PARITY_PASSED) {
+        t->passed++;
+        return;
+    }
+    if (r->status == PARITY_SKIPPED) {
+        t->skipped++;
+        parity_add_line(s, &s->skipped, c, b->name, r->message);
+        return;
+    }
+    t->failed++;
+    parity_add_line(s, &s->failed, c, b->name, r->message);
+    if (parity_is_json(s))
+        return;
+    char command[1024];
+    tool_progress_clear(&s->progress);
+    reproduce(s, &s->failed.lines[s->failed.count - 1], command, sizeof command);
+    printf("FAILED %s (%s, %s) on %s\n  %s\n  %s\n", c->name, parity_level_name(c->level), class_name(c), b->name, r->message,
+           command);
+    fflush(stdout);
+}
+
+/* ---- text ---- */
+
+static void add_number(tool_table *table, const char *format, double value)
+{
+    char text[40] = "-";
+    if (value >= 0)
+        snprintf(text, sizeof text, format, value);
+    tool_table_add(table, "%s", text);
+}
+
+static void print_skipped(const parity_session *s)
+{
+    size_t shown = 0;
+    for (size_t i = 0; i < s->skipped.count; i++) {
+        const parity_line *line = &s->skipped.lines[i];
+        if (line->c && shown++ >= SKIPPED_SHOWN)
+            continue;
+        printf("skipped %s%s%s: %s\n", line->c ? line->c->name : "", line->c ? " on " : "", line->backend, line->text);
+    }
+    if (shown > SKIPPED_SHOWN)
+        printf("skipped %zu more; --format json has all\n", shown - SKIPPED_SHOWN);
+}
+
+void parity_report_end(parity_session *s, double seconds)
+{
+    print_skipped(s);
+    for (size_t b = 0; b < s->n_backends; b++) {
+        const actc_device *device = s->backends[b].devices[0] ? s->backends[b].devices[0] : s->backends[b].devices[1];
+        const actc_device_info *info = actc_device_get_info(device);
+        printf("%s%s: %s, %s\n", s->backends[b].name, b ? "" : " (reference)", info->name, info->driver);
+    }
+    tool_table table = {.align = "llrrrrrr"};
+    static const char *const titles[] = {"level", "backend", "passed", "failed", "skipped", "seconds", "worst error", "NMSE"};
+    for (size_t i = 0; i < 8; i++)
+        tool_table_add(&table, "%s", titles[i]);
+    for (int level = 0; level < PARITY_LEVELS; level++)
+        for (size_t b = 0; b < s->n_backends; b++) {
+            const parity_tally *t = &s->tallies[level][b];
+            if (t->passed + t->failed + t->skipped == 0)
+                continue;
+            tool_table_add(&table, "%s", parity_level_name((parity_level)level));
+            tool_table_add(&table, "%s", s->backends[b].name);
+            tool_table_add(&table, "%zu", t->passed);
+            tool_table_add(&table, "%zu", t->failed);
+            tool_table_add(&table, "%zu", t->skipped);
+            tool_table_add(&table, "%.1f", t->seconds);
+            add_number(&table, "%.3f of bound", t->worst);
+            add_number(&table, "%.1e", t->nmse);
+        }
+    tool_table_print(stdout, &table);
+    printf("%zu cases, %zu failures, seed %" PRIu64 ", suite %s, %s\n", s->n_cases, s->failed.count, s->seed, s->suite,
+           TIME_TEXT(seconds));
+    fflush(stdout);
+}
+
+/* ---- JSON ---- */
+
+static cJSON *lines_json(const parity_session *s, const parity_lines *lines, bool failed)
+{
+    cJSON *array = cJSON_CreateArray();
+    for (size_t i = 0; i < lines->count; i++) {
+        const parity_line *line = &lines->lines[i];
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddItemToObject(json, "case", line->c ? cJSON_CreateString(line->c->name) : cJSON_CreateNull());
+        cJSON_AddStringToObject(json, "backend", line->backend);
+        cJSON_AddStringToObject(json, "reason", line->text ? line->text : "");
+        if (failed) {
+            char command[1024];
+            reproduce(s, line, command, sizeof command);
+            cJSON_AddStringToObject(json, "command", command);
+        }
+        cJSON_AddItemToArray(array, json);
+    }
+    return array;
+}
+
+static cJSON *device_json(const parity_backend *b, bool reference)
+{
+    cJSON *json = cJSON_CreateObject();
+    const actc_device *device = b->devices[0] ? b->devices[0] : b->devices[1];
+    cJSON_AddStringToObject(json, "name", b->name);
+    cJSON_AddBoolToObject(json, "reference", reference);
+    if (!device)
+        return json;
+    const actc_device_info *info = actc_device_get_info(device);
+    cJSON_AddStringToObject(json, "device", info->spec);
+    cJSON_AddStringToObject(json, "backend", info->backend);
+    cJSON_AddStringToObject(json, "device_name", info->name);
+    cJSON_AddStringToObject(json, "driver", info->driver);
+    cJSON_AddBoolToObject(json, "exact", info->exact);
+    cJSON_AddStringToObject(json, "exact_evidence", info->exact_evidence);
+    if (b->copy_bytes_s > 0)
+        json_f64(json, "copy_gb_s", b->copy_bytes_s / 1e9);
+    return json;
+}
+
+bool parity_print_json(parity_session *s)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "actc", actc_version());
+    cJSON_AddStringToObject(json, "suite", s->suite);
+    json_u64(json, "seed", s->seed);
+    cJSON *backends = cJSON_AddArrayToObject(json, "backends");
+    for (size_t i = 0; i < s->n_backends; i++)
+        cJSON_AddItemToArray(backends, device_json(&s->backends[i], i == 0));
+    cJSON_AddItemToObject(json, "cases", s->json_cases);
+    s->json_cases = NULL;
+    cJSON_AddItemToObject(json, "failed", lines_json(s, &s->failed, true));
+    cJSON_AddItemToObject(json, "skipped", lines_json(s, &s->skipped, false));
+    return json_print(stdout, json, false);
+}
+
+/* ---- files: a head and then a line a case ---- */
+
+int parity_record_open(parity_session *s)
+{
+    parity_backend *b = &s->backends[s->n_backends - 1];
+    s->record_file = fopen(s->record, "w");
+    if (!s->record_file)
+        return tool_fail(s->t, "--record %s: %s", s->record, strerror(errno));
+    char seed[24];
+    snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
+    cJSON *head = cJSON_CreateObject(), *device = device_json(b, false);
+    cJSON_AddStringToObject(head, "format", "actc-parity-1");
+    cJSON_AddStringToObject(head, "actc", actc_version());
+    cJSON_AddStringToObject(head, "suite", s->suite);
+    cJSON_AddStringToObject(head, "seed", seed);
+    cJSON_AddBoolToObject(head, "deterministic", s->deterministic);
+    cJSON_AddItemToObject(head, "device", device);
+    char *text = cJSON_PrintUnformatted(head);
+    cJSON_Delete(head);
+    if (text)
+        fprintf(s->record_file, "%.*s,\"cases\":[\n", (int)strlen(text) - 1, text); /* without its brace */
+    s->record_empty = true;
+    cJSON_free(text);
+    return text ? 0 : tool_fail(s->t, "out of memory");
+}
+
+void parity_record_add(parity_session *s, const parity_case *c, const parity_result *r)
+{
+    if (r->status != PARITY_PASSED)
+        return;
+    cJSON *json = parity_record_case(c, r);
+    char *text = cJSON_PrintUnformatted(json);
+    fprintf(s->record_file, "%s%s", s->record_empty ? "" : ",\n", text ? text : "");
+    s->record_empty = false;
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+int parity_record_close(parity_session *s)
+{
+    bool bad = fputs("\n]}\n", s->record_file) < 0 || ferror(s->record_file);
+    bad |= fclose(s->record_file) != 0;
+    s->record_file = NULL;
+    return bad ? tool_fail(s->t, "--record %s: %s", s->record, strerror(errno)) : 0;
+}
+
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = NULL;
+    size_t used = 0, capacity = 0, got = 0;
+    if (!file)
+        return NULL;
+    do {
+        used += got;
+        if (used + 1 >= capacity) {
+            char *grown = realloc(text, capacity = 2 * capacity + 65536);
+            if (!grown)
+                break;
+            text = grown;
+        }
+    } while ((got = fread(text + used, 1, capacity - used - 1, file)) > 0);
+    if (text)
+        text[used] = '\0';
+    fclose(file);
+    return text;
+}
+
+int parity_against_open(parity_session *s)
+{
+    errno = 0;
+    char *text = read_file(s->against);
+    if (!text)
+        return tool_fail(s->t, "--against %s: %s", s->against, strerror(errno));
+    s->against_json = cJSON_Parse(text);
+    free(text);
+    const cJSON *json = s->against_json, *cases = cJSON_GetObjectItemCaseSensitive(json, "cases");
+    const char *format = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "format"));
+    const char *seed = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "seed"));
+    const char *suite = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "suite"));
+    if (!format || strcmp(format, "actc-parity-1") != 0 || !seed || !suite || !cJSON_IsArray(cases))
+        return tool_fail(s->t, "--against %s: not a file that actc-parity --record has written", s->against);
+    char *end;
+    s->seed = strtoull(seed, &end, 10);
+    if (*end || !*seed || (strcmp(suite, "smoke") != 0 && strcmp(suite, "full") != 0))
+        return tool_fail(s->t, "--against %s: the seed is '%s', the suite '%s'", s->against, seed, suite);
+    s->suite = strcmp(suite, "full") == 0 ? "full" : "smoke";
+    s->deterministic |= cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "deterministic"));
+    /* looked up once a case: by a binary search would be better, were the lists longer */
+    s->against_cases = cJSON_CreateObject();
+    cJSON *item;
+    cJSON_ArrayForEach(item, cases)
+    {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"));
+        if (name)
+            cJSON_AddItemReferenceToObject(s->against_cases, name, item);
+    }
+    return 0;
+}
