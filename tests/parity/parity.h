@@ -116,5 +116,6 @@ void parity_product_cases(parity_list *list);      /* product_cases.c */
 void parity_codec_kernel_cases(parity_list *list); /* codec_kernel_cases.c */
 void parity_operator_cases(parity_list *list);     /* operator_cases.c */
 void parity_codec_cases(parity_list *list);        /* codec_cases.c */
+void parity_step_cases(parity_list *list);         /* step_cases.c */
 
 #endif
