@@ -505,7 +505,7 @@ static CUresult module_load(CUmodule *module, const void *image)
     *module = actc_calloc(1, sizeof **module);
     if (!*module)
         return end(CUDA_ERROR_OUT_OF_MEMORY);
-    (*module)->kernel = image;
+    (*module)->kernel = actc_cuda_host_replace ? actc_cuda_host_replace(image) : image;
     live++;
     return end(CUDA_SUCCESS);
 }

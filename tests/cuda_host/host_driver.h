@@ -17,4 +17,8 @@ int actc_cuda_host_live(void);
 /* What the function of a kernel takes, as its source declares it; false where there is no source. */
 bool actc_cuda_host_signature(const char *kernel, unsigned *params_bytes, unsigned *n_views);
 
+/* A program may define this: the kernel that runs in the place of `kernel` (tests/wrong_variants). Absent elsewhere. */
+struct actc_host_kernel;
+const struct actc_host_kernel *actc_cuda_host_replace(const struct actc_host_kernel *kernel) __attribute__((weak));
+
 #endif

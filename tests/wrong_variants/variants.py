@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Deliberately wrong variants of the CUDA kernels, and the test that actc-parity catches every one of them.
+
+variants.py names                              the variants, one a line
+variants.py source ROOT TEMPLATE NAME OUT DEP  writes OUT: the kernel of variant NAME, compiled for the processor as
+                                               TEMPLATE (tests/cuda_host/kernel.cpp.in) does it, with its mistake in it
+variants.py table OUT                          writes OUT: all variants, for replace.c
+variants.py run PARITY                         runs PARITY (actc-parity over cuda-host with replace.c) on the cases of each
+                                               variant, without it and with it
+
+A variant is one substitution in one file. Its old text must be there exactly once, so that a variant whose source has moved
+on fails the build instead of testing nothing.
+"""
+import json
+import os
+import subprocess
+import sys
+
+# name: (kernel, file, old, new, glob of the cases that must catch it)
+VARIANTS = {
+    'contracted-multiply-add-in-adam': (
+        'adam', 'src/exact/exact.h',
+        'm = actc_flush(ACTC_ADD(m, ACTC_MUL(beta1_rest, ACTC_SUB(g, m))));',
+        'm = actc_flush(__builtin_fmaf(beta1_rest, ACTC_SUB(g, m), m));',
+        'adam(*'),
+    'contracted-multiply-add-in-the-dct': (
+        'codec_dct', 'src/exact/dct.h',
+        '#define ACTC_DOT2(a0, a1, c0, c1) ACTC_ADD(ACTC_MUL(a0, c0), ACTC_MUL(a1, c1))',
+        '#define ACTC_DOT2(a0, a1, c0, c1) __builtin_fmaf(a0, c0, ACTC_MUL(a1, c1))',
+        'codec_dct(*'),
+    'contracted-multiply-add-in-exact-gemm': (
+        'gemm_exact', 'kernels_cuda/common.cuh',
+        '#define ACTC_MAC(sum, a, b) ACTC_ADD(sum, ACTC_MUL(a, b))',
+        '#define ACTC_MAC(sum, a, b) __builtin_fmaf(a, b, sum)',
+        'gemm_exact(*'),
+    'tie-to-the-highest-index-in-pooling': (
+        'max_pool2d_fwd', 'src/exact/exact.h',
+        'return v > best || (v != v && best == best);',
+        'return v >= best || (v != v && best == best);',
+        'max_pool2d_fwd(*'),
+    'tie-to-the-highest-index-in-selection': (
+        'codec_tile', 'kernels_cuda/codec_tile.cu',
+        '(keys[j] == key && j < t)',
+        '(keys[j] == key && j > t)',
+        'codec_tile(*'),
+    'dct-constant-off-by-one-ulp': (
+        'codec_dct', 'src/exact/dct.h',
+        '#define ACTC_C16_5 0.311806262f',
+        '#define ACTC_C16_5 0.311806291f',
+        'codec_dct(*'),
+    'missing-barrier-in-a-sum': (
+        'loss_reduce', 'kernels_cuda/loss_reduce.cu',
+        '        __syncthreads();\n',
+        '',
+        'loss_reduce(*'),
+    'missing-barrier-in-a-tile': (
+        'gemm', 'kernels_cuda/tile.cuh',
+        '__syncthreads(); /* also: all have left the other half, which the next step writes */',
+        '',
+        'gemm(*'),
+    'skipped-edge-tile': (
+        'gemm', 'kernels_cuda/tile.cuh',
+        'if (row + i < rows && col + j < cols)',
+        'if ((first_row == 0u || first_row + SHAPE::BM <= rows) && row + i < rows && col + j < cols)',
+        'gemm(*'),
+    'relu-mask-off-by-one': (
+        'relu_bwd_mask', 'kernels_cuda/relu_bwd_mask.cu',
+        '>> (i % 32u) & 1u',
+        '>> ((i + 1u) % 32u) & 1u',
+        'relu_bwd_mask(*'),
+    'kept-subnormal': (
+        'relu_bwd_mask', 'src/exact/exact.h',
+        'u = ACTC_SELECT(a < ACTC_TINY_BITS, 0u, u);',
+        'u = ACTC_SELECT(a == 0u, 0u, u);',
+        'relu_bwd_mask(*'),
+}
+
+
+def symbol(name):
+    return 'actc_wrong_' + name.replace('-', '_')
+
+
+def source(root, template, name, out, dep):
+    kernel, path, old, new, _ = VARIANTS[name]
+    with open(os.path.join(root, path), encoding='utf-8') as file:
+        text = file.read()
+    if text.count(old) != 1:
+        sys.exit(f'{name}: {path} holds {text.count(old)} times, not once, the text that this variant replaces:\n{old}')
+    text = text.replace(old, new)
+    base = kernel[:-len('_exact')] if kernel.endswith('_exact') else kernel
+    with open(template, encoding='utf-8') as file:
+        code = file.read()
+    code = code.replace('@VARIANT@', 'ACTC_BASE_KERNEL' if base == kernel else 'ACTC_EXACT_VARIANT')
+    code = code.replace('@BASE@', base)
+    # The changed file stands where it would first be included; include guards keep the true one out.
+    anchor = '#include "exact/exact.h"\n' if path.startswith('src/exact/') else f'#include "{base}.cu"\n'
+    if code.count(anchor) != 1:
+        sys.exit(f'{template} holds {code.count(anchor)} times, not once: {anchor}')
+    if path.endswith('.cu'):
+        code = code.replace(anchor, text)
+    elif path.endswith('exact.h') or not path.startswith('src/exact/'):
+        code = code.replace(anchor, text + anchor)
+    else:
+        code = code.replace(anchor, anchor + text)
+    # A name of its own for the linker, its own shared memory; the kernel that it says it is stays.
+    code = code.replace('actc_shared_@NAME@', 'actc_shared_' + symbol(name))
+    code = code.replace('actc_host_kernel_@NAME@', symbol(name)).replace('@NAME@', kernel)
+    with open(out, 'w', encoding='utf-8') as file:
+        file.write(f'/* Made by tests/wrong_variants/variants.py: {name}. */\n' + code)
+    with open(dep, 'w', encoding='utf-8') as file:
+        file.write(f'{out}: {os.path.join(root, path)} {template} {os.path.abspath(__file__)}\n')
+
+
+def table(out):
+    with open(out, 'w', encoding='utf-8') as file:
+        for name, variant in VARIANTS.items():
+            file.write(f'VARIANT("{name}", "{variant[0]}", {symbol(name)})\n')
+
+
+def run(parity):
+    def cases(glob, variant):
+        env = dict(os.environ)
+        env.pop('ACTC_WRONG_VARIANT', None)
+        if variant:
+            env['ACTC_WRONG_VARIANT'] = variant
+        result = subprocess.run([parity, '--backends', 'cpu,cuda-host', '-k', glob, '--format', 'json'], env=env,
+                                stdout=subprocess.PIPE, text=True, check=False)
+        try:
+            report = json.loads(result.stdout)
+        except ValueError:
+            sys.exit(f'{parity} -k {glob!r}: exit status {result.returncode}, and no report')
+        for skipped in report['skipped']:
+            sys.exit(f'{parity} -k {glob!r} skipped something: {skipped}')
+        return result.returncode, len(report['cases']), report['failed']
+
+    missed = []
+    for name, (kernel, path, _, _, glob) in VARIANTS.items():
+        code, count, failed = cases(glob, None)
+        if code != 0 or count == 0 or failed:
+            sys.exit(f'{name}: without it, {count} cases of {glob} ran, {len(failed)} failed, exit status {code}')
+        code, _, failed = cases(glob, name)
+        if code != 1 or not failed:
+            missed.append(name)
+            print(f'{name}: NOT CAUGHT by {count} cases of {glob} (exit status {code})')
+            continue
+        print(f'{name} ({kernel}, {path}): caught by {len(failed)} of {count} cases, first {failed[0]["case"]}\n'
+              f'    {failed[0]["reason"][:120]}')
+        sys.stdout.flush()
+    if missed:
+        sys.exit('not caught: ' + ', '.join(missed))
+    print(f'all {len(VARIANTS)} wrong variants caught; without them every case passed')
+
+
+def main(arguments):
+    commands = {'names': (lambda: print('\n'.join(VARIANTS)), 0), 'source': (source, 5), 'table': (table, 1),
+                'run': (run, 1)}
+    if not arguments or arguments[0] not in commands or len(arguments) - 1 != commands[arguments[0]][1]:
+        sys.exit(__doc__)
+    commands[arguments[0]][0](*arguments[1:])
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
