@@ -22,7 +22,8 @@ actc_status actc_network_set_between(actc_network *network, actc_between_fn betw
         return ACTC_OK;
     }
     if (!whole->n_commands)
-        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "the network was not prepared for training: train_batch is 0");
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "the network was not prepared for training: train_batch is 0");
     const actc_program halves[2] = {
         {.name = "forward", .commands = whole->commands, .n_commands = n_forward},
         {.name = "backward", .commands = whole->commands + n_forward, .n_commands = whole->n_commands - n_forward},
@@ -87,8 +88,8 @@ size_t actc_network_carried(const actc_network *network, actc_carried *list, siz
             add(&all, (actc_carried){.kind = ACTC_CARRIED_DENSE, .name = name, .vbuf = kept->dense.buffer,
                                      .offset = kept->dense.offset, .bytes = kept->dense.bytes});
         if (kept->payload != UINT32_MAX)
-            add(&all, (actc_carried){.kind = ACTC_CARRIED_PAYLOAD, .name = name, .codec = kept->saved->codec, .vbuf = kept->payload,
-                                     .bytes = actc_align(kept->saved->codec->payload_bytes, 4)});
+            add(&all, (actc_carried){.kind = ACTC_CARRIED_PAYLOAD, .name = name, .codec = kept->saved->codec,
+                                     .vbuf = kept->payload, .bytes = actc_align(kept->saved->codec->payload_bytes, 4)});
         if (kept->mask != UINT32_MAX)
             add(&all, (actc_carried){.kind = kept->saved ? ACTC_CARRIED_MASK : ACTC_CARRIED_INDEX, .name = name,
                                      .vbuf = kept->mask, .bytes = actc_align(build->vbufs[kept->mask].used, 4)});

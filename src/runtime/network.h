@@ -52,7 +52,12 @@ actc_status actc_network_set_between(actc_network *network, actc_between_fn betw
 actc_status actc_network_run_training(actc_network *network);
 void actc_network_drop_halves(actc_network *network);
 
-typedef enum actc_carried_kind { ACTC_CARRIED_DENSE, ACTC_CARRIED_PAYLOAD, ACTC_CARRIED_MASK, ACTC_CARRIED_INDEX } actc_carried_kind;
+typedef enum actc_carried_kind {
+    ACTC_CARRIED_DENSE,
+    ACTC_CARRIED_PAYLOAD,
+    ACTC_CARRIED_MASK,
+    ACTC_CARRIED_INDEX
+} actc_carried_kind;
 
 /* A range of memory that the forward pass fills for the backward pass to read. */
 typedef struct actc_carried {

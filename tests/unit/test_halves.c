@@ -5,7 +5,8 @@
 
 #define BATCH 8
 
-static const char *const rules[] = {"", "conv1,relu1,conv2=dct:lambda=10", "fc1=threshold:values=int8;conv1,relu1,conv2=wavelet"};
+static const char *const rules[] = {"", "conv1,relu1,conv2=dct:lambda=10",
+                                    "fc1=threshold:values=int8;conv1,relu1,conv2=wavelet"};
 #define RULES (sizeof rules / sizeof *rules)
 
 static float images[BATCH * 784];
