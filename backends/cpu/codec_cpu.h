@@ -5,6 +5,14 @@
 #include "../../src/codec/codec_plan.h"
 #include "cpu.h"
 
+/* The fused codecs (codec_pack.c, codec_unpack.c), for plans that keep coefficients. */
+uint64_t actc_cpu_codec_pack_workspace(const actc_codec_work_desc *work, int threads);
+uint64_t actc_cpu_codec_unpack_workspace(const actc_codec_work_desc *work, int threads);
+void actc_cpu_codec_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,
+                         const uint32_t *step, void *workspace);
+void actc_cpu_codec_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const void *payload, float *x,
+                           void *workspace);
+
 /* The passes of the GPU backends (codec_passes.c). */
 bool actc_cpu_codec_uses_passes(void);
 actc_status actc_cpu_codec_passes_workspace(const actc_codec_work_desc *work, bool unpack, uint64_t *bytes);
