@@ -121,6 +121,26 @@ bool step_train(const step_side *side, const step_batches *batches, int step, fl
     return true;
 }
 
+bool step_read_state(const step_side *side, size_t index, float **values, size_t *n, char *name, size_t name_size,
+                     char *message)
+{
+    actc_network *network = side->network;
+    actc_state_info info;
+    *n = 1;
+    *values = NULL;
+    if (actc_network_state_info(network, index, &info) != ACTC_OK)
+        return step_say(message, "state %zu: %s", index, actc_error_message(network->context));
+    for (int d = 0; d < info.shape.ndim; d++)
+        *n *= (size_t)info.shape.dims[d];
+    snprintf(name, name_size, "%s", info.name);
+    *values = malloc(*n * sizeof **values);
+    if (!*values)
+        return step_say(message, "no memory for %s", info.name);
+    if (actc_network_read_state(network, index, *values) != ACTC_OK)
+        return step_say(message, "%s: %s", info.name, actc_error_message(network->context));
+    return true;
+}
+
 /* ---- what is carried over ---- */
 
 bool step_carried_open(step_carried *carried, const actc_network *network, char *message)

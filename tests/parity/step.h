@@ -124,6 +124,10 @@ bool step_say(char *message, const char *format, ...) ACTC_PRINTF(2, 3);
 /* One training step at the setup's learning rate (1e-3); the loss is of the batch before the update. */
 bool step_train(const step_side *side, const step_batches *batches, int step, float *loss, char *message);
 
+/* The values of state `index`, to be freed, and its name. */
+bool step_read_state(const step_side *side, size_t index, float **values, size_t *n, char *name, size_t name_size,
+                     char *message);
+
 /* Copies of everything that `network` carries from its forward to its backward pass, filled by step_carried_download. */
 typedef struct step_carried {
     actc_carried *list;

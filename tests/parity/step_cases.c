@@ -179,6 +179,36 @@ static bool run_free(const parity_case *c, parity_run *run)
     return true;
 }
 
+/* ---- deterministic ---- */
+
+/* A few steps of the device's own, on devices that compute all of a step EXACT: every loss, and all state at the end. */
+static bool run_exact_steps(const parity_case *c, parity_run *run)
+{
+    const step_case *s = c->data;
+    char message[STEP_MESSAGE], label[128];
+    step_batches batches;
+    step_side side = {0};
+    float losses[STEP_MOST_STEPS], *values = NULL;
+    if (!batches_for(run, &s->setup, &batches))
+        return false;
+    bool good = step_open(&side, run->device, &s->setup, false, message);
+    for (int i = 0; i < batches.count && good; i++)
+        good = step_train(&side, &batches, i, &losses[i], message);
+    if (good)
+        parity_exact(run, "loss of each step", losses, (size_t)batches.count * sizeof *losses);
+    for (size_t i = 0; good && i < actc_network_state_count(side.network); i++) {
+        size_t n;
+        good = step_read_state(&side, i, &values, &n, label, sizeof label, message);
+        if (good)
+            parity_exact(run, label, values, n * sizeof *values);
+        free(values);
+        values = NULL;
+    }
+    step_close(&side);
+    step_batches_free(&batches);
+    return good || parity_fail(run, "%s", message);
+}
+
 /* ---- the list ---- */
 
 #define RULES_ON "conv1,relu1,conv2="
@@ -197,6 +227,10 @@ static void add(parity_list *list, const actc_model *model, bool full)
     static const char *const kept[][2] = {{"dct:lambda=10", RULES_ON "dct:lambda=10"},
                                           {"threshold:lambda=100", RULES_ON "threshold:lambda=100"},
                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"}};
+    static const char *const exact[][2] = {{"none", ""},
+                                           {"dct:lambda=10", RULES_ON "dct:lambda=10"},
+                                           {"threshold:values=int8", RULES_ON "threshold:values=int8"},
+                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"}};
     /* Smoke: as much of the same as software devices do in seconds. Kept sets need a batch of which 0.1 % is something. */
     const step_setup base = {.model = model, .rules = "", .batch = full ? 128 : 16, .steps = full ? 50 : 3, .seed = SEED};
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
@@ -219,6 +253,14 @@ static void add(parity_list *list, const actc_model *model, bool full)
         s.setup.batch = full ? 128 : 32;
         parity_add(list, PARITY_STEP, ACTC_PARITY_TOLERANT, run_kept_sets, &s, sizeof s,
                    "%s.kept_sets(compress=%s,batch=%d)", model->name, kept[i][0], (int)s.setup.batch)->full = full;
+    }
+    for (size_t i = 0; i < sizeof exact / sizeof *exact && !full; i++) {
+        step_case s = {.setup = base};
+        s.setup.rules = exact[i][1];
+        s.setup.batch = 4;
+        parity_add(list, PARITY_TRAINING, ACTC_PARITY_EXACT, run_exact_steps, &s, sizeof s,
+                   "%s_exact.steps(compress=%s,batch=%d,steps=%d)", model->name, exact[i][0], (int)s.setup.batch,
+                   s.setup.steps)->deterministic = true;
     }
     for (size_t i = 0; i < sizeof compressions / sizeof *compressions && full; i++) {
         step_case s = {.setup = base};
