@@ -3,7 +3,8 @@
 ACTC_BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libdnnl-dev zlib1g-dev libcjson-dev"
 ACTC_VULKAN_PACKAGES="libvulkan-dev libvulkan-volk-dev libvulkan1 glslc spirv-tools spirv-headers mesa-vulkan-drivers"
 ACTC_DATA_PACKAGES="dataset-fashion-mnist"
-ACTC_TEST_PACKAGES="clang libclang-rt-14-dev libomp-dev g++ libcmocka-dev vulkan-validationlayers python3 python3-venv binutils"
+# chromium-common: the Vulkan driver SwiftShader
+ACTC_TEST_PACKAGES="clang libclang-rt-14-dev libomp-dev g++ libcmocka-dev vulkan-validationlayers chromium-common python3 python3-venv binutils"
 
 # install_packages NAME...: installs what is missing, as root or through sudo; says what it does.
 install_packages() {

@@ -8,12 +8,15 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <dlfcn.h>
+#include <stdlib.h>
 
 __attribute__((constructor)) static void keep_loaded(void)
 {
     static const char *const libraries[] = {"libvulkan.so.1", "libvulkan_lvp.so", "libVkLayer_khronos_validation.so"};
     for (unsigned i = 0; i < sizeof libraries / sizeof *libraries; i++)
         dlopen(libraries[i], RTLD_NOW | RTLD_NODELETE); /* the reference is meant to stay */
+    if (getenv("ACTC_TEST_KEEP_LOADED")) /* a driver that is not where libraries are looked for */
+        dlopen(getenv("ACTC_TEST_KEEP_LOADED"), RTLD_NOW | RTLD_NODELETE);
 }
 #endif
 
