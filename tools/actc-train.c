@@ -182,6 +182,9 @@ static void introduce(const train_run *run)
             (long long)parameters, run->s->data, (long long)actc_dataset_size(run->train_set),
             (long long)actc_dataset_size(run->test_set), (long long)run->s->batch);
     fprintf(run->text, "device %s: %s, %s\n", device->spec, device->name, device->driver);
+    if (run->s->deterministic)
+        fprintf(run->text, "deterministic: the same bits on every device%s\n",
+                run->total_steps - run->first_step < TRAIN_COST_STEPS ? "" : "; what it costs is measured at the end");
     if (run->folder)
         fprintf(run->text, "run folder %s\n", run->folder);
     for (size_t i = 0; actc_network_note(run->network, i); i++)
@@ -318,7 +321,7 @@ static int choose(train_run *run, const char *name)
     if (!run->model)
         return unknown_model(run->t, NULL);
     if (!run->s->data)
-        return tool_usage(run->t, "--data NAME is missing (%s is trained on %s)", run->model->name, run->model->dataset);
+        run->s->data = run->model->dataset;
     return 0;
 }
 
@@ -327,7 +330,7 @@ int main(int argc, char **argv)
     train_settings s = {.device = "auto", .optim = "adam", .schedule = "constant", .format = "text", .batch = 128, .accumulate = 1,
                         .save_every = STEPS_A_SAVE_DEFAULT, .log_every = 100, .lr = 1e-3};
     tool_option options[] = {
-        {"data", TOOL_STRING, &s.data, "NAME", "data set: fashion-mnist, mnist"},
+        {"data", TOOL_STRING, &s.data, "NAME", "data set: fashion-mnist, mnist (what the network is usually trained on)"},
         {"data-dir", TOOL_STRING, &s.data_dir, "DIR", "where its files are (default: where Debian's package puts them)"},
         {"device", TOOL_STRING, &s.device, "DEVICE", "auto, cpu, vulkan[:N], cuda[:N]; N: an index or part of a name (auto)"},
         {"threads", TOOL_INT, &s.threads, "N", "CPU threads (all)", NULL, 0, 1024},
@@ -346,7 +349,7 @@ int main(int argc, char **argv)
         {"log-every", TOOL_INT, &s.log_every, "N", "steps between losses logged (100; 0: none)", NULL, 0, 1e15},
         {"limit", TOOL_INT, &s.limit, "N", "use the first N training and test images only (0: all)", NULL, 0, 1e15},
         {"format", TOOL_CHOICE, &s.format, "text|json", "json: one object on the standard output at the end", "text|json"},
-        {"deterministic", TOOL_FLAG, &s.deterministic, NULL, "the same bits on every device; slower"},
+        {"deterministic", TOOL_FLAG, &s.deterministic, NULL, "the same bits on every device; slower, and says how much"},
         {"validate", TOOL_FLAG, &s.validate, NULL, "Vulkan: with the validation layer"},
     };
     const tool t = {

@@ -1,5 +1,5 @@
 /* train.h: the parts of actc-train: settings (actc-train.c), the run folder (train_folder.c), the loop (train_loop.c),
- * what is said at the end (train_report.c). Functions return 0 or the exit code, after a message on stderr. */
+ * what is said at the end (train_report.c, train_cost.c). Functions return 0 or the exit code, after a message on stderr. */
 #ifndef ACTC_TOOLS_TRAIN_H
 #define ACTC_TOOLS_TRAIN_H
 
@@ -70,6 +70,14 @@ int folder_save_model(train_run *run);
 /* train_loop.c */
 int train_evaluate(train_run *run); /* fills test_loss and test_accuracy */
 int train_loop(train_run *run);     /* to the last step, or until interrupted */
+
+/* train_cost.c: images/s of training steps in both modes; takes memory for two networks more. */
+#define TRAIN_COST_STEPS 20 /* not for runs shorter than that, which it would take longer than */
+typedef struct train_cost {
+    bool measured;
+    double deterministic, fast;
+} train_cost;
+train_cost deterministic_cost(const train_run *run);
 
 /* train_report.c */
 double report_images_per_s(const train_run *run);

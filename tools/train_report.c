@@ -187,10 +187,13 @@ static void print_saved(const train_run *run, const double *errors)
     tool_table_print(run->text, &table);
 }
 
-static void print_text(const train_run *run, const actc_memory_report *memory, const double *errors)
+static void print_text(const train_run *run, const actc_memory_report *memory, const double *errors, const train_cost *cost)
 {
     fprintf(run->text, "\ntest accuracy %.4f  test loss %.4f  %.0f images/s  %s in all\n", run->test_accuracy, run->test_loss,
             report_images_per_s(run), TIME_TEXT(tool_now() - run->started));
+    if (cost->measured)
+        fprintf(run->text, "deterministic: a step at %.0f images/s, the fast mode's at %.0f: %.2f times the time\n",
+                cost->deterministic, cost->fast, cost->fast / cost->deterministic);
     print_memory(run, memory);
     print_saved(run, errors);
     if (run->folder)
@@ -242,7 +245,7 @@ static void add_tensors(cJSON *json, const train_run *run, const double *errors)
     }
 }
 
-static bool print_json(const train_run *run, const actc_memory_report *memory, const double *errors)
+static bool print_json(const train_run *run, const actc_memory_report *memory, const double *errors, const train_cost *cost)
 {
     const actc_device_info *device = actc_device_get_info(run->device);
     cJSON *json = cJSON_CreateObject();
@@ -260,6 +263,11 @@ static bool print_json(const train_run *run, const actc_memory_report *memory, c
     json_f64(json, "test_accuracy", run->test_accuracy);
     json_f64(json, "test_loss", run->test_loss);
     json_f64(json, "images_per_s", report_images_per_s(run));
+    cJSON_AddBoolToObject(json, "deterministic", run->s->deterministic);
+    if (cost->measured) {
+        json_f64(json, "images_per_s_deterministic", cost->deterministic);
+        json_f64(json, "images_per_s_fast", cost->fast);
+    }
     json_f64(json, "seconds", tool_now() - run->started);
     cJSON *loss = cJSON_AddArrayToObject(json, "loss");
     for (size_t i = 0; i < run->loss_count; i++)
@@ -278,11 +286,13 @@ int report(train_run *run)
     if (actc_network_memory(run->network, &memory) != ACTC_OK)
         return tool_failed(run->t, run->context);
     double *errors = measure_errors(run);
+    train_cost cost = run->s->deterministic && actc_network_step(run->network) - run->first_step >= TRAIN_COST_STEPS
+                          ? deterministic_cost(run) : (train_cost){0};
     bool good = true;
     if (strcmp(run->s->format, "json") == 0)
-        good = print_json(run, &memory, errors);
+        good = print_json(run, &memory, errors, &cost);
     else
-        print_text(run, &memory, errors);
+        print_text(run, &memory, errors, &cost);
     free(errors);
     return good && fflush(stdout) == 0 ? 0 : tool_fail(run->t, "cannot write to the standard output");
 }

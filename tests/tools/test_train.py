@@ -363,13 +363,34 @@ class Resume(Case):
             self.refuse(["--resume", "run"], 1, checkpoint.split("/")[-1], *texts)
 
 
+class Deterministic(Case):
+    def test_cost(self):
+        """What it costs is said after runs that are long enough, and the run is not changed by measuring it."""
+        models = {}
+        for steps in ("19", "20"):
+            done = self.run_tool(SMALL + ["--deterministic", "--steps", steps, "--seed", "1", "--out", steps])
+            self.assertEqual("cost" in done.stdout, steps == "20", done.stdout)
+            found = re.search(r"^deterministic: a step at \d+ images/s, the fast mode's at \d+: \d+\.\d+ times the time$",
+                              done.stdout, re.M)
+            self.assertEqual(found is not None, steps == "20", done.stdout)
+            models[steps] = read_safetensors(self.path(steps, "model.safetensors"))
+        report = json.loads(self.run_tool(["--resume", "19", "--steps", "20", "--format", "json"]).stdout)
+        self.assertIs(report["deterministic"], True)
+        self.assertNotIn("images_per_s_fast", report) # one step
+        self.assertEqual(read_safetensors(self.path("19", "model.safetensors")), models["20"])
+        once = SMALL + ["--format", "json", "--out", "none"]
+        report = json.loads(self.run_tool(once + ["--deterministic", "--steps", "20"]).stdout)
+        self.assertGreater(report["images_per_s_fast"], 0)
+        self.assertGreater(report["images_per_s_deterministic"], 0)
+        self.assertIs(json.loads(self.run_tool(once + ["--steps", "1"]).stdout)["deterministic"], False)
+
+
 class BadInput(Case):
     def test_arguments(self):
         data = SMALL
         for arguments, texts in (
             ([], ["no network is named", "mnistnet"]),
             (["mnistnett", "--data", "mnist"], ["unknown network 'mnistnett'", "mnistnet:"]),
-            (["mnistnet"], ["--data NAME is missing"]),
             (["mnistnet", "other", "--data", "mnist"], ["'other' is one argument too many"]),
             (["mnistnet", "--data", "fashon-mnist"], ['"fashon-mnist"', 'did you mean "fashion-mnist"']),
             (data + ["--epoch", "3"], ["'--epoch'", "did you mean '--epochs'"]),
