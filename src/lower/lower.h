@@ -84,6 +84,7 @@ typedef struct actc_build {
     uint64_t *arena_bytes;
     size_t n_arenas;
     uint64_t planned_bytes, peak_bytes;
+    uint64_t tensor_peak_bytes;    /* peak of all but workspace: the same on every device */
     uint64_t category_bytes[ACTC_MEMORY_CATEGORIES];
     const char *peak_label;
     uint64_t transfer_bytes;       /* largest transfer between host and device */

@@ -190,14 +190,17 @@ static void find_peak(actc_build *build)
     uint32_t time = 0;
     for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; p++) {
         for (uint32_t c = 0; c < build->programs[p].n_commands; c++, time++) {
-            uint64_t live = 0, category[ACTC_MEMORY_CATEGORIES] = {0};
+            uint64_t live = 0, tensors = 0, category[ACTC_MEMORY_CATEGORIES] = {0};
             for (size_t i = 0; i < build->n_vbufs; i++) {
                 const actc_vbuf *v = &build->vbufs[i];
                 if (v->touched && v->first <= time && time <= v->last) {
                     live += v->bytes;
+                    tensors += v->category == ACTC_MEMORY_WORKSPACE ? 0 : v->bytes;
                     category[v->category] += v->used < v->bytes ? v->used : v->bytes;
                 }
             }
+            if (tensors > build->tensor_peak_bytes)
+                build->tensor_peak_bytes = tensors;
             if (live > build->peak_bytes) {
                 build->peak_bytes = live;
                 build->peak_label = build->programs[p].commands[c].label;

@@ -76,6 +76,13 @@ static bool has_codec(const actc_build *build)
     return false;
 }
 
+/* What slices are chosen by. A weight gradient is the sum over the slices, so that their number shows in its bits: a
+ * deterministic device must not choose by its own workspaces, which other devices (and thread counts) do not have. */
+static uint64_t cost_of(const actc_build *build)
+{
+    return build->device->deterministic ? build->tensor_peak_bytes : build->planned_bytes;
+}
+
 /* Restoring in more slices lowers the peak until something else is the peak: takes the fewest that reach the least. */
 static actc_status build_best(actc_network *network)
 {
@@ -86,7 +93,7 @@ static actc_status build_best(actc_network *network)
     actc_status status = ACTC_OK;
     for (uint32_t slices = 2; slices <= MAX_SLICES && has_codec(best) && status == ACTC_OK; slices *= 2) {
         status = actc_build_create(device, network->graph, options, true, slices, &next);
-        if (status == ACTC_OK && next->planned_bytes < best->planned_bytes) {
+        if (status == ACTC_OK && cost_of(next) < cost_of(best)) {
             actc_build_destroy(&best);
             best = next;
             next = NULL;
