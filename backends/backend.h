@@ -137,6 +137,7 @@ struct actc_device {
     actc_context *context;
     actc_device_info info;
     bool deterministic;
+    bool compile_only; /* compile_all and close are all that is called */
     uint64_t allocated_bytes; /* counted where memory is obtained and given back */
 };
 
@@ -185,7 +186,7 @@ struct actc_backend {
     uint32_t (*segments)(const actc_executable *executable);
 
     /* NULL: one line that says there is nothing to compile. */
-    actc_status (*compile_all)(actc_device *device, void (*report)(void *, const char *, const char *), void *user);
+    actc_status (*compile_all)(actc_device *device, actc_kernel_report_fn report, void *user);
 };
 
 extern const actc_backend actc_backend_cpu;
@@ -194,6 +195,9 @@ extern const actc_backend actc_backend_vulkan; /* a stub that says so where it i
 extern const actc_backend actc_backend_cuda;
 
 /* ---- what src/ offers to backends ---- */
+
+/* A report of which nothing is known but the kernel and a text. */
+actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text);
 
 /* Keeps the message and returns the status. */
 actc_status actc_fail(actc_context *context, actc_status status, const char *format, ...) ACTC_PRINTF(3, 4);

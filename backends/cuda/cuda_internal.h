@@ -134,7 +134,7 @@ actc_status actc_cuda_enumerate(actc_context *context, actc_device_sink sink, vo
 actc_status actc_cuda_open(actc_context *context, const actc_device_options *options, const actc_device_info *info,
                            actc_device **out);
 void actc_cuda_close(actc_device *device);
-actc_status actc_cuda_compile_all(actc_device *device, void (*report)(void *, const char *, const char *), void *user);
+actc_status actc_cuda_compile_all(actc_device *device, actc_kernel_report_fn report, void *user);
 
 /* module.c */
 const actc_cuda_image *actc_cuda_find_image(const char *kernel);

@@ -183,7 +183,7 @@ error:
     return status;
 }
 
-actc_status actc_cuda_compile_all(actc_device *base, void (*report)(void *, const char *, const char *), void *user)
+actc_status actc_cuda_compile_all(actc_device *base, actc_kernel_report_fn report, void *user)
 {
     actc_cuda_device *device = (actc_cuda_device *)base;
     actc_status status = actc_cuda_enter(device);
@@ -194,8 +194,9 @@ actc_status actc_cuda_compile_all(actc_device *base, void (*report)(void *, cons
         CUfunction function;
         int registers, local, shared, constant, threads, version;
         if (!actc_cuda_find_image(name)) {
+            actc_kernel_report none = actc_kernel_report_of(name, "not in this build");
             if (report)
-                report(user, name, "not in this build");
+                report(user, &none);
             continue;
         }
         status = actc_cuda_kernel(device, (actc_kernel_id)id, &function);
@@ -212,7 +213,12 @@ actc_status actc_cuda_compile_all(actc_device *base, void (*report)(void *, cons
             snprintf(text, sizeof text,
                      "sm_%d, %d registers, %d bytes local, %d bytes shared, %d bytes constant, up to %d threads", version,
                      registers, local, shared, constant, threads);
-            report(user, name, text);
+            actc_kernel_report about = actc_kernel_report_of(name, text);
+            about.exact = actc_kernel_infos[id].parity == ACTC_PARITY_EXACT;
+            about.registers = registers;
+            about.scratch_bytes = local;
+            about.shared_bytes = shared;
+            report(user, &about);
         }
     }
 error:

@@ -161,7 +161,7 @@ static void close_device(actc_device *base)
 }
 
 /* The physical device that `info` was reported for. */
-static actc_status find_physical(actc_vk_device *d, const actc_device_info *info)
+static actc_status find_physical(actc_vk_device *d, const actc_device_info *info, bool compile_only)
 {
     actc_vk_physical *list = actc_calloc(ACTC_VK_MAX_PHYSICAL, sizeof *list);
     if (!list)
@@ -177,7 +177,7 @@ static actc_status find_physical(actc_vk_device *d, const actc_device_info *info
             }
         if (status != ACTC_OK)
             actc_fail(d->base.context, status, "%s (%s) is not there any more", info->spec, info->name);
-        else if (!d->physical.info.usable)
+        else if (!d->physical.info.usable && !(compile_only && d->physical.info.compiles))
             status = actc_fail(d->base.context, ACTC_ERROR_UNSUPPORTED, "%s (%s) cannot be used: %s", info->spec, info->name,
                                d->physical.info.reason);
     }
@@ -264,7 +264,7 @@ static actc_status open_device(actc_context *context, const actc_device_options 
     actc_status status =
         actc_vk_instance_create(context, options->validate || actc_vk_knob("ACTC_VK_VALIDATE"), &d->instance);
     if (status == ACTC_OK)
-        status = find_physical(d, info);
+        status = find_physical(d, info, options->compile_only);
     if (status == ACTC_OK) {
         d->base.info = d->physical.info;
         d->instance.vkGetPhysicalDeviceMemoryProperties(d->physical.handle, &d->memory);
@@ -279,7 +279,11 @@ static actc_status open_device(actc_context *context, const actc_device_options 
         status = actc_vk_layouts_create(d);
     if (status == ACTC_OK)
         status = actc_vk_cache_open(d);
-    if (status == ACTC_OK && (!d->physical.promises_exact || actc_vk_knob("ACTC_VK_SELFTEST"))) {
+    if (status == ACTC_OK && options->compile_only) {
+        if (!d->physical.promises_exact)
+            snprintf(d->base.info.exact_evidence, sizeof d->base.info.exact_evidence,
+                     "not known: opened to compile only, the self-test was not run");
+    } else if (status == ACTC_OK && (!d->physical.promises_exact || actc_vk_knob("ACTC_VK_SELFTEST"))) {
         bool passed;
         status = actc_vk_selftest(d, &passed);
         if (status == ACTC_OK)
@@ -292,7 +296,7 @@ static actc_status open_device(actc_context *context, const actc_device_options 
         close_device(&d->base);
         return status;
     }
-    if (!d->base.info.exact)
+    if (!d->base.info.exact && !options->compile_only)
         actc_log_message(context, ACTC_LOG_WARNING, "%s: EXACT does not hold: %s", d->base.info.name,
                          d->base.info.exact_evidence);
     *out = &d->base;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "vulkan.h"
 
@@ -134,6 +135,13 @@ static void describe_exactness(actc_vk_physical *physical, const VkPhysicalDevic
                  "driver does not report RoundingModeRTE and SignedZeroInfNanPreserve: a self-test decides when it is opened");
 }
 
+/* RADV_FORCE_FAMILY makes RADV compile for a GPU that is not there; mapping memory or submitting crashes. */
+static bool is_null_device(const actc_vk_physical *physical)
+{
+    return physical->driver == VK_DRIVER_ID_MESA_RADV &&
+           (actc_vk_knob("RADV_FORCE_FAMILY") || !strncasecmp(physical->info.name, "null hardware", 13));
+}
+
 static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_physical *physical)
 {
     actc_device_info *info = &physical->info;
@@ -178,6 +186,7 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
     instance->vkGetPhysicalDeviceFeatures2(physical->handle, &features);
 
     snprintf(info->driver, sizeof info->driver, "%.*s %.*s", 60, p12.driverName, 90, p12.driverInfo);
+    physical->driver = p12.driverID;
     info->subgroup_size = p11.subgroupSize;
     info->max_buffer_bytes = p11.maxMemoryAllocationSize;
     if (maintenance4 && p4.maxBufferSize < info->max_buffer_bytes)
@@ -197,6 +206,10 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
     check_limits(&basic.limits, info);
     if (!find_queue(instance, physical->handle, &physical->queue_family))
         REJECT("it has no queue that computes");
+    if (!info->reason[0] && is_null_device(physical)) {
+        REJECT("it is a compiler without hardware (RADV's null device): for actc-info --compile-all only");
+        info->compiles = true;
+    }
     info->usable = !info->reason[0];
     return ACTC_OK;
 }

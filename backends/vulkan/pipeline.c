@@ -1,4 +1,4 @@
-/* pipeline.c: pipelines from the embedded SPIR-V, their layouts, and the driver's statistics about them. */
+/* pipeline.c: pipelines from the embedded SPIR-V, and their layouts. */
 #include <stdio.h>
 #include <string.h>
 
@@ -155,8 +155,8 @@ bool actc_vk_kernel_has_tiles(actc_kernel_id id)
     }
 }
 
-static actc_status create_kernel(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,
-                                 VkPipeline *out)
+actc_status actc_vk_kernel_create(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,
+                                  VkPipeline *out)
 {
     const actc_kernel_info *kernel = &actc_kernel_infos[id];
     bool tiled = actc_vk_kernel_has_tiles(id);
@@ -172,80 +172,7 @@ static actc_status create_kernel(actc_vk_device *d, actc_kernel_id id, uint32_t 
 actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out)
 {
     VkPipeline *made = &d->pipelines[id][tile];
-    actc_status status = *made ? ACTC_OK : create_kernel(d, id, tile, 0, made);
+    actc_status status = *made ? ACTC_OK : actc_vk_kernel_create(d, id, tile, 0, made);
     *out = *made;
     return status;
-}
-
-/* ---- statistics ---- */
-
-/* One line: "registers 24, spills 0, ..." of each executable that the driver made of the pipeline. */
-static actc_status describe(actc_vk_device *d, VkPipeline pipeline, char *text, size_t size)
-{
-    actc_status status;
-    VkPipelineExecutablePropertiesKHR executables[4];
-    uint32_t n_executables = sizeof executables / sizeof *executables;
-    VkPipelineInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = pipeline};
-    size_t used = 0;
-    for (size_t i = 0; i < n_executables; i++)
-        executables[i] = (VkPipelineExecutablePropertiesKHR){.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR};
-    VK(d->vk.vkGetPipelineExecutablePropertiesKHR(d->handle, &info, &n_executables, executables));
-    for (uint32_t e = 0; e < n_executables; e++) {
-        VkPipelineExecutableStatisticKHR statistics[32];
-        uint32_t n = sizeof statistics / sizeof *statistics;
-        VkPipelineExecutableInfoKHR executable = {
-            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, .pipeline = pipeline, .executableIndex = e};
-        for (size_t i = 0; i < n; i++)
-            statistics[i] = (VkPipelineExecutableStatisticKHR){.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR};
-        VK(d->vk.vkGetPipelineExecutableStatisticsKHR(d->handle, &executable, &n, statistics));
-        for (uint32_t i = 0; i < n && used < size; i++) {
-            const VkPipelineExecutableStatisticKHR *s = &statistics[i];
-            const char *comma = used ? ", " : "";
-            if (s->format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR)
-                used += (size_t)snprintf(text + used, size - used, "%s%s %g", comma, s->name, s->value.f64);
-            else
-                used += (size_t)snprintf(text + used, size - used, "%s%s %llu", comma, s->name,
-                                         (unsigned long long)s->value.u64);
-        }
-    }
-    status = ACTC_OK;
-fail:
-    return status;
-}
-
-actc_status actc_vk_compile_all(actc_device *device, void (*report)(void *, const char *, const char *), void *user)
-{
-    actc_vk_device *d = (actc_vk_device *)device;
-    bool statistics = d->physical.executable_properties && d->vk.vkGetPipelineExecutableStatisticsKHR;
-    for (uint32_t id = 0; id < ACTC_KERNEL_COUNT; id++) {
-        if (!actc_vk_find_shader(actc_kernel_infos[id].name)) {
-            if (report)
-                report(user, actc_kernel_infos[id].name, "not in this build");
-            continue;
-        }
-        for (uint32_t tile = 0; tile < (actc_vk_kernel_has_tiles((actc_kernel_id)id) ? ACTC_VK_TILES : 1u); tile++) {
-            char name[96], text[2048] = "compiled";
-            VkPipeline pipeline;
-            snprintf(name, sizeof name, "%s", actc_kernel_infos[id].name);
-            if (actc_vk_kernel_has_tiles((actc_kernel_id)id)) {
-                uint32_t side = d->subgroup ? d->subgroup : 16;
-                const actc_vk_tile *t = actc_vk_tile_of(d, tile);
-                snprintf(name, sizeof name, "%s %ux%u%s", actc_kernel_infos[id].name, side * t->m, side * t->n,
-                         d->subgroup ? " a subgroup" : "");
-            }
-            d->label = name;
-            actc_status status =
-                create_kernel(d, (actc_kernel_id)id, tile,
-                              statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, &pipeline);
-            if (status == ACTC_OK && statistics)
-                status = describe(d, pipeline, text, sizeof text);
-            d->vk.vkDestroyPipeline(d->handle, pipeline, NULL);
-            d->label = NULL;
-            if (status != ACTC_OK)
-                return status;
-            if (report)
-                report(user, name, text);
-        }
-    }
-    return ACTC_OK;
 }

@@ -68,6 +68,7 @@ typedef struct actc_vk_physical {
     bool executable_properties; /* VK_KHR_pipeline_executable_properties */
     bool portability_subset;
     VkPhysicalDeviceType type;
+    VkDriverId driver;
     uint32_t vendor_id, device_id, driver_version;
     uint8_t cache_uuid[VK_UUID_SIZE];
     uint32_t fixed_subgroup;    /* size of its subgroups where it is always the same and they can broadcast, else 0 */
@@ -181,7 +182,12 @@ actc_status actc_vk_pipeline_create(actc_vk_device *d, const actc_vk_shader *sha
 /* The pipeline of a kernel, made at the first call; it belongs to the device. tile: a number for actc_vk_tile_of. */
 actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out);
 bool actc_vk_kernel_has_tiles(actc_kernel_id id);
-actc_status actc_vk_compile_all(actc_device *device, void (*report)(void *, const char *, const char *), void *user);
+/* The pipeline of a kernel, with flags of creation; the caller's. */
+actc_status actc_vk_kernel_create(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,
+                                  VkPipeline *out);
+
+/* statistics.c */
+actc_status actc_vk_compile_all(actc_device *device, actc_kernel_report_fn report, void *user);
 
 /* Reads the cache from disk where there is a good one, and makes an empty one where not. */
 actc_status actc_vk_cache_open(actc_vk_device *d);

@@ -127,6 +127,7 @@ actc_status actc_codec_create(actc_device *device, const char *spec, const actc_
     if (!shape || !out)
         return actc_fail(device->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_codec_create: shape or out is NULL");
     *out = NULL;
+    ACTC_RETURN_IF_ERROR(actc_device_runs(device));
     actc_codec_spec parsed;
     ACTC_RETURN_IF_ERROR(actc_codec_spec_parse(device->context, spec, &parsed));
     actc_codec *codec = actc_calloc(1, sizeof *codec);

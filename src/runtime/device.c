@@ -122,7 +122,7 @@ static bool is_hardware(const actc_device_info *info)
     return info->usable && info->type != ACTC_DEVICE_SOFTWARE && info->type != ACTC_DEVICE_NULL;
 }
 
-static actc_status find_device(actc_context *context, const char *spec, device_entry *out)
+static actc_status find_device(actc_context *context, const char *spec, bool compile_only, device_entry *out)
 {
     device_table table;
     char known[700] = "";
@@ -156,7 +156,7 @@ static actc_status find_device(actc_context *context, const char *spec, device_e
     actc_status status = ACTC_OK;
     if (!found)
         status = actc_fail(context, ACTC_ERROR_NOT_FOUND, "device '%s' not found; there is %s", spec, known);
-    else if (!found->info.usable)
+    else if (!found->info.usable && !(compile_only && found->info.compiles))
         status = actc_fail(context, ACTC_ERROR_UNSUPPORTED, "device '%s' cannot be used: %s", spec, found->info.reason);
     else
         *out = *found;
@@ -181,8 +181,10 @@ actc_status actc_device_open(actc_context *context, const actc_device_options *o
     if (chosen.threads < 0 || chosen.threads > 1024)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "threads is %d, must be 0 to 1024", chosen.threads);
     device_entry entry;
-    ACTC_RETURN_IF_ERROR(find_device(context, chosen.device, &entry));
-    return entry.backend->open(context, &chosen, &entry.info, out);
+    ACTC_RETURN_IF_ERROR(find_device(context, chosen.device, chosen.compile_only, &entry));
+    ACTC_RETURN_IF_ERROR(entry.backend->open(context, &chosen, &entry.info, out));
+    (*out)->compile_only = chosen.compile_only;
+    return ACTC_OK;
 }
 
 void actc_device_destroy(actc_device **device)
@@ -203,11 +205,20 @@ uint64_t actc_device_allocated_bytes(const actc_device *device)
     return device->allocated_bytes;
 }
 
-actc_status actc_device_compile_all(actc_device *device, void (*report)(void *, const char *, const char *), void *user)
+actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text)
+{
+    return (actc_kernel_report){.size = sizeof(actc_kernel_report), .kernel = kernel, .text = text, .registers = -1,
+                                .scalar_registers = -1, .spilled = -1, .scratch_bytes = -1, .shared_bytes = -1,
+                                .code_bytes = -1, .latency = -1, .inexact = -1, .inexact_example = ""};
+}
+
+actc_status actc_device_compile_all(actc_device *device, actc_kernel_report_fn report, void *user)
 {
     if (device->backend->compile_all)
         return device->backend->compile_all(device, report, user);
+    actc_kernel_report none =
+        actc_kernel_report_of(device->info.backend, "nothing to compile: kernels are built into the library");
     if (report)
-        report(user, device->info.backend, "nothing to compile: kernels are built into the library");
+        report(user, &none);
     return ACTC_OK;
 }

@@ -199,6 +199,7 @@ actc_status actc_network_create(actc_device *device, const actc_graph *graph, co
     if (!out || !graph || !options)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_create: graph, options or out is NULL");
     *out = NULL;
+    ACTC_RETURN_IF_ERROR(actc_device_runs(device));
     if (graph->context != context)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_create: the graph is of another context than the device");
     ACTC_RETURN_IF_ERROR(check_options(context, graph, options));

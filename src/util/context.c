@@ -108,6 +108,14 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     context->options.log(context->options.log_user, level, text);
 }
 
+actc_status actc_device_runs(const actc_device *device)
+{
+    if (!device->compile_only)
+        return ACTC_OK;
+    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",
+                     device->info.spec, device->info.name);
+}
+
 const char *actc_device_type_string(actc_device_type type)
 {
     switch (type) {

@@ -23,6 +23,8 @@ struct actc_context {
 
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args);
 actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char *what);
+/* A failure where the device was opened to compile only. */
+actc_status actc_device_runs(const actc_device *device);
 
 /* Grows *array (of elements of `element` bytes) so that it holds at least `count`; *capacity is updated. */
 bool actc_grow(void **array, size_t *capacity, size_t count, size_t element);

@@ -322,11 +322,11 @@ static void limits(void **state)
 
 static int reported;
 
-static void on_report(void *user, const char *kernel, const char *text)
+static void on_report(void *user, const actc_kernel_report *report)
 {
     (void)user;
-    if (!strstr(text, "registers"))
-        fail_msg("%s: %s", kernel, text);
+    if (!strstr(report->text, "registers") || report->registers < 0)
+        fail_msg("%s: %s", report->kernel, report->text);
     reported++;
 }
 

@@ -211,6 +211,29 @@ static void evaluates_part_of_a_batch(void **state)
     actc_network_destroy(&network);
 }
 
+/* A device opened to compile only runs nothing, and says so. */
+static void compile_only(void **state)
+{
+    const fixture *f = *state;
+    const char *name = getenv("ACTC_TEST_DEVICE");
+    actc_device_options options = actc_device_options_default();
+    options.device = name ? name : "cpu";
+    options.compile_only = true;
+    actc_device *device = NULL;
+    CHECK(f->context, actc_device_open(f->context, &options, &device));
+    actc_network_options network_options = actc_network_options_default();
+    actc_network *network = NULL;
+    assert_int_equal(actc_network_create(device, f->graph, &network_options, &network), ACTC_ERROR_UNSUPPORTED);
+    assert_null(network);
+    assert_non_null(strstr(actc_error_message(f->context), "was opened to compile only"));
+    actc_shape shape = {1, {64}};
+    actc_codec *codec = NULL;
+    assert_int_equal(actc_codec_create(device, "dct:lambda=2", &shape, &codec), ACTC_ERROR_UNSUPPORTED);
+    assert_null(codec);
+    assert_int_equal(actc_device_allocated_bytes(device), 0);
+    actc_device_destroy(&device);
+}
+
 static void expect_refused(const fixture *f, const char *rules, const char *words)
 {
     actc_network_options options = actc_network_options_default();
@@ -339,6 +362,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test(name)
         TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
         TEST(accumulates), TEST(evaluates_part_of_a_batch), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches),
+        TEST(compile_only),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }

@@ -369,10 +369,10 @@ static void allocation_failures(void **state)
 
 static int reported;
 
-static void on_report(void *user, const char *kernel, const char *text)
+static void on_report(void *user, const actc_kernel_report *report)
 {
     (void)user;
-    assert_true(kernel[0] && text[0]);
+    assert_true(report->size == sizeof *report && report->kernel[0] && report->text[0]);
     reported++;
 }
 

@@ -72,6 +72,7 @@ typedef struct actc_device_info {
     uint32_t subgroup_size;           /* 0 where it has no meaning */
     uint32_t shared_memory_bytes;     /* per workgroup, 0 where it has no meaning */
     uint32_t threads;                 /* CPU threads used by default, 0 elsewhere */
+    bool compiles;                    /* where not usable: can still be opened with compile_only */
 } actc_device_info;
 
 /* Fills up to `capacity` entries of `infos` (NULL allowed when capacity is 0) and sets *count to the
@@ -89,6 +90,8 @@ typedef struct actc_device_options {
     bool validate;      /* Vulkan: load the Khronos validation layer with synchronization validation; an
                          * error it reports makes the call fail that caused it */
     bool deterministic; /* EXACT versions of every kernel: slower, bits the same on every backend */
+    bool compile_only;  /* for actc_device_compile_all and nothing else: also opens devices that are a compiler without
+                         * hardware (RADV's null device); memory and programs are refused */
 } actc_device_options;
 
 ACTC_API actc_device_options actc_device_options_default(void);
@@ -103,12 +106,28 @@ ACTC_API const actc_device_info *actc_device_get_info(const actc_device *device)
  * workspaces, counted where the memory is obtained. */
 ACTC_API uint64_t actc_device_allocated_bytes(const actc_device *device);
 
-/* Creates every kernel's pipeline and hands the driver's statistics to `report`, one line of text a
- * kernel (registers, spills, code size where the driver tells). Backends without pipelines report one
- * line. report may be NULL. */
-ACTC_API actc_status actc_device_compile_all(actc_device *device,
-                                             void (*report)(void *user, const char *kernel, const char *text),
-                                             void *user);
+/* What a driver's compiler made of a kernel. Numbers are -1 where the driver does not tell. */
+typedef struct actc_kernel_report {
+    size_t size;
+    const char *kernel;     /* its name, and which variant it is */
+    const char *text;       /* all that the driver tells, in its words */
+    bool exact;             /* of parity class EXACT */
+    int64_t registers;      /* of an invocation (AMD: VGPRs) */
+    int64_t scalar_registers; /* of a subgroup (AMD: SGPRs) */
+    int64_t spilled;        /* registers that did not fit and went to memory */
+    int64_t scratch_bytes;  /* memory of an invocation's own */
+    int64_t shared_bytes;   /* of a workgroup (AMD: LDS) */
+    int64_t code_bytes;
+    int64_t latency;        /* cycles from first to last instruction, as the compiler estimates */
+    int64_t inexact;        /* instructions that fuse a multiplication and an addition, or approximate: none may be in an
+                             * EXACT kernel */
+    const char *inexact_example; /* the first of them; "" for none */
+} actc_kernel_report;
+typedef void (*actc_kernel_report_fn)(void *user, const actc_kernel_report *report);
+
+/* Creates every kernel's pipeline and hands what the driver tells to `report` (may be NULL). Backends without pipelines
+ * report one entry. */
+ACTC_API actc_status actc_device_compile_all(actc_device *device, actc_kernel_report_fn report, void *user);
 
 #ifdef __cplusplus
 }
