@@ -271,6 +271,27 @@ class Resume(Case):
     def test_killed_while_accumulating(self):
         self.killed(SMALL + ["--steps", "50", "--accumulate", "3", "--optim", "sgd:momentum=0.9", "--schedule", "cosine"], 3)
 
+    def test_killed_while_saving(self):
+        """Killed at random moments of a run that mostly writes checkpoints, starting included."""
+        choose = random.Random(4)
+        arguments = SMALL + ["--epochs", "2", "--log-every", "1", "--save-every", "1", "--seed", "6", "--compress",
+                             "conv1,relu1,conv2=threshold:values=int8"]
+        start = time.time()
+        self.uninterrupted(arguments)
+        seconds = time.time() - start
+        process = self.start(arguments + ["--out", "killed"])
+        for _ in range(8):
+            time.sleep(choose.uniform(0, 0.4 * seconds))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            if os.path.exists(self.path("killed", "config.json")):
+                process = self.start(["--resume", "killed"])
+            else:
+                process = self.start(arguments + ["--out", "killed"])
+        _, errors = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 0, errors)
+        self.check("killed")
+
     def test_before_the_first_checkpoint(self):
         self.uninterrupted(SMALL + ["--steps", "6"])
         shutil.copytree(self.path("whole"), self.path("early"))
@@ -358,7 +379,9 @@ class Resume(Case):
         good = read_bytes(checkpoint)
         for change, texts in ((lambda b: b.replace(b'"network":"mnistnet"', b'"network":"mnistmet"'), ['network "mnistmet"']),
                               (lambda b: b.replace(b'"optimizer":"adam"', b'"optimizer":"sgd" '), ['optimiser "sgd"']),
-                              (lambda b: b.replace(b'"fc2.bias"', b'"fc3.bias"'), ['no tensor "fc2.bias"'])):
+                              (lambda b: b.replace(b'"fc2.bias"', b'"fc3.bias"'), ['no tensor "fc2.bias"']),
+                              (lambda b: read_bytes(self.path("run", "model.safetensors")), ["is no checkpoint of actc"]),
+                              (lambda b: b"\x89PNG\r\n\x1a\n" + b[8:], ["no safetensors file", "all its checkpoints are damaged"])):
             write_bytes(checkpoint, change(good))
             self.refuse(["--resume", "run"], 1, checkpoint.split("/")[-1], *texts)
 
@@ -420,6 +443,9 @@ class BadInput(Case):
             (data + ["--compress", "conv2=dct:lambda=0.5"], ["lambda=0.5", "at least 1"]),
             (data + ["--compress", "conv2=dct:ratio=1.5"], ["ratio=1.5", "from 0 to 1"]),
             (data + ["--compress", "conv2=dct:level=3"], ['"level"', "accepted"]),
+            (data + ["--compress", "conv2=threshold:lambda=ten"], ["lambda=ten", "at least 1"]),
+            (data + ["--compress", "conv2=dct:select=most"], ['value of select "most"', "global, tile"]),
+            (data + ["--compress", "conv2=wavelet:wave=db99"], ['"db99"', "db1..db38"]),
             (data + ["--compress", "conv2"], ["conv2"]),
         ):
             with self.subTest(arguments=arguments):
@@ -486,6 +512,28 @@ class BadInput(Case):
             self.assertEqual(before[name], read_bytes(self.path("run", name)))
         self.assertEqual(sorted(os.listdir(self.path("run"))), sorted(before))
         self.run_tool(["--resume", "run", "--steps", "5"])
+
+    def test_full_file_system(self):
+        """Two checkpoints fit, a third does not: the two stay, and the run goes on from them where there is room."""
+        arguments = SMALL + ["--steps", "30", "--save-every", "3", "--log-every", "1"]
+        os.mkdir(self.path("small"))
+        script = 'mount -t tmpfs -o size=5m tmpfs small || exit 77; "$@"; code=$?; cp -a small run; exit $code'
+        try:
+            done = subprocess.run(["unshare", "-Urm", "sh", "-c", script, "sh", TOOL] + arguments + ["--out", "small"],
+                                  cwd=self.folder, capture_output=True, text=True, timeout=120)
+        except FileNotFoundError:
+            self.skipTest("there is no 'unshare' (util-linux)")
+        if not os.path.isdir(self.path("run")):
+            self.skipTest("no file system of its own may be mounted here: " + done.stderr.strip())
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("cannot write small/checkpoint-0000000009.safetensors: No space left on device", done.stderr)
+        self.assertEqual(sorted(os.listdir(self.path("run"))), [
+            "checkpoint-0000000003.safetensors", "checkpoint-0000000006.safetensors", "config.json", "metrics.jsonl"])
+        self.run_tool(["--resume", "run"])
+        self.run_tool(arguments + ["--out", "whole"])
+        for name in ("model.safetensors", "checkpoint-0000000030.safetensors"):
+            self.same_file(self.path("whole", name), self.path("run", name))
+        self.assertEqual(self.metrics(self.path("whole")), self.metrics(self.path("run")))
 
     def test_out(self):
         write_bytes(self.path("file"), b"")
