@@ -42,6 +42,7 @@ if [ -z "$mode" ]; then
     export CUDA_PATH
     PATH=$CUDA_PATH/bin:$PATH
     export PATH
+    sh tools/oracle-venv.sh build-test
     configure build-test -Dwerror=true -Dvulkan=enabled -Dcuda=enabled -Dtests=enabled
     compile build-test
     run_tests build-test
