@@ -1,8 +1,8 @@
 #!/bin/sh
 # oracle-venv.sh BUILD: makes BUILD/oracle-venv, in which the scripts of tests/oracle can run again: NumPy, SciPy, PyWavelets
 # (70 MB to download), and PyTorch where pip offers its build for CPUs (200 MB). PyPI itself has only the one for CUDA
-# (gigabytes): then the tests that need it are skipped and say so; PyTorch's own index has the other
-# (PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu). Can be run again. Progress goes to stderr.
+# (gigabytes): then the tests that need it are skipped and say so, unless PIP_EXTRA_INDEX_URL names PyTorch's own index, which
+# has the other. Can be run again. Progress goes to stderr.
 set -eu
 packages="numpy==2.4.6 scipy==1.17.1 PyWavelets==1.9.0"
 torch="torch==2.13.0+cpu"
