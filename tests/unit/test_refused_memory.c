@@ -245,6 +245,8 @@ static void end_of(life *l)
 static void refuse_in_turn(void **state, const char *rules)
 {
     life l = life_of(state, rules);
+    if (l.kept_device)
+        live_well(&l); /* makes the pipelines, which stay: later lives do not obtain memory for them */
     for (int from_then_on = 0; from_then_on < 2; from_then_on++) {
         long total = live_well(&l);
         int files = folder_files(l.folder);
