@@ -1,7 +1,9 @@
 /* actc-parity.c: the same cases on several backends, compared with each other and with float64. The cases are in tests/parity. */
 #include <fnmatch.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "parity.h"
 
@@ -47,9 +49,44 @@ static int print_list(const parity_session *s)
         cJSON_AddStringToObject(item, "level", parity_level_name(c->level));
         cJSON_AddStringToObject(item, "class", c->parity == ACTC_PARITY_EXACT ? "EXACT" : "TOLERANT");
         cJSON_AddStringToObject(item, "suite", c->full ? "full" : "smoke");
+        cJSON_AddItemToObject(item, "kernel", c->kernel >= 0 ? cJSON_CreateString(actc_kernel_infos[c->kernel].name) : cJSON_CreateNull());
         cJSON_AddItemToArray(cases, item);
     }
     return json_print(stdout, json, false) ? 0 : tool_fail(s->t, "cannot write to the standard output");
+}
+
+/* ---- crashes ---- */
+
+/* What runs, for whoever has to find out why it crashed. */
+static struct {
+    const char *volatile tool, *volatile name, *volatile backend;
+} running;
+
+static void say(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+static void on_crash(int number)
+{
+    const char *const parts[] = {"\n", running.tool, ": crashed in ", running.name, " on ", running.backend, "\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        say(parts[i]);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Sanitizers have handlers of their own, which say more. */
+static void watch_crashes(const parity_session *s)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    running.tool = s->t->name;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction old;
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            signal(signals[i], on_crash);
+    }
 }
 
 /* ---- running ---- */
@@ -71,6 +108,8 @@ static void run_on(parity_session *s, const parity_case *c, size_t backend, pari
         return;
     }
     double start = tool_now();
+    running.name = c->name;
+    running.backend = s->backends[backend].name;
     bool ran = c->run(c, run);
     parity_result_finish(r, ran);
     r->seconds = tool_now() - start;
@@ -109,6 +148,16 @@ static void run_case(parity_session *s, size_t index)
         parity_result_free(&results[b]);
 }
 
+/* Whether a case ran where it could be compared: beside the reference, or with a file. */
+static bool compared_any(const parity_session *s)
+{
+    size_t passed = 0;
+    for (size_t b = s->n_backends > 1; b < s->n_backends; b++)
+        for (int level = 0; level < PARITY_LEVELS; level++)
+            passed += s->tallies[level][b].passed;
+    return passed > 0;
+}
+
 static int run_all(parity_session *s)
 {
     int code = s->against ? parity_against_open(s) : 0;
@@ -138,6 +187,8 @@ static int run_all(parity_session *s)
         return code;
     }
     double start = tool_now();
+    running.name = running.backend = "nothing yet";
+    watch_crashes(s);
     for (size_t i = 0; i < s->n_cases; i++) {
         double seconds = tool_now() - start, per_s = seconds > 0 ? (double)i / seconds : 0;
         tool_progress_draw(&s->progress, "parity", i, s->n_cases, per_s, "cases/s",
@@ -153,7 +204,13 @@ static int run_all(parity_session *s)
         code = s->failed.count ? tool_fail(s->t, "nothing is timed after a failure") : parity_bench_all(s);
     if (parity_is_json(s) && !parity_print_json(s))
         code = tool_fail(s->t, "cannot write to the standard output");
-    return code ? code : s->failed.count ? TOOL_FAILURE : 0;
+    if (!code && s->failed.count)
+        code = TOOL_FAILURE;
+    if (!code && !compared_any(s)) {
+        fprintf(stderr, "%s: nothing was compared: every case was skipped\n", s->t->name);
+        code = PARITY_EXIT_SKIPPED;
+    }
+    return code;
 }
 
 static void free_lines(parity_lines *lines)

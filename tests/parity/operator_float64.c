@@ -14,7 +14,7 @@
 #include "util/util.h"
 
 #define UNIT 0x1p-24
-#define READ_AS_ZERO 0x1p-40 /* of a product: factors below 2^-50 and sums below 2^-60 are read as 0 */
+#define READ_AS_ZERO 0x1p-40 /* of a product: factors below 2^-50, times others of less than 2^10, are read as 0 */
 
 static double gamma_of(double roundings)
 {

@@ -83,7 +83,7 @@ bool parity_skip(parity_run *run, const char *format, ...) ACTC_PRINTF(2, 3);
 /* Bytes that must be the reference backend's. label: what they are, unique in the case. */
 void parity_exact(parity_run *run, const char *label, const void *data, size_t bytes);
 /* Numbers that each lie within a bound of what float64 says, and whose normalised mean squared error, where there are at least
- * 64 of them, is at most nmse. */
+ * 64 of them, is at most nmse. On deterministic devices they must be the reference backend's as well. */
 void parity_bounded(parity_run *run, const char *label, const float *got, const double *wanted, const double *bound, size_t n,
                     double nmse);
 /* An error of the case's own making: fails where value > limit or value is NaN. Reported, and recorded. */

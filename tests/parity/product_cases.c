@@ -7,10 +7,11 @@
 
 /* ---- float64 ---- */
 
-/* What every output is, and how far from it a float32 result may be. */
+/* What every output is, and how far from it a float32 result may be; before make_sums is done, the sum of the magnitudes. */
 typedef struct exact_sums {
     size_t n;
     double *wanted, *bound;
+    double *dropped; /* the sum of the magnitudes of products that may be read as zero: a factor lies below 2^-50 */
 } exact_sums;
 
 static void free_sums(void *shared)
@@ -18,6 +19,7 @@ static void free_sums(void *shared)
     exact_sums *s = shared;
     free(s->wanted);
     free(s->bound);
+    free(s->dropped);
     free(s);
 }
 
@@ -26,6 +28,8 @@ static void add_product(exact_sums *s, size_t o, float a, float b)
     double product = (double)a * (double)b;
     s->wanted[o] += product;
     s->bound[o] += fabs(product);
+    if (fabsf(a) < 0x1p-50f || fabsf(b) < 0x1p-50f)
+        s->dropped[o] += fabs(product);
 }
 
 static uint64_t sum_gemm(const actc_gemm *g, const float *a, const float *b, exact_sums *s)
@@ -69,8 +73,8 @@ static uint64_t sum_conv(const actc_conv *v, const float *a, const float *b, exa
 }
 
 /* Of a sum of k products, a bias and the old value, in any order, fused or not: at most k + 3 roundings touch a term, so the
- * error is at most gamma(k + 3) times the sum of the magnitudes (Higham, Accuracy and Stability, 3.1), and what is read as
- * zero (factors below 2^-50, others below 2^-60) adds less than 2^-40 a term for the factors that are used here. */
+ * error is at most gamma(k + 3) times the sum of the magnitudes (Higham, Accuracy and Stability, 3.1). A factor below 2^-50 may
+ * be read as zero, and so may the bias, the old value and the result below 2^-60. */
 static exact_sums *make_sums(const kernel_spec *spec, void *const *data)
 {
     const actc_command *command = &spec->command;
@@ -79,8 +83,8 @@ static exact_sums *make_sums(const kernel_spec *spec, void *const *data)
     bool bias, add;
     if (!s)
         return NULL;
-    *s = (exact_sums){n, calloc(n, sizeof(double)), calloc(n, sizeof(double))};
-    if (!s->wanted || !s->bound) {
+    *s = (exact_sums){n, calloc(n, sizeof(double)), calloc(n, sizeof(double)), calloc(n, sizeof(double))};
+    if (!s->wanted || !s->bound || !s->dropped) {
         free_sums(s);
         return NULL;
     }
@@ -100,7 +104,7 @@ static exact_sums *make_sums(const kernel_spec *spec, void *const *data)
     for (size_t o = 0; o < n; o++) {
         double b = bias ? (double)((float *)data[2])[o % columns] : 0, old = add ? (double)((float *)data[3])[o] : 0;
         s->wanted[o] += b + old;
-        s->bound[o] = gamma * (s->bound[o] + fabs(b) + fabs(old)) + (double)(k + 3) * 0x1p-40;
+        s->bound[o] = gamma * (s->bound[o] + fabs(b) + fabs(old)) + s->dropped[o] + 3 * 0x1p-60;
     }
     return s;
 }

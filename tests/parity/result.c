@@ -113,6 +113,20 @@ static void describe_difference(parity_run *run, const char *label, const void *
                 different > SHOWN ? ", ..." : "");
 }
 
+/* Compares an output with that of the reference backend, byte by byte. */
+static void check_reference(parity_run *run, const parity_output *o)
+{
+    const parity_output *reference = find_output(run->result->reference, o->label);
+    if (!run->result->reference)
+        return;
+    if (!reference)
+        parity_fail(run, "%s: the reference has no such output", o->label);
+    else if (reference->bytes != o->bytes)
+        parity_fail(run, "%s: %zu bytes, the reference has %zu", o->label, o->bytes, reference->bytes);
+    else if (memcmp(reference->data, o->data, o->bytes))
+        describe_difference(run, o->label, reference->data, o->data, o->bytes);
+}
+
 /* Compares an output with the file of --against, where there is one. */
 static void check_record(parity_run *run, const parity_output *o, const double *wanted, const double *bound)
 {
@@ -126,15 +140,7 @@ void parity_exact(parity_run *run, const char *label, const void *data, size_t b
     const parity_output *o = add_output(run, label, data, bytes);
     if (!o)
         return;
-    if (run->result->reference) {
-        const parity_output *reference = find_output(run->result->reference, o->label);
-        if (!reference)
-            parity_fail(run, "%s: the reference has no such output", label);
-        else if (reference->bytes != bytes)
-            parity_fail(run, "%s: %zu bytes, the reference has %zu", label, bytes, reference->bytes);
-        else if (memcmp(reference->data, data, bytes))
-            describe_difference(run, label, reference->data, data, bytes);
-    }
+    check_reference(run, o);
     check_record(run, o, NULL, NULL);
 }
 
@@ -162,6 +168,8 @@ void parity_bounded(parity_run *run, const char *label, const float *got, const 
                     first, (double)got[first], wanted[first], bound[first]);
     else if (n >= 64 && !(error <= nmse * energy + 1e-30))
         parity_fail(run, "%s: NMSE %.3g, allowed is %.3g", label, o->nmse, nmse);
+    if (run->device->deterministic) /* then everything is EXACT */
+        check_reference(run, o);
     check_record(run, o, wanted, bound);
 }
 
@@ -179,6 +187,11 @@ void parity_measure(parity_run *run, const char *label, double value, double lim
     snprintf(f->label, sizeof f->label, "%s", label);
     if (!(value <= limit))
         parity_fail(run, "%s is %.6g, allowed is %.6g", label, value, limit);
+    if (r->recorded) { /* what was measured elsewhere keeps the limit too */
+        const cJSON *other = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(r->recorded, "figures"), label);
+        if (!cJSON_IsNumber(other) || !(other->valuedouble <= limit))
+            parity_fail(run, "%s is recorded as %.6g, allowed is %.6g", label, cJSON_IsNumber(other) ? other->valuedouble : NAN, limit);
+    }
 }
 
 /* ---- results ---- */

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Runs actc-parity as a user does.
+
+  test_parity.py ACTC-PARITY BACKENDS KERNELS.DEF [unittest arguments]       needs Python 3 only
+
+BACKENDS: what --backends takes, one or two names, of which the first is cpu.
+"""
+import copy
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PARITY, BACKENDS, KERNELS = os.path.abspath(sys.argv.pop(1)), sys.argv.pop(1), sys.argv.pop(1)
+# One case of each kind that is quick everywhere.
+FEW = ["relu_fwd(n=257,fill=equal)", "gemm(m=17,n=15,k=33,ta=0,tb=0,add=0,bias=1,fill=tiny)", "operator.linear(n=4,in=13,out=7)",
+       "operator_exact.relu(n=5,f=259)"]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = os.path.join(folder.name, "record.json")
+
+    def parity(self, *arguments, code=0):
+        done = subprocess.run([PARITY, *arguments], capture_output=True, text=True, timeout=500)
+        self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def refuse(self, code, arguments, *texts):
+        done = self.parity(*arguments, code=code)
+        for text in texts:
+            self.assertIn(text, done.stderr)
+
+    def record(self, glob, *arguments):
+        self.parity("--backends", "cpu", "-k", glob, "--record", self.file, *arguments)
+        with open(self.file) as file:
+            return json.load(file)
+
+    def write(self, record):
+        with open(self.file, "w") as file:
+            json.dump(record, file)
+
+
+class Words(Case):
+    def test_help(self):
+        text = self.parity("--help").stdout
+        for option in ("--backends", "--suite", "-k, --filter", "--seed", "--list", "--bench", "--record", "--against", "--format",
+                       "--threads", "--deterministic", "--validate", "--help", "--version", "Examples:", "77"):
+            self.assertIn(option, text)
+        self.assertRegex(self.parity("--version").stdout, r"^actc-parity \(actc\) \d")
+
+    def test_usage(self):
+        self.refuse(2, ["--suite", "some"], "some", "smoke|full")
+        self.refuse(2, ["--seed", "x"], "--seed x")
+        self.refuse(2, ["-k"], "--filter needs a value")
+        self.refuse(2, ["-x"], "-x")
+        self.refuse(2, ["word"], "'word'")
+        self.refuse(2, ["--backends", "cpu", "-k", "no_such_case*"], "no_such_case*", "--list")
+        self.refuse(2, ["--backends", "abacus"], "'abacus'", "cpu")
+        self.refuse(2, ["--backends", "cpu,,cpu"], "names with commas")
+        self.refuse(2, ["--backends", "cpu,cpu"], "cpu is named twice")
+        self.refuse(2, ["--backends", "cpu,null"], "'null'")
+        self.refuse(2, ["--against", "x", "--seed", "3"], "--against", "--seed")
+        self.refuse(1, ["--against", "/no/such/file"], "/no/such/file", "No such file")
+        self.refuse(1, ["--backends", "cpu", "--record", "/no/such/folder/file"], "/no/such/folder/file")
+
+    def test_absent_device(self):
+        self.refuse(77, ["--backends", "cpu,vulkan:no such card"], "no such card")
+        result = json.loads(self.parity("--backends", "cpu,vulkan:no such card", "--format", "json", code=77).stdout)
+        (skipped,) = result["skipped"]
+        self.assertEqual(skipped["backend"], "vulkan:no such card")
+        self.assertNotEqual(skipped["reason"], "")
+        self.refuse(77, ["--backends", "cpu"], "nothing to compare", "--against")
+
+
+class List(Case):
+    def cases(self, suite):
+        return json.loads(self.parity("--list", "--suite", suite, "--format", "json").stdout)["cases"]
+
+    def test_every_kernel(self):
+        with open(KERNELS) as file:
+            wanted = set(re.findall(r"^ACTC_(?:KERNEL|VARIANT)\((\w+)", file.read(), re.MULTILINE))
+        self.assertGreater(len(wanted), 30)
+        smoke = {c["kernel"] for c in self.cases("smoke")} - {None}
+        self.assertEqual(smoke, wanted)
+
+    def test_names(self):
+        smoke, full = self.cases("smoke"), self.cases("full")
+        names = [c["name"] for c in full]
+        self.assertEqual(len(set(names)), len(names))
+        self.assertGreaterEqual(len(smoke), 400)
+        self.assertGreater(len(full), 2 * len(smoke))
+        self.assertLess({c["name"] for c in smoke}, set(names))
+        self.assertEqual({c["suite"] for c in smoke}, {"smoke"})
+        self.assertLessEqual({"kernel", "operator", "codec"}, {c["level"] for c in smoke})
+        self.assertEqual({c["class"] for c in smoke}, {"EXACT", "TOLERANT"})
+        for name in names:
+            self.assertRegex(name, r"^[\w.]+\(\S+\)$")
+        text = self.parity("--list", "--suite", "full").stdout.split("\n")[:-1]
+        self.assertEqual(text, names)
+        for name in FEW:
+            self.assertIn(name, names)
+
+    def test_filter(self):
+        text = self.parity("--list", "-k", "gemm(m=64*").stdout
+        self.assertEqual(len(text.splitlines()), 4)
+        self.assertTrue(all(line.startswith("gemm(m=64,") for line in text.splitlines()))
+
+
+class Run(Case):
+    def test_json(self):
+        result = json.loads(self.parity("--backends", BACKENDS, "-k", "*(n=*7*", "--record", self.file, "--format", "json").stdout)
+        names = BACKENDS.split(",")
+        self.assertEqual([b["name"] for b in result["backends"]], names)
+        self.assertEqual([b["reference"] for b in result["backends"]], [True, False][:len(names)])
+        for b in result["backends"]:
+            for key in ("device", "device_name", "driver", "exact_evidence"):
+                self.assertNotEqual(b[key], "")
+        self.assertEqual((result["failed"], result["skipped"], result["suite"], result["seed"]), ([], [], "smoke", 1))
+        self.assertGreater(len(result["cases"]), 30)
+        measured = 0
+        for c in result["cases"]:
+            self.assertIn(c["level"], ("kernel", "operator", "codec", "step", "training"))
+            self.assertEqual(set(c["backends"]), set(names))
+            for b in c["backends"].values():
+                self.assertEqual(b["status"], "passed")
+                self.assertGreaterEqual(b["seconds"], 0)
+                if "worst" in b:
+                    measured += 1
+                    self.assertEqual(c["class"], "TOLERANT")
+                    self.assertTrue(0 <= b["worst"] <= 1)
+        self.assertGreater(measured, 0)
+
+    def test_text(self):
+        for glob in FEW:
+            text = self.parity("--backends", BACKENDS, "-k", glob, "--record", self.file).stdout
+            self.assertIn("1 cases, 0 failures, seed 1, suite smoke", text)
+            for backend in BACKENDS.split(","):
+                self.assertRegex(text, rf"{re.escape(backend)} +1 +0 +0 ")
+
+    def test_seed_and_filter(self):
+        whole = {c["name"]: c["outputs"] for c in self.record("add(n=*")["cases"]}
+        self.assertGreater(len(whole), 30)
+        name = "add(n=1009,fill=tiny)"
+        (alone,) = self.record(name)["cases"]
+        self.assertEqual(alone["outputs"], whole[name])  # a filter changes nothing
+        other = self.record(name, "--seed", "2")
+        self.assertNotEqual(other["cases"][0]["outputs"], whole[name])
+        self.assertEqual(other["seed"], "2")
+
+    def test_bench(self):
+        done = self.parity("--backends", BACKENDS, "-k", "gemm(m=16,*", "--bench", "--record", self.file, "--format", "json")
+        result = json.loads(done.stdout)
+        for b in result["backends"]:
+            self.assertGreater(b["copy_gb_s"], 0)
+        for c in result["cases"]:
+            for name, b in c["backends"].items():
+                bench = b["bench"]
+                (copy_gb_s,) = [d["copy_gb_s"] for d in result["backends"] if d["name"] == name]
+                self.assertGreater(bench["seconds"], 0)
+                self.assertAlmostEqual(bench["gb_s"] / bench["of_copy"] / copy_gb_s, 1, places=6)
+                self.assertAlmostEqual(bench["gflop_s"] * bench["seconds"] * 1e9, 2 * 16 ** 3, places=3)
+        text = self.parity("--backends", "cpu", "-k", "relu_fwd(n=20011*", "--bench").stdout
+        self.assertIn("copies at", text)
+        self.assertIn("of copy", text)
+
+
+class Record(Case):
+    def against(self, code, *arguments):
+        return self.parity("--backends", BACKENDS, "--against", self.file, *arguments, code=code)
+
+    def doctored(self, record, change):
+        other = copy.deepcopy(record)
+        change(other["cases"])
+        self.write(other)
+
+    def test_round_trip(self):
+        record = self.record("*=equal*", "--seed", "77")
+        self.assertGreater(len(record["cases"]), 20)
+        self.assertEqual((record["seed"], record["suite"], record["device"]["backend"]), ("77", "smoke", "cpu"))
+        for key in ("device_name", "driver", "exact_evidence"):
+            self.assertNotEqual(record["device"][key], "")
+        self.assertRegex(record["actc"], r"^\d+\.\d+")
+        text = self.against(0, "-k", "*=equal*").stdout
+        self.assertIn(f"{len(record['cases'])} cases, 0 failures, seed 77", text)
+
+    def fails(self, name, *texts):
+        done = self.against(1, "-k", name)
+        self.assertIn("FAILED " + name, done.stdout)
+        for text in texts:
+            self.assertIn(text, done.stdout)
+        return done.stdout
+
+    def test_doctored_exact(self):
+        name = "relu_fwd(n=257,fill=equal)"
+        record = self.record(name)
+
+        def hash_of(cases):
+            cases[0]["outputs"][0]["hash"] = "0123456789abcdef"
+
+        self.doctored(record, hash_of)
+        text = self.fails(name, "0123456789abcdef", "--against")
+        # the command that is printed fails in the same way
+        command = shlex.split(text.split("FAILED")[1].splitlines()[2])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("FAILED " + name, done.stdout)
+        # and nothing is timed then
+        done = self.against(1, "-k", name, "--bench")
+        self.assertIn("nothing is timed after a failure", done.stderr)
+        self.assertNotIn("copies at", done.stdout)
+
+        def length(cases):
+            cases[0]["outputs"][0]["bytes"] += 4
+
+        self.doctored(record, length)
+        self.fails(name, "another length")
+        self.doctored(record, lambda cases: cases[0]["outputs"].clear())
+        self.fails(name, "is not in the recorded file")
+
+        short = "relu_fwd(n=3,fill=special)"
+        record = self.record(short)
+
+        def data(cases):
+            text = cases[0]["outputs"][0]["data"]
+            cases[0]["outputs"][0]["data"] = ("0" if text[3] != "0" else "1").join((text[:3], text[4:]))
+
+        self.doctored(record, data)
+        self.fails(short, "byte 1 is recorded as")
+
+    def test_doctored_tolerant(self):
+        large = "gemm(m=17,n=15,k=33,ta=0,tb=0,add=0,bias=1,fill=tiny)"
+        record = self.record(large)
+        (output,) = record["cases"][0]["outputs"]
+        self.assertNotIn("data", output)
+        self.assertTrue(0 < output["worst"] <= 1)
+
+        def another_hash(cases):  # a backend that rounds otherwise
+            cases[0]["outputs"][0]["hash"] = "0123456789abcdef"
+
+        self.doctored(record, another_hash)
+        self.against(0, "-k", large)
+
+        def worse(cases):
+            cases[0]["outputs"][0]["worst"] = 1.5
+
+        self.doctored(record, worse)
+        self.fails(large, "1.5 times its bound")
+        small = "operator.linear(n=1,in=1,out=2)"
+        record = self.record(small)
+
+        def value(cases):
+            (loss,) = [o for o in cases[0]["outputs"] if o["label"] == "loss"]
+            loss["data"] = "0000803f"  # 1.0
+
+        self.doctored(record, value)
+        self.fails(small, "loss: [0] is recorded as 1,")
+
+    def test_missing_and_damaged(self):
+        names = "add(n=1,fill=*"
+        record = self.record(names)
+        self.assertEqual(len(record["cases"]), 2)
+        self.doctored(record, lambda cases: cases.pop())
+        result = json.loads(self.against(0, "-k", names, "--format", "json").stdout)
+        self.assertEqual(len(result["skipped"]), len(BACKENDS.split(",")))
+        self.assertIn("has no such case", result["skipped"][0]["reason"])
+        self.doctored(record, lambda cases: cases.clear())
+        self.refuse(77, ["--backends", "cpu", "--against", self.file, "-k", names], "nothing was compared")
+        for text in ("", "{", "[]", '{"format":"actc-parity-1"}', '{"format":"other","seed":"1","suite":"smoke","cases":[]}'):
+            with open(self.file, "w") as file:
+                file.write(text)
+            self.refuse(1, ["--backends", "cpu", "--against", self.file], self.file)
+
+
+if __name__ == "__main__":
+    unittest.main()
