@@ -8,16 +8,19 @@
 
 /* ---- memory ---- */
 
+/* Of candidates, at least; below that many coefficients all of them are. */
+#define LEAST_ROOM 4096u
+/* Coefficients in the sample that tells where the key is: the standard error of a share of them is below 0.4 %. */
+#define SAMPLE_KEYS 16384u
+
 /* Candidates that the pool holds: some more than are kept where that is few, else what lies in a narrow interval. */
 static uint32_t pool_room(const actc_codec_plan *plan, bool *single)
 {
-    uint64_t wanted = 2 * plan->k + plan->k / 2 + 4096, most = plan->m / 16;
-    *single = plan->regions == 1 && (plan->m <= 4096 || wanted <= most);
+    uint64_t least = 2 * plan->k + plan->k / 2 + LEAST_ROOM, most = CODEC_MAX(plan->m / 16, LEAST_ROOM);
+    *single = plan->regions == 1 && (plan->m <= LEAST_ROOM || least <= most);
     if (plan->regions > 1 || plan->k >= plan->m)
         return 0;
-    if (plan->m <= 4096)
-        return (uint32_t)plan->m;
-    return (uint32_t)(*single ? wanted : CODEC_MAX(most, 4096));
+    return (uint32_t)CODEC_MIN(plan->m, *single ? CODEC_MIN(4 * plan->k + LEAST_ROOM, most) : most);
 }
 
 static bool ends_inside_tile(const actc_codec_plan *plan, uint64_t end)
@@ -76,6 +79,8 @@ static void lay_out(codec_pack *p, codec_memory *memory)
     p->segment_slots = actc_codec_take(memory, (plan->segments + 1) * sizeof(uint32_t));
     p->bins = actc_codec_take(memory, (uint64_t)CODEC_BINS * plan->regions * slots * sizeof(uint32_t));
     p->pool_room = pool_room(plan, &p->single);
+    p->sample_room = p->pool_room && p->pool_room < plan->m ? SAMPLE_KEYS : 0;
+    p->sample = actc_codec_take(memory, p->sample_room * sizeof(uint32_t));
     p->pool_bits = actc_codec_take(memory, p->pool_room * sizeof(uint32_t));
     p->pool_numbers = actc_codec_take(memory, p->pool_room * sizeof(uint32_t));
 }
@@ -206,8 +211,8 @@ static void put_piece(codec_pack *p, const tile_piece *piece, uint8_t *places, c
 static void write_span(codec_pack *p, codec_span *span, codec_region *region, uint64_t first, const uint32_t *y, uint32_t n,
                        int thread)
 {
-    uint8_t places[ACTC_CODEC_TILE];
-    uint32_t bits[ACTC_CODEC_TILE], ties = span->ties;
+    uint8_t places[CODEC_KEEP_ROOM];
+    uint32_t bits[CODEC_KEEP_ROOM], ties = span->ties;
     uint64_t slot = span->slot;
     (void)thread;
     for (uint64_t c = first; c < first + n;) {
@@ -222,19 +227,18 @@ static void write_span(codec_pack *p, codec_span *span, codec_region *region, ui
 /* The same from the candidates. */
 static void write_from_pool(codec_pack *p, const codec_span *span, const codec_region *region, uint64_t first, uint64_t end)
 {
-    uint8_t places[ACTC_CODEC_TILE];
-    uint32_t bits[ACTC_CODEC_TILE], ties = span->ties, at = span->offset, last = span->offset + span->count;
+    uint8_t places[ACTC_CODEC_TILE + 1]; /* a candidate is put down before it is known whether it stays */
+    uint32_t bits[ACTC_CODEC_TILE + 1], ties = span->ties, at = span->offset, last = span->offset + span->count;
     uint64_t slot = span->slot;
     for (uint64_t c = first; c < end;) {
         tile_piece piece = piece_at(p->units.plan, c, end);
         uint32_t count = 0;
-        for (; at < last && p->pool_numbers[at] < piece.next; at++) {
-            uint32_t key = p->pool_bits[at] & 0x7fffffffu;
-            if (key < region->key || (key == region->key && ties == 0))
-                continue;
-            ties -= key == region->key;
+        for (; at < last && p->pool_numbers[at] < piece.next; at++) { /* no branch on the key: it is anyone's guess */
+            uint32_t key = p->pool_bits[at] & 0x7fffffffu, tie = key == region->key && ties;
             places[count] = (uint8_t)(p->pool_numbers[at] - c);
-            bits[count++] = p->pool_bits[at];
+            bits[count] = p->pool_bits[at];
+            count += (key > region->key) | tie;
+            ties -= tie;
         }
         put_piece(p, &piece, places, bits, count, slot);
         slot += count;
@@ -265,15 +269,14 @@ static void write_all(codec_pack *p, bool from_pool)
 
 /* ---- select=tile ---- */
 
-static void write_tile(codec_pack *p, uint64_t tile, const uint32_t *y)
+static void write_tile(codec_pack *p, uint64_t tile, const uint32_t *y, uint32_t *hint)
 {
     const actc_codec_plan *plan = p->units.plan;
     uint64_t begin = tile * ACTC_CODEC_TILE, slot = actc_codec_tile_slot(plan, tile);
     uint64_t end = actc_codec_tile_slot(plan, tile + 1);
-    uint32_t n = (uint32_t)CODEC_MIN(plan->m - begin, ACTC_CODEC_TILE), ties, bits[ACTC_CODEC_TILE];
-    uint8_t places[ACTC_CODEC_TILE];
-    uint32_t key = p->fns->tile_key(y, n, (uint32_t)(end - slot), &ties);
-    uint32_t count = end > slot ? p->fns->keep(y, n, key, &ties, places, bits) : 0;
+    uint32_t n = (uint32_t)CODEC_MIN(plan->m - begin, ACTC_CODEC_TILE), bits[CODEC_KEEP_ROOM];
+    uint8_t places[CODEC_KEEP_ROOM];
+    uint32_t count = p->fns->keep_largest(y, n, (uint32_t)(end - slot), hint, places, bits);
     actc_codec_put(&p->writer, begin, true, places, bits, count, slot);
     actc_codec_put_nothing(&p->writer, slot + count, end);
 }
@@ -283,11 +286,12 @@ static void tile_span(codec_pack *p, codec_span *span, codec_region *region, uin
 {
     (void)span;
     (void)region;
+    uint32_t hint = 0;
     (void)thread;
     for (uint64_t c = first; c < first + n;) {
         tile_piece piece = piece_at(p->units.plan, c, first + n);
         if (piece.whole)
-            write_tile(p, piece.tile, y + (c - first));
+            write_tile(p, piece.tile, y + (c - first), &hint);
         else /* kept until all of it is there */
             memcpy(p->shared + (p->shared_at[piece.tile] - 1ull) * ACTC_CODEC_TILE + c % ACTC_CODEC_TILE, y + (c - first),
                    (size_t)(piece.next - c) * sizeof *y);
@@ -298,9 +302,10 @@ static void tile_span(codec_pack *p, codec_span *span, codec_region *region, uin
 static void run_shared_tiles(void *user, uint32_t begin, uint32_t end, int thread)
 {
     codec_pack *p = user;
+    uint32_t hint = 0;
     (void)thread;
     for (uint32_t i = begin; i < end; i++)
-        write_tile(p, p->shared_tiles[i], p->shared + (uint64_t)i * ACTC_CODEC_TILE);
+        write_tile(p, p->shared_tiles[i], p->shared + (uint64_t)i * ACTC_CODEC_TILE, &hint);
 }
 
 static void write_tiles(codec_pack *p)

@@ -29,9 +29,9 @@ static bool exact(const codec_region *r)
 static void count_span(codec_pack *p, codec_span *span, codec_region *region, uint64_t first, const uint32_t *y, uint32_t n,
                        int thread)
 {
+    uint32_t marks[CODEC_MARKS];
     (void)thread;
-    span->above = region->high < ABS_MASK ? p->fns->count_above(y, n, region->high) : 0;
-    uint32_t inside = region->high > region->low ? p->fns->count_above(y, n, region->low) - span->above : 0;
+    uint32_t inside = p->fns->mark(y, n, region->low, region->high, marks, &span->above);
     __atomic_fetch_add(&region->above, span->above, __ATOMIC_RELAXED);
     __atomic_fetch_add(&region->inside, inside, __ATOMIC_RELAXED);
     if (exact(region)) {
@@ -43,8 +43,7 @@ static void count_span(codec_pack *p, codec_span *span, codec_region *region, ui
     span->offset = __atomic_fetch_add(&p->pool_used, inside, __ATOMIC_RELAXED);
     span->count = inside;
     if (inside && (uint64_t)span->offset + inside <= p->pool_room)
-        p->fns->collect(y, n, region->low, region->high, (uint32_t)first, p->pool_bits + span->offset,
-                        p->pool_numbers + span->offset);
+        p->fns->gather(y, n, marks, (uint32_t)first, p->pool_bits + span->offset, p->pool_numbers + span->offset);
 }
 
 /* ---- the key among the candidates ---- */
@@ -190,14 +189,14 @@ static void find_exactly(codec_pack *p)
 
 /* ---- the sample ---- */
 
-#define SAMPLE_KEYS 16384u /* at most: the standard error of a share of them is below 0.4 % */
-#define SAMPLE_SHARE 24u   /* of the tensor, transformed for it */
-#define SAMPLE_RUN 64u     /* neighbouring elements, where nothing is transformed */
+#define SAMPLE_SHARE 16u /* of the tensor, transformed for it */
+#define SAMPLE_RUN 64u   /* neighbouring elements, where nothing is transformed */
 #define SAMPLE_CHANNELS 16u
+#define TRIES 2
 
 typedef struct sampling {
     codec_pack *p;
-    uint32_t items, each, *keys, room, used; /* used: atomic */
+    uint32_t items, stride, *keys, room, used; /* used: atomic */
 } sampling;
 
 /* Where item i of `items` lies among `total`: one in each stretch of them, at a place that only i decides. */
@@ -275,12 +274,10 @@ static void take_sample(void *user, uint32_t begin, uint32_t end, int thread)
             }
             y = (const uint32_t *)(const void *)to;
         }
-        /* odd, so that it meets all frequencies */
-        uint64_t stride = ((n + s->each - 1) / s->each) | 1;
-        uint32_t count = (uint32_t)((n + stride - 1) / stride);
+        uint32_t count = (uint32_t)((n + s->stride - 1) / s->stride);
         uint32_t offset = __atomic_fetch_add(&s->used, count, __ATOMIC_RELAXED);
         for (uint32_t j = 0; j < count && offset + j < s->room; j++)
-            s->keys[offset + j] = y[j * stride];
+            s->keys[offset + j] = y[j * s->stride];
     }
 }
 
@@ -292,61 +289,75 @@ static uint32_t largest_above(const codec_fns *fns, const sampling *s, uint32_t 
     return find_key(fns, s->keys, s->used, 0, ABS_MASK, rank, bins, &ties);
 }
 
-/* Sets the interval. Returns whether it seems to fit the pool. */
-static bool guess(codec_pack *p)
+static void sample(codec_pack *p, sampling *s)
 {
-    const actc_codec_plan *plan = p->units.plan;
+    uint64_t size, total = sample_total(&p->units, &size), items = p->units.plan->m / SAMPLE_SHARE / size;
+    *s = (sampling){.p = p, .keys = p->sample, .room = p->sample_room};
+    if (p->units.transform == CODEC_IDENTITY)
+        items = s->room / SAMPLE_RUN;
+    s->items = (uint32_t)CODEC_MIN(CODEC_MAX(items, 6), CODEC_MIN(total, 256));
+    /* odd, so that it meets all frequencies; some room is left for items larger than others */
+    s->stride = (uint32_t)(s->items * size * 5 / 4 / s->room) | 1;
+    actc_parallel_for(p->threads, s->items, 1, take_sample, s);
+    s->used = CODEC_MIN(s->used, s->room);
+}
+
+/* Sets the interval. rank: how many of the sample should be kept. Returns whether it seems to fit the pool. */
+static bool guess(codec_pack *p, const sampling *s, double rank)
+{
     codec_region *r = &p->regions[0];
-    uint64_t size, total = sample_total(&p->units, &size);
-    uint64_t items = plan->m / SAMPLE_SHARE / size;
-    if (p->units.transform == CODEC_IDENTITY)
-        items = CODEC_MIN(items, SAMPLE_KEYS / SAMPLE_RUN);
-    items = CODEC_MIN(CODEC_MAX(items, 6), CODEC_MIN(total, 128));
-    if (p->units.transform == CODEC_IDENTITY)
-        items = CODEC_MIN(total, SAMPLE_KEYS / SAMPLE_RUN);
-    /* the pool, which is empty now, holds the sample; 2 * room words lie side by side but for their padding */
-    sampling s = {.p = p, .items = (uint32_t)items, .keys = p->pool_bits, .room = CODEC_MIN(p->pool_room, SAMPLE_KEYS)};
-    s.each = CODEC_MAX(s.room / s.items, 1);
-    actc_parallel_for(p->threads, s.items, 1, take_sample, &s);
-    s.used = CODEC_MIN(s.used, s.room);
-    double scale = (double)s.used / (double)plan->m, rank = (double)plan->k * scale, room = p->pool_room * scale;
+    double room = p->pool_room * ((double)s->used / (double)p->units.plan->m);
     if (p->single) {
-        uint32_t wanted = (uint32_t)(1.5 * rank + 8);
-        uint32_t key = largest_above(p->fns, &s, wanted, p->bins);
+        uint32_t wanted = (uint32_t)(1.7 * rank + 8), key = largest_above(p->fns, s, wanted, p->bins);
         r->low = key ? key - 1 : 0;
         r->high = ABS_MASK;
-        if (p->fns->count_above(s.keys, s.used, r->low) <= 0.95 * room)
+        if (p->fns->count_above(s->keys, s->used, r->low) <= 0.95 * room)
             return true;
         p->single = false; /* many are equal to the key */
     }
-    double margin = 0.02 * s.used;
-    margin = CODEC_MIN(margin, 0.4 * room);
-    uint32_t low = largest_above(p->fns, &s, (uint32_t)(rank + margin) + 1, p->bins);
-    uint32_t high = rank - margin >= 1 ? largest_above(p->fns, &s, (uint32_t)(rank - margin), p->bins) : ABS_MASK;
+    double margin = CODEC_MIN(0.02 * s->used, 0.4 * room);
+    uint32_t low = largest_above(p->fns, s, (uint32_t)(rank + margin) + 1, p->bins);
+    uint32_t high = rank - margin >= 1 ? largest_above(p->fns, s, (uint32_t)(rank - margin), p->bins) : ABS_MASK;
     r->low = low ? low - 1 : 0;
     r->high = high;
-    uint32_t inside = p->fns->count_above(s.keys, s.used, r->low) - p->fns->count_above(s.keys, s.used, r->high);
+    uint32_t inside = p->fns->count_above(s->keys, s->used, r->low) - p->fns->count_above(s->keys, s->used, r->high);
     return exact(r) || inside <= 0.95 * room;
+}
+
+/* Looks for the key by a sample; with a second guess where the first has told how far the sample was off. */
+static bool try_keys(codec_pack *p, bool *from_pool)
+{
+    const actc_codec_plan *plan = p->units.plan;
+    codec_region *r = &p->regions[0];
+    bool sampled = plan->m > p->pool_room;
+    sampling s = {.used = 0};
+    if (sampled)
+        sample(p, &s);
+    double rank = (double)plan->k * s.used / (double)plan->m;
+    for (int i = 0; i < (sampled ? TRIES : 1); i++) {
+        if (sampled && !guess(p, &s, rank))
+            return false;
+        clear_spans(p);
+        actc_codec_each_span(p, count_span);
+        *from_pool = p->single && !exact(r);
+        if (take_key(p))
+            return true;
+        uint64_t seen = (uint64_t)r->above + r->inside;
+        if (!sampled || seen == 0)
+            return false;
+        double expected = p->fns->count_above(s.keys, s.used, r->low) * ((double)plan->m / s.used);
+        rank = (double)plan->k * s.used / (double)plan->m * (expected / (double)seen);
+    }
+    return false;
 }
 
 void actc_codec_select_keys(codec_pack *p, bool *from_pool)
 {
     const actc_codec_plan *plan = p->units.plan;
-    codec_region *r = &p->regions[0];
+    p->regions[0] = (codec_region){.low = 0, .high = ABS_MASK};
     *from_pool = false;
-    if (plan->regions == 1 && plan->k < plan->m) {
-        bool try_it = true;
-        *r = (codec_region){.low = 0, .high = ABS_MASK};
-        if (plan->m > p->pool_room)
-            try_it = guess(p);
-        if (try_it) {
-            clear_spans(p);
-            actc_codec_each_span(p, count_span);
-            *from_pool = p->single && !exact(r);
-            if (take_key(p))
-                return;
-        }
-    }
+    if (plan->regions == 1 && plan->k < plan->m && try_keys(p, from_pool))
+        return;
     *from_pool = false;
     find_exactly(p);
 }

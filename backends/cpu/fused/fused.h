@@ -34,6 +34,10 @@ typedef struct codec_unit {
     uint64_t begin, end; /* coefficients; with a wavelet of no meaning */
 } codec_unit;
 
+#define CODEC_ROW_LANES 16 /* rows or channels that block=row does side by side */
+#define CODEC_KEEP_ROOM (ACTC_CODEC_TILE + 16)
+#define CODEC_MARKS (ACTC_CODEC_SEGMENT / 32) /* words of marks of a span */
+
 typedef struct codec_fns {
     /* y = the coefficients of the unit, part after part. scratch: units->scratch_floats. */
     void (*forward[4])(const codec_units *units, const codec_unit *unit, const float *x, float *y, float *scratch);
@@ -44,16 +48,19 @@ typedef struct codec_fns {
     void (*inverse[4])(const codec_units *units, const codec_unit *unit, const float *y, float *x, float *scratch);
     /* How many of n |y| are above the key. */
     uint32_t (*count_above)(const uint32_t *y, uint32_t n, uint32_t key);
-    /* Those with low < |y| <= high: bits, and numbers counted from first. Room for them is there. */
-    uint32_t (*collect)(const uint32_t *y, uint32_t n, uint32_t low, uint32_t high, uint32_t first, uint32_t *bits,
-                        uint32_t *numbers);
+    /* How many have low < |y| <= high, and how many are above high; marks: a bit each for the former. */
+    uint32_t (*mark)(const uint32_t *y, uint32_t n, uint32_t low, uint32_t high, uint32_t *marks, uint32_t *above);
+    /* The marked ones: bits, and numbers counted from first. */
+    void (*gather)(const uint32_t *y, uint32_t n, const uint32_t *marks, uint32_t first, uint32_t *bits, uint32_t *numbers);
     /* bins[min((|y| - low - 1) >> shift, last)]++ where low < |y| <= high. */
     void (*histogram)(const uint32_t *y, uint32_t n, uint32_t low, uint32_t high, uint32_t shift, uint32_t last,
                       uint32_t *bins);
-    /* Of at most 256: those above the key and, of those equal to it, the first *ties, which counts down. */
+    /* Of at most 256: those above the key and, of those equal to it, the first *ties, which counts down. Both results have
+     * room for CODEC_KEEP_ROOM. */
     uint32_t (*keep)(const uint32_t *y, uint32_t n, uint32_t key, uint32_t *ties, uint8_t *places, uint32_t *bits);
-    /* The key and ties for keep() that keep the `most` largest of at most 256, and no zero. */
-    uint32_t (*tile_key)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t *ties);
+    /* The `most` largest of at most 256, the first among equals and no zero, in order. *hint is 0 at first and makes the
+     * next call faster; nothing else depends on it. */
+    uint32_t (*keep_largest)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t *hint, uint8_t *places, uint32_t *bits);
 } codec_fns;
 
 extern const codec_fns actc_cpu_fused_fns_baseline, actc_cpu_fused_fns_avx2, actc_cpu_fused_fns_avx512;
@@ -68,13 +75,16 @@ codec_transform_fn ACTC_CPU_NAME(fused_dct_blocks), ACTC_CPU_NAME(fused_dct_rows
 void ACTC_CPU_NAME(fused_idct_blocks)(const codec_units *units, const codec_unit *unit, const uint32_t *places,
                                       const uint32_t *bits, uint32_t count, float *x);
 uint32_t ACTC_CPU_NAME(fused_count_above)(const uint32_t *y, uint32_t n, uint32_t key);
-uint32_t ACTC_CPU_NAME(fused_collect)(const uint32_t *y, uint32_t n, uint32_t low, uint32_t high, uint32_t first,
-                                      uint32_t *bits, uint32_t *numbers);
+uint32_t ACTC_CPU_NAME(fused_mark)(const uint32_t *y, uint32_t n, uint32_t low, uint32_t high, uint32_t *marks,
+                                   uint32_t *above);
+void ACTC_CPU_NAME(fused_gather)(const uint32_t *y, uint32_t n, const uint32_t *marks, uint32_t first, uint32_t *bits,
+                                 uint32_t *numbers);
 void ACTC_CPU_NAME(fused_histogram)(const uint32_t *y, uint32_t n, uint32_t low, uint32_t high, uint32_t shift,
                                     uint32_t last, uint32_t *bins);
 uint32_t ACTC_CPU_NAME(fused_keep)(const uint32_t *y, uint32_t n, uint32_t key, uint32_t *ties, uint8_t *places,
                                    uint32_t *bits);
-uint32_t ACTC_CPU_NAME(fused_tile_key)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t *ties);
+uint32_t ACTC_CPU_NAME(fused_keep_largest)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t *hint, uint8_t *places,
+                                           uint32_t *bits);
 #endif
 
 /* ---- units (codec_units.c) ---- */

@@ -33,20 +33,33 @@ CODEC_INLINE void codec_store(float *p, codec_vf v)
     *(codec_vf_any *)p = v;
 }
 
-/* actc_flush of every lane. */
+/* actc_flush of every lane. Compilers make much of the masks of AVX-512 from vector types. */
 CODEC_INLINE codec_vf codec_flush(codec_vf v)
 {
+#if defined(__AVX512F__)
+    __m512i a = _mm512_and_si512((__m512i)v, _mm512_set1_epi32((int)ACTC_ABS_MASK));
+    return (codec_vf)_mm512_maskz_mov_epi32(_mm512_cmpge_epi32_mask(a, _mm512_set1_epi32((int)ACTC_TINY_BITS)), (__m512i)v);
+#else
     codec_vi u = (codec_vi)v;
     codec_vi tiny = (u & (int32_t)ACTC_ABS_MASK) < (int32_t)ACTC_TINY_BITS;
     return (codec_vf)(u & ~tiny);
+#endif
 }
 
 /* actc_canon of every lane. */
 CODEC_INLINE codec_vf codec_canon(codec_vf v)
 {
+#if defined(__AVX512F__)
+    __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    return (codec_vf)_mm512_mask_mov_epi32((__m512i)codec_flush(v), nan, _mm512_set1_epi32((int)ACTC_NAN_BITS));
+#elif defined(__AVX2__)
+    __m256 nan = _mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q);
+    return (codec_vf)_mm256_blendv_ps((__m256)codec_flush(v), _mm256_castsi256_ps(_mm256_set1_epi32((int)ACTC_NAN_BITS)), nan);
+#else
     codec_vi u = (codec_vi)v, a = u & (int32_t)ACTC_ABS_MASK;
     codec_vi tiny = a < (int32_t)ACTC_TINY_BITS, nan = a > (int32_t)ACTC_INF_BITS;
     return (codec_vf)(((u & ~tiny) & ~nan) | (nan & (int32_t)ACTC_NAN_BITS));
+#endif
 }
 
 /* The first `count` lanes, the others 0. */
@@ -163,6 +176,56 @@ CODEC_INLINE uint32_t codec_above(const uint32_t *y, uint32_t key)
     for (int j = 0; j < 32; j++)
         bits |= ((y[j] & ACTC_ABS_MASK) > key ? 1u : 0u) << j;
     return bits;
+#endif
+}
+
+/* Whether codec_compress of nothing costs less than a branch that is guessed wrong. */
+#if defined(__AVX2__)
+#define CODEC_COMPRESSES 1
+#else
+#define CODEC_COMPRESSES 0
+#endif
+
+/* The elements of y whose bits are set in `found`, of 32, and their places from `place` on, without branches where the
+ * instruction set allows. Writes up to 16 behind what it keeps. Returns their number. */
+CODEC_INLINE uint32_t codec_compress(const uint32_t *y, uint32_t found, uint32_t place, uint32_t *bits, uint8_t *places)
+{
+#if defined(__AVX512F__)
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t count = 0;
+    for (uint32_t q = 0; q < 32; q += 16) {
+        __mmask16 m = (__mmask16)(found >> q);
+        _mm512_storeu_si512(bits + count, _mm512_maskz_compress_epi32(m, _mm512_loadu_si512(y + q)));
+        __m512i at = _mm512_maskz_compress_epi32(m, _mm512_add_epi32(lane, _mm512_set1_epi32((int)(place + q))));
+        _mm_storeu_si128((__m128i *)(void *)(places + count), _mm512_cvtepi32_epi8(at));
+        count += (uint32_t)__builtin_popcount(m);
+    }
+    return count;
+#elif defined(__AVX2__)
+    static const int32_t order[16][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 0, 0}, {0, 1, 0, 0}, {2, 0, 0, 0}, {0, 2, 0, 0},
+                                         {1, 2, 0, 0}, {0, 1, 2, 0}, {3, 0, 0, 0}, {0, 3, 0, 0}, {1, 3, 0, 0}, {0, 1, 3, 0},
+                                         {2, 3, 0, 0}, {0, 2, 3, 0}, {1, 2, 3, 0}, {0, 1, 2, 3}};
+    static const uint32_t packed[16] = {0, 0, 1, 0x100, 2, 0x200, 0x201, 0x20100, 3, 0x300, 0x301, 0x30100, 0x302, 0x30200,
+                                        0x30201, 0x3020100};
+    uint32_t count = 0;
+    for (uint32_t q = 0; q < 32; q += 4) {
+        uint32_t m = found >> q & 15;
+        __m128 v = _mm_loadu_ps((const float *)(const void *)(y + q));
+        __m128i by = _mm_loadu_si128((const __m128i *)(const void *)order[m]);
+        _mm_storeu_ps((float *)(void *)(bits + count), _mm_permutevar_ps(v, by));
+        uint32_t at = packed[m] + (place + q) * 0x1010101u; /* no byte overflows: places are below 256 */
+        memcpy(places + count, &at, sizeof at);
+        count += (uint32_t)__builtin_popcount(m);
+    }
+    return count;
+#else
+    uint32_t count = 0;
+    for (; found; found &= found - 1) {
+        uint32_t j = (uint32_t)__builtin_ctz(found);
+        places[count] = (uint8_t)(place + j);
+        bits[count++] = y[j];
+    }
+    return count;
 #endif
 }
 

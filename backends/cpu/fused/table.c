@@ -8,8 +8,9 @@ const codec_fns ACTC_CPU_NAME(fused_fns) = {
     .inverse_blocks = ACTC_CPU_NAME(fused_idct_blocks),
     .inverse = {[CODEC_ROWS] = ACTC_CPU_NAME(fused_idct_rows), [CODEC_WAVELET] = ACTC_CPU_NAME(fused_idwt)},
     .count_above = ACTC_CPU_NAME(fused_count_above),
-    .collect = ACTC_CPU_NAME(fused_collect),
+    .mark = ACTC_CPU_NAME(fused_mark),
+    .gather = ACTC_CPU_NAME(fused_gather),
     .histogram = ACTC_CPU_NAME(fused_histogram),
     .keep = ACTC_CPU_NAME(fused_keep),
-    .tile_key = ACTC_CPU_NAME(fused_tile_key),
+    .keep_largest = ACTC_CPU_NAME(fused_keep_largest),
 };
