@@ -24,6 +24,7 @@ typedef struct work {
     float *to;
     const uint32_t *places, *bits; /* inverse */
     uint64_t line, column;         /* elements from row to row, from column to column */
+    uint64_t ahead;                /* elements to what is loaded next: lines lie too far apart for processors to see it */
 } work;
 
 /* ---- 1-D, in place, 16 with constant bounds ---- */
@@ -57,6 +58,9 @@ static void forward_columns(const work *k, const group *g, bool gathered, codec_
     if (g->lh == 16 && !gathered && g->count == CODEC_LANES) {
         for (uint32_t w = 0; w < g->lw; w++) {
             codec_vf v[16];
+            if (k->ahead)
+                for (uint32_t h = 0; h < 16; h++)
+                    __builtin_prefetch((const char *)x + (h * k->line + w * k->column + k->ahead) * sizeof(float));
             for (int h = 0; h < 16; h++)
                 v[h] = codec_flush(codec_load(x + (uint64_t)h * k->line + w * k->column));
             ACTC_DCT16(codec_vf, v)
@@ -151,32 +155,29 @@ static void forward_group(const work *k, const group *g, bool gathered)
 
 /* ---- inverse ---- */
 
-/* Kept coefficients to their lanes: b[u][v]. Returns the rows u that hold any. */
+/* Kept coefficients to their lanes: b[u][v]. Returns the rows u that hold any; those that hold none are zero. */
 static uint32_t scatter(const work *k, const group *g, codec_vf b[16][16])
 {
     float *all = (float *)b;
-    uint32_t rows = 0, area = g->lh * g->lw;
+    uint32_t rows = 0, area = g->lh * g->lw, inverse = 65535 / g->lw + 1; /* c * inverse >> 16 is c / lw for c < 256 */
+    memset(b, 0, g->lh * sizeof b[0]);
     for (uint32_t i = 0; i < g->count; i++)
         for (uint32_t e = g->first[i]; e < g->last[i]; e++) {
             uint32_t c = k->places[e] - g->begin[i];
             if (c >= area)
                 continue;
-            uint32_t u = c / g->lw, v = c % g->lw;
-            if (!(rows >> u & 1))
-                memset(b[u], 0, sizeof b[u]);
+            uint32_t u = c * inverse >> 16, v = c - u * g->lw;
             rows |= 1u << u;
             all[(u * 16 + v) * CODEC_LANES + i] = actc_flush_bits(k->bits[e]);
         }
     return rows;
 }
 
-/* The sum over rows of which some are zero needs only the others: adding zero changes no bit but the sign of a zero, which
- * canonical results do not keep. */
+/* Rows of zeros stay as they are: their sums are zeros, whose sign canonical results do not keep. */
 static void inverse_group(const work *k, const group *g, bool gathered)
 {
     codec_vf b[16][16];
     uint32_t rows = scatter(k, g, b);
-    const codec_vf zero = {0};
     for (uint32_t u = 0; u < g->lh; u++) {
         if (!(rows >> u & 1))
             continue;
@@ -198,14 +199,17 @@ static void inverse_group(const work *k, const group *g, bool gathered)
         codec_vf v[16];
         if (g->lh == 16) {
             for (int u = 0; u < 16; u++)
-                v[u] = rows >> u & 1 ? b[u][w] : zero;
+                v[u] = b[u][w];
             ACTC_IDCT16(codec_vf, v)
         } else {
             for (uint32_t u = 0; u < g->lh; u++)
-                v[u] = rows >> u & 1 ? b[u][w] : zero;
+                v[u] = b[u][w];
             inverse_line(v, g->lh, k->tables);
         }
         float *at = x + w * k->column;
+        if (k->ahead)
+            for (uint32_t h = 0; h < g->lh; h++)
+                __builtin_prefetch((char *)at + (h * k->line + k->ahead) * sizeof(float), 1);
         if (gathered) {
             for (uint32_t h = 0; h < g->lh; h++)
                 b[h][w] = codec_canon(v[h]);
@@ -257,7 +261,8 @@ static void run_group(const work *k, group *g, bool gathered)
 }
 
 /* The kept coefficients among the next `area`: entries from *entry on. */
-static void take_entries(const work *k, group *g, uint32_t lane, uint32_t begin, uint32_t area, uint32_t *entry, uint32_t count)
+static void take_entries(const work *k, group *g, uint32_t lane, uint32_t begin, uint32_t area, uint32_t *entry,
+                         uint32_t count)
 {
     g->begin[lane] = begin;
     g->first[lane] = *entry;
@@ -266,7 +271,7 @@ static void take_entries(const work *k, group *g, uint32_t lane, uint32_t begin,
     g->last[lane] = *entry;
 }
 
-static void block(const work *k, waiting *wait, uint32_t lh, uint32_t lw, uint32_t c0, uint32_t c1, uint64_t element,
+static void block(work *k, waiting *wait, uint32_t lh, uint32_t lw, uint32_t c0, uint32_t c1, uint64_t element,
                   uint64_t begin, uint32_t *entry, uint32_t count)
 {
     uint32_t area = lh * lw, size = (uint32_t)k->plan->spec.block, channels = c1 - c0;
@@ -290,6 +295,10 @@ static void block(const work *k, waiting *wait, uint32_t lh, uint32_t lw, uint32
             g->count -= lanes;
             zero_instances(k, lh, lw, g->element[g->count], lanes);
         } else if (lie_together || g->count == CODEC_LANES) {
+            k->ahead = c % CODEC_LANES                     ? 0
+                       : c < channels                      ? CODEC_LANES
+                       : channels < k->plan->channels / 2 ? 4 * k->column /* a sample's: nothing follows */
+                                                           : size * k->column - (c - CODEC_LANES);
             run_group(k, g, !lie_together);
         }
     }

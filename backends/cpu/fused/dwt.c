@@ -1,7 +1,7 @@
 /* dwt.c: the wavelet transform of whole samples and its inverse, several levels.
  *
- * Every pass is a sum of shifted runs times taps, run t of n being out[t] = sum over j of in[j][t] * tap[j]: along the height
- * the runs are rows; along the width they lie in a row's even or odd columns, which are taken apart beforehand with the
+ * Every pass is a sum of shifted runs times taps: out[t] = sum over j of in[j][t] * tap[j] for t < n. Along the height the
+ * runs are rows; along the width they lie in a row's even or odd columns, which are taken apart beforehand with the
  * signal's extension at both ends, so that runs need no case at borders.
  */
 #include "simd.h"
@@ -67,6 +67,39 @@ static void run_sum(const sum *a, const sum *b, uint64_t n, float *out)
         out[t] = actc_canon(b ? ACTC_ADD(sum_one(a, t), sum_one(b, t)) : sum_one(a, t));
 }
 
+/* Two sums over the same runs, which are then loaded once. */
+static void run_pair(const sum *a, const sum *b, uint64_t n, float *low, float *high)
+{
+    uint64_t t = 0;
+    bool same = a->count == b->count;
+    for (uint32_t j = 0; same && j < a->count; j++)
+        same = a->in[j] == b->in[j];
+    if (!same) {
+        run_sum(a, NULL, n, low);
+        run_sum(b, NULL, n, high);
+        return;
+    }
+    for (; t + STEP / 2 <= n; t += STEP / 2) {
+        codec_vf l[2] = {{0}}, h[2] = {{0}};
+        for (uint32_t j = 0; j < a->count; j++) {
+            const float *in = a->in[j] + t;
+            for (int q = 0; q < 2; q++) {
+                codec_vf v = codec_load(in + q * CODEC_LANES);
+                l[q] = ACTC_ADD(l[q], ACTC_MUL(v, a->tap[j]));
+                h[q] = ACTC_ADD(h[q], ACTC_MUL(v, b->tap[j]));
+            }
+        }
+        for (int q = 0; q < 2; q++) {
+            codec_store(low + t + q * CODEC_LANES, codec_canon(l[q]));
+            codec_store(high + t + q * CODEC_LANES, codec_canon(h[q]));
+        }
+    }
+    for (; t < n; t++) {
+        low[t] = actc_canon(sum_one(a, t));
+        high[t] = actc_canon(sum_one(b, t));
+    }
+}
+
 static void copy_flushed(float *to, const float *from, uint32_t n)
 {
     ACTC_CPU_SIMD
@@ -120,7 +153,8 @@ static uint32_t extend(const level *l, int32_t i, uint32_t length)
 }
 
 /* One row along the width: low and high, ow * channels each. apart: room for the row's columns. */
-static void forward_row(const level *l, const float *row, uint64_t column, float *apart, float *low, float *high)
+static void forward_row(const level *l, const float *row, uint64_t column, uint64_t ahead, float *apart, float *low,
+                        float *high)
 {
     int32_t base = origin(l), least = (base - (int32_t)l->taps + 1) & ~1;
     uint32_t pairs = (uint32_t)(base + 2 * (int32_t)(l->ow - 1) - least) / 2 + 1, c = l->channels;
@@ -137,7 +171,10 @@ static void forward_row(const level *l, const float *row, uint64_t column, float
             if (p >= 2 * pairs)
                 break;
         }
-        copy_flushed(half[p & 1] + (uint64_t)(p / 2) * c, row + extend(l, least + (int32_t)p, l->w) * column, c);
+        const float *from = row + extend(l, least + (int32_t)p, l->w) * column;
+        for (uint32_t i = 0; ahead && i < c; i += 16) /* the next row, while this one is worked on */
+            __builtin_prefetch((const char *)from + (ahead + i) * sizeof(float));
+        copy_flushed(half[p & 1] + (uint64_t)(p / 2) * c, from, c);
     }
     sum a = {.count = 0}, b = {.count = 0};
     for (uint32_t j = 0; j < l->taps; j++) {
@@ -146,8 +183,7 @@ static void forward_row(const level *l, const float *row, uint64_t column, float
         add_tap(&a, in, l->low_tap[j]);
         add_tap(&b, in, l->high_tap[j]);
     }
-    run_sum(&a, NULL, (uint64_t)l->ow * c, low);
-    run_sum(&b, NULL, (uint64_t)l->ow * c, high);
+    run_pair(&a, &b, (uint64_t)l->ow * c, low, high);
 }
 
 /* in: rows of `line` floats, columns of `column`. Rows that have been transformed along the width stay in a ring, numbered
@@ -157,12 +193,13 @@ static void forward_level(const level *l, const float *in, uint64_t line, uint64
 {
     uint64_t n = (uint64_t)l->ow * l->channels;
     uint32_t rows = l->taps + 2;
+    uint64_t ahead = l->channels >= 16 ? line : 0;
     int32_t base = origin(l), next = base - (int32_t)l->taps + 1, least = next;
     for (uint32_t o = 0; o < l->oh; o++) {
         int32_t newest = base + 2 * (int32_t)o;
         for (; next <= newest; next++) {
             float *at = ring + (uint32_t)(next - least) % rows * 2 * n;
-            forward_row(l, in + extend(l, next, l->h) * line, column, apart, at, at + n);
+            forward_row(l, in + extend(l, next, l->h) * line, column, ahead, apart, at, at + n);
         }
         sum sums[4];
         for (int i = 0; i < 4; i++)
@@ -174,8 +211,8 @@ static void forward_level(const level *l, const float *in, uint64_t line, uint64
             add_tap(&sums[2], at + n, l->low_tap[j]);
             add_tap(&sums[3], at + n, l->high_tap[j]);
         }
-        for (int i = 0; i < 4; i++)
-            run_sum(&sums[i], NULL, n, bands[i] + o * n);
+        for (int i = 0; i < 4; i += 2)
+            run_pair(&sums[i], &sums[i + 1], n, bands[i] + o * n, bands[i + 1] + o * n);
     }
 }
 
@@ -281,8 +318,11 @@ static void inverse_row(const level *l, const extended *e, float *row)
             row[l->w - 1] = e->columns[0][l->w / 2];
         return;
     }
-    for (uint32_t w = 0; w < l->w; w++)
+    for (uint32_t w = 0; w < l->w; w++) {
+        for (uint32_t i = 0; c >= 16 && i < c; i += 16) /* where the next row goes */
+            __builtin_prefetch((char *)row + ((w + l->w) * c + i) * sizeof(float), 1);
         memcpy(row + w * c, e->columns[w & 1] + (w / 2) * c, c * sizeof(float));
+    }
 }
 
 static void inverse_level(const level *l, float *const bands[4], float *out, float *scratch, uint8_t *zeros)
