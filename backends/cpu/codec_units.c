@@ -81,6 +81,7 @@ void actc_codec_units_init(codec_units *u, const actc_codec_plan *plan, uint64_t
         uint32_t block = (uint32_t)plan->spec.block, lh = block ? MIN(block, plan->height) : 1;
         uint32_t area = lh * (block ? MIN(block, w) : w);
         uint64_t row = (uint64_t)lh * w * c;
+        u->scratch_floats = block ? 0 : (uint64_t)CODEC_ROW_LANES * w;
         if (row <= UNIT_COEFFICIENTS) {
             u->unit_rows = (uint32_t)MIN(all_rows, UNIT_COEFFICIENTS / row);
             u->most = u->unit_rows * row;
