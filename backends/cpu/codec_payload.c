@@ -24,6 +24,9 @@ static uint32_t word_at(const uint8_t *p)
     return word;
 }
 
+/* Up to here a loop is faster than a call to copy. */
+#define FEW 8u
+
 /* The forms of exact/codec.h. */
 static uint32_t form_of(const actc_codec_plan *plan)
 {
@@ -64,13 +67,17 @@ static void put_values(const codec_writer *w, const uint32_t *bits, uint32_t cou
 {
     const actc_codec_plan *plan = w->plan;
     uint8_t *to = w->payload + plan->values_offset + slot * plan->value_bytes;
-    if (plan->spec.values == ACTC_VALUES_F32) {
+    if (plan->spec.values == ACTC_VALUES_F32 && count <= FEW) {
+        for (uint32_t i = 0; i < count; i++)
+            memcpy(to + 4 * i, &bits[i], sizeof *bits);
+    } else if (plan->spec.values == ACTC_VALUES_F32) {
         memcpy(to, bits, count * sizeof *bits);
     } else if (plan->spec.values == ACTC_VALUES_INT8) {
         const uint32_t *step = w->step;
         for (uint32_t i = 0; i < count; i++) {
-            uint32_t random = actc_random_bits((uint32_t)slot + i, w->tensor, step[ACTC_STEP_STEP_LO], step[ACTC_STEP_STEP_HI],
-                                               step[ACTC_STEP_SEED_LO], step[ACTC_STEP_SEED_HI]);
+            uint32_t random =
+                actc_random_bits((uint32_t)slot + i, w->tensor, step[ACTC_STEP_STEP_LO], step[ACTC_STEP_STEP_HI],
+                                 step[ACTC_STEP_SEED_LO], step[ACTC_STEP_SEED_HI]);
             uint32_t scale = w->payload[plan->scale_offset + (slot + i) / 256];
             to[i] = (uint8_t)actc_int8_code(bits[i], scale, random);
         }
@@ -93,7 +100,12 @@ void actc_codec_put(const codec_writer *w, uint64_t begin, bool whole, const uin
     }
     put_values(w, bits, count, slot);
     if (plan->index == ACTC_INDEX_U8) {
-        memcpy(w->payload + plan->index_offset + slot, places, count);
+        uint8_t *to = w->payload + plan->index_offset + slot;
+        if (count > FEW)
+            memcpy(to, places, count);
+        else
+            for (uint32_t i = 0; i < count; i++)
+                to[i] = places[i];
     } else if (plan->index == ACTC_INDEX_U16) {
         uint8_t *to = w->payload + plan->index_offset + 2 * slot;
         for (uint32_t i = 0; i < count; i++)
@@ -143,13 +155,22 @@ static uint32_t code_at(const codec_reader *r, uint64_t slot)
     return plan->value_bytes == 4 ? word_at(p) : plan->value_bytes == 2 ? half_at(p) : p[0];
 }
 
-static uint32_t bits_at(const codec_reader *r, uint64_t slot)
+/* The values of slots from `slot` on. */
+static void values_at(const codec_reader *r, uint64_t slot, uint32_t count, uint32_t *bits)
 {
     const actc_codec_plan *plan = r->plan;
-    uint32_t code = code_at(r, slot);
-    return plan->spec.values == ACTC_VALUES_F32    ? code
-           : plan->spec.values == ACTC_VALUES_INT8 ? actc_int8_bits(code, r->payload[plan->scale_offset + slot / 256])
-                                                   : actc_value16_bits(code, form_of(plan));
+    const uint8_t *from = r->payload + plan->values_offset + slot * plan->value_bytes;
+    if (plan->spec.values == ACTC_VALUES_F32) {
+        for (uint32_t i = 0; i < count; i++)
+            bits[i] = word_at(from + 4ull * i);
+    } else if (plan->spec.values == ACTC_VALUES_INT8) {
+        for (uint32_t i = 0; i < count; i++)
+            bits[i] = actc_int8_bits(from[i], r->payload[plan->scale_offset + (slot + i) / 256]);
+    } else {
+        uint32_t form = form_of(plan);
+        for (uint32_t i = 0; i < count; i++)
+            bits[i] = actc_value16_bits(half_at(from + 2ull * i), form);
+    }
 }
 
 /* The first slot of a tile; of a segment's first tile, and of the one behind the last, the segment table tells. */
@@ -173,31 +194,57 @@ typedef struct found {
     uint32_t count, room;
 } found;
 
-static inline void add(const codec_reader *r, found *f, uint64_t coefficient, uint64_t slot)
+/* Some entries of a tile, of which all may be wanted. */
+static bool all_wanted(const found *f, uint64_t tile, uint64_t count)
+{
+    return tile * 256 >= f->begin && tile * 256 + 256 <= f->end && count <= f->room - f->count;
+}
+
+static void add(const codec_reader *r, found *f, uint64_t coefficient, uint64_t slot)
 {
     if (coefficient < f->begin || coefficient >= f->end || f->count == f->room)
         return;
     f->places[f->count] = (uint32_t)(coefficient - f->begin);
-    f->bits[f->count++] = bits_at(r, slot);
+    values_at(r, slot, 1, &f->bits[f->count++]);
 }
 
 static void read_mask(const codec_reader *r, uint64_t tile, uint64_t slot, uint64_t last, found *f)
 {
     const actc_codec_plan *plan = r->plan;
-    uint64_t words = CODEC_MIN((plan->m - tile * 256 + 31) / 32, 8);
+    uint64_t words = CODEC_MIN((plan->m - tile * 256 + 31) / 32, 8), first = slot;
     const uint8_t *mask = r->payload + plan->mask_offset + tile * 32;
-    for (uint64_t i = 0; i < words; i++)
-        for (uint32_t word = word_at(mask + 4 * i); word && slot < last; word &= word - 1)
-            add(r, f, tile * 256 + i * 32 + (uint32_t)__builtin_ctz(word), slot++);
+    if (!all_wanted(f, tile, 256)) {
+        for (uint64_t i = 0; i < words; i++)
+            for (uint32_t word = word_at(mask + 4 * i); word && slot < last; word &= word - 1)
+                add(r, f, tile * 256 + i * 32 + (uint32_t)__builtin_ctz(word), slot++);
+        return;
+    }
+    uint32_t *places = f->places + f->count, base = (uint32_t)(tile * 256 - f->begin);
+    for (uint32_t i = 0; i < words; i++)
+        for (uint32_t word = word_at(mask + 4 * i); word && slot < last; word &= word - 1, slot++)
+            *places++ = base + i * 32 + (uint32_t)__builtin_ctz(word);
+    values_at(r, first, (uint32_t)(slot - first), f->bits + f->count);
+    f->count += (uint32_t)(slot - first);
 }
 
 static void read_u8(const codec_reader *r, uint64_t tile, uint64_t slot, uint64_t last, found *f)
 {
     const actc_codec_plan *plan = r->plan;
     const uint8_t *index = r->payload + plan->index_offset;
-    for (; slot < last; slot++)
-        if (plan->tables || code_at(r, slot))
+    while (!plan->tables && last > slot && !code_at(r, last - 1)) /* unused */
+        last--;
+    if (last <= slot)
+        return;
+    if (!all_wanted(f, tile, last - slot)) {
+        for (; slot < last; slot++)
             add(r, f, tile * 256 + index[slot], slot);
+        return;
+    }
+    uint32_t *places = f->places + f->count, base = (uint32_t)(tile * 256 - f->begin), count = (uint32_t)(last - slot);
+    for (uint32_t i = 0; i < count; i++)
+        places[i] = base + index[slot + i];
+    values_at(r, slot, count, f->bits + f->count);
+    f->count += count;
 }
 
 /* Entries of a segment ascend. */

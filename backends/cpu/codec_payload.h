@@ -20,8 +20,8 @@ typedef struct codec_writer {
 
 /* What is not written later: the mask, whose bits are combined. */
 void actc_codec_writer_begin(const codec_writer *w);
-/* Kept coefficients of the tile that begins at coefficient `begin`, in the slots from `slot` on: places in the tile and bits.
- * whole: they are all of the tile's. */
+/* Kept coefficients of the tile that begins at coefficient `begin`, in the slots from `slot` on: places in the tile and
+ * bits. whole: they are all of the tile's. */
 void actc_codec_put(const codec_writer *w, uint64_t begin, bool whole, const uint8_t *places, const uint32_t *bits,
                     uint32_t count, uint64_t slot);
 void actc_codec_put_tile_entry(const codec_writer *w, uint64_t tile, uint64_t slots_of_segment);
@@ -37,8 +37,8 @@ typedef struct codec_reader {
     const uint8_t *payload;
 } codec_reader;
 
-/* The kept coefficients in [begin, end), in order: places from begin on, and bits. Room for end - begin. Whatever the payload
- * holds, no more are read and all places are in range. */
+/* The kept coefficients in [begin, end), in order: places from begin on, and bits. Room for end - begin. Whatever the
+ * payload holds, no more are read and all places are in range. */
 uint32_t actc_codec_read(const codec_reader *r, uint64_t begin, uint64_t end, uint32_t *places, uint32_t *bits);
 
 #endif
