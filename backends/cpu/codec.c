@@ -1,5 +1,5 @@
-/* codec.c: pack and unpack on host memory: fused where coefficients are kept, the GPU's passes for all else, and for all where
- * the environment asks for them. */
+/* codec.c: pack and unpack on host memory: fused where coefficients are kept, the GPU's passes for the rest, and for all
+ * where the environment asks for them. */
 #include "codec_cpu.h"
 
 #include "fused/fused.h"

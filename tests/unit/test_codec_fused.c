@@ -1,7 +1,7 @@
 /* test_codec_fused.c: the CPU's fused codecs against the pass list of the GPU backends, byte for byte: payloads and restored
  * tensors, whole and in slices, with every instruction set of this processor and 1 to 3 threads.
  *
- * Without an argument all of it; with `quick` a part, for thread sanitizers.
+ * Without an argument all of it; with `quick` a sixteenth, for sanitizers in the suite. The pass list takes most of it.
  */
 #include "codec_test.h"
 
@@ -89,11 +89,13 @@ static void test_options_shapes_contents(void **state)
 /* Many units, samples and edge blocks; every way to find the key. */
 static void test_larger(void **state)
 {
-    static const shape_case shapes[] = {{4, {8, 64, 32, 32}}, {4, {24, 16, 26, 26}}, {4, {5, 40, 35, 31}}, {3, {3, 197, 384}},
-                                        {4, {64, 3, 20, 18}}, {4, {512, 8, 4, 4}}, {1, {300001}}, {4, {40, 130, 5, 6}}};
-    static const char *const specs[] = {"threshold:lambda=%s", "threshold:lambda=%s,select=tile,values=int8", "dct:lambda=%s",
-                                        "dct:lambda=%s,select=tile", "dct:block=8,lambda=%s,values=int8", "wavelet:lambda=%s",
-                                        "wavelet:lambda=%s,select=tile", "wavelet:mode=symmetric,wave=bior4.4,lambda=%s"};
+    static const shape_case shapes[] = {{4, {8, 64, 32, 32}}, {4, {24, 16, 26, 26}}, {4, {5, 40, 35, 31}},
+                                        {3, {3, 197, 384}}, {4, {64, 3, 20, 18}}, {4, {512, 8, 4, 4}},
+                                        {1, {300001}}, {4, {40, 130, 5, 6}}};
+    static const char *const specs[] = {"threshold:lambda=%s", "threshold:lambda=%s,select=tile,values=int8",
+                                        "dct:lambda=%s", "dct:lambda=%s,select=tile", "dct:block=8,lambda=%s,values=int8",
+                                        "wavelet:lambda=%s", "wavelet:lambda=%s,select=tile",
+                                        "wavelet:mode=symmetric,wave=bior4.4,lambda=%s"};
     static const char *const lambdas[] = {"1.5", "10", "45", "100", "1000"};
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -138,7 +140,8 @@ static void test_wavelets(void **state)
                 char spec[128];
                 if (quick && (w + (int)s) % 32)
                     continue;
-                snprintf(spec, sizeof spec, "wavelet:wave=%s,lambda=7%s", actc_wavelets[w].name, mode ? ",mode=symmetric" : "");
+                snprintf(spec, sizeof spec, "wavelet:wave=%s,lambda=7%s", actc_wavelets[w].name,
+                         mode ? ",mode=symmetric" : "");
                 check_case(spec, &shapes[s], w % 3 ? NORMAL : ADVERSARIAL, (uint64_t)w * 4 + s);
             }
 }
@@ -147,7 +150,8 @@ static const char *pick(test_rng *r, const char *const *from, size_t count)
 {
     return from[rng_next(r) % count];
 }
-#define PICK(r, ...) pick(r, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define PICK(r, ...) \
+    pick(r, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static void random_spec(test_rng *r, char *spec, size_t size, uint32_t last)
 {
@@ -167,8 +171,8 @@ static void random_spec(test_rng *r, char *spec, size_t size, uint32_t last)
     else
         snprintf(amount, sizeof amount, "lambda=%s", PICK(r, "1", "1.1", "2", "5", "10", "33", "45", "100", "300", "1000"));
     const char *select = codec[0] == 'w' ? PICK(r, "", "", ",select=tile", ",select=band") : PICK(r, "", "", ",select=tile");
-    snprintf(spec, size, "%s:%s%s%s%s%s", codec, amount, select, PICK(r, "", "", ",values=f16", ",values=bf16", ",values=int8"),
-             own, wave);
+    const char *values = PICK(r, "", "", ",values=f16", ",values=bf16", ",values=int8");
+    snprintf(spec, size, "%s:%s%s%s%s%s", codec, amount, select, values, own, wave);
 }
 
 static shape_case random_shape(test_rng *r)
@@ -209,7 +213,8 @@ static void test_damaged(void **state)
     static const shape_case shapes[] = {{4, {3, 16, 26, 26}}, {1, {70000}}, {3, {2, 30, 41}}};
     static const char *const specs[] = {"threshold:lambda=3", "threshold:lambda=20", "threshold:lambda=500", "dct:lambda=3",
                                         "dct:lambda=20,values=int8", "dct:lambda=500", "dct:lambda=20,select=tile",
-                                        "wavelet:lambda=20", "wavelet:lambda=700,values=f16", "dct:block=8,lambda=2,select=tile"};
+                                        "wavelet:lambda=20", "wavelet:lambda=700,values=f16",
+                                        "dct:block=8,lambda=2,select=tile"};
     test_rng r = {77};
     (void)state;
     for (size_t o = 0; o < sizeof specs / sizeof *specs; o++)
