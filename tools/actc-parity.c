@@ -1,4 +1,5 @@
-/* actc-parity.c: the same cases on several backends, compared with each other and with float64. The cases are in tests/parity. */
+/* actc-parity.c: the same cases on several backends, compared with each other and with float64. The cases are in
+ * tests/parity. */
 #include <fnmatch.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,8 +30,8 @@ static int choose_cases(parity_session *s)
             s->cases[s->n_cases++] = c;
     }
     if (s->n_cases == 0)
-        return tool_usage(s->t, "--filter %s: no case of --suite %s has such a name%s; --list prints them", s->filter, s->suite,
-                          others ? ", though --suite full has" : "");
+        return tool_usage(s->t, "--filter %s: no case of --suite %s has such a name%s; --list prints them", s->filter,
+                          s->suite, others ? ", though --suite full has" : "");
     return 0;
 }
 
@@ -49,7 +50,8 @@ static int print_list(const parity_session *s)
         cJSON_AddStringToObject(item, "level", parity_level_name(c->level));
         cJSON_AddStringToObject(item, "class", c->parity == ACTC_PARITY_EXACT ? "EXACT" : "TOLERANT");
         cJSON_AddStringToObject(item, "suite", c->full ? "full" : "smoke");
-        cJSON_AddItemToObject(item, "kernel", c->kernel >= 0 ? cJSON_CreateString(actc_kernel_infos[c->kernel].name) : cJSON_CreateNull());
+        cJSON_AddItemToObject(item, "kernel",
+                              c->kernel >= 0 ? cJSON_CreateString(actc_kernel_infos[c->kernel].name) : cJSON_CreateNull());
         cJSON_AddItemToArray(cases, item);
     }
     return json_print(stdout, json, false) ? 0 : tool_fail(s->t, "cannot write to the standard output");
@@ -135,10 +137,11 @@ static void run_case(parity_session *s, size_t index)
         if (s->against_json && !recorded)
             parity_skip(&run, "%s has no such case", s->against);
         else if (b && c->parity == ACTC_PARITY_EXACT && results[0].status != PARITY_PASSED)
-            parity_skip(&run, "nothing to compare with: the case %s on %s", parity_status_name(results[0].status), s->backends[0].name);
+            parity_skip(&run, "nothing to compare with: the case %s on %s", parity_status_name(results[0].status),
+                        s->backends[0].name);
         else
             run_on(s, c, b, &run);
-        parity_report_result(s, index, c, b, r, json);
+        parity_report_result(s, c, b, r, json);
     }
     if (s->record_file)
         parity_record_add(s, c, &results[s->n_backends - 1]);
@@ -176,7 +179,7 @@ static int run_all(parity_session *s)
         snprintf(text, sizeof text, "nothing to compare: %s is the only backend here, and no --against FILE is given",
                  s->backends[0].name);
         fprintf(stderr, "%s: %s\n", s->t->name, text);
-        parity_add_line(s, &s->skipped, NULL, s->backends[0].name, text);
+        parity_add_line(&s->skipped, NULL, s->backends[0].name, text);
         code = PARITY_EXIT_SKIPPED;
     }
     if (!code && s->record)
@@ -224,8 +227,10 @@ int main(int argc, char **argv)
 {
     parity_session s = {.program = argv[0], .suite = "smoke", .format = "text", .seed = 1};
     tool_option options[] = {
-        {"backends", TOOL_STRING, &s.backend_names, "LIST", "devices, the first is the reference (all there are, cpu first)"},
-        {"suite", TOOL_CHOICE, &s.suite, "smoke|full", "full: more shapes and options, tensors over 128 MiB (smoke)", "smoke|full"},
+        {"backends", TOOL_STRING, &s.backend_names, "LIST",
+         "devices, the first is the reference (all there are, cpu first)"},
+        {"suite", TOOL_CHOICE, &s.suite, "smoke|full", "full: more shapes and options, tensors over 128 MiB (smoke)",
+         "smoke|full"},
         {"filter", TOOL_STRING, &s.filter, "GLOB", "only cases whose name matches", .letter = 'k'},
         {"seed", TOOL_SEED, &s.seed, "N", "of all data (1)"},
         {"list", TOOL_FLAG, &s.list, NULL, "print the names of the cases and run none"},
@@ -239,11 +244,13 @@ int main(int argc, char **argv)
     };
     const tool t = {
         .name = "actc-parity",
-        .summary = "Runs the same cases on several backends and compares the results: EXACT ones byte for byte, TOLERANT ones\n"
-                   "number by number with float64.",
+        .summary =
+            "Runs the same cases on several backends and compares the results: EXACT ones byte for byte, TOLERANT ones\n"
+            "number by number with float64.",
         .synopsis = "[OPTION...]",
         .text = "A case's data come from the seed and its name: whatever else is run, they are the same.\n"
-                "Exit status: 0, 1 when a case failed, 2 for a wrong option, 77 when a device that is named is not there or there\n"
+                "Exit status: 0, 1 when a case failed, 2 for a wrong option, 77 when a device that is named is not there or "
+                "there\n"
                 "is nothing to compare.\n\n"
                 "Examples:\n"
                 "  actc-parity\n"
@@ -260,7 +267,8 @@ int main(int argc, char **argv)
         return code;
     s.t = &t;
     if (s.against && (tool_find_option(&t, "seed")->given || tool_find_option(&t, "suite")->given))
-        return tool_usage(&t, "--against takes the seed and the suite of its file: --seed and --suite cannot be given with it");
+        return tool_usage(&t,
+                          "--against takes the seed and the suite of its file: --seed and --suite cannot be given with it");
     code = run_all(&s);
     parity_close_backends(&s);
     actc_context_destroy(&s.context);

@@ -1,5 +1,5 @@
-/* parity.h: the parts of actc-parity: devices (parity_devices.c), the report (parity_report.c), timing (parity_bench.c). What
- * cases are, and how they are compared, is in tests/parity. */
+/* parity.h: the parts of actc-parity: devices (parity_devices.c), the report (parity_report.c), timing (parity_bench.c).
+ * What cases are, and how they are compared, is in tests/parity. */
 #ifndef ACTC_TOOLS_PARITY_H
 #define ACTC_TOOLS_PARITY_H
 
@@ -76,10 +76,9 @@ void parity_close_backends(parity_session *s);
 
 /* ---- parity_report.c ---- */
 
-void parity_add_line(parity_session *s, parity_lines *lines, const parity_case *c, const char *backend, const char *text);
+void parity_add_line(parity_lines *lines, const parity_case *c, const char *backend, const char *text);
 /* One result: into the tables, the JSON, and, where it failed, at once onto the standard output. */
-void parity_report_result(parity_session *s, size_t index, const parity_case *c, size_t backend, const parity_result *r,
-                          cJSON *json_case);
+void parity_report_result(parity_session *s, const parity_case *c, size_t backend, const parity_result *r, cJSON *json_case);
 /* The case's object for parity_report_result, already in the list; NULL where no JSON is asked for. */
 cJSON *parity_json_case(parity_session *s, const parity_case *c);
 void parity_report_end(parity_session *s, double seconds);

@@ -31,7 +31,8 @@ static int add_backend(parity_session *s, const char *name, size_t length)
 {
     parity_backend *b = &s->backends[s->n_backends];
     if (s->n_backends == PARITY_MAX_BACKENDS || length + 1 > sizeof b->name)
-        return tool_usage(s->t, "--backends: at most %d names of at most %zu characters", PARITY_MAX_BACKENDS, sizeof b->name - 1);
+        return tool_usage(s->t, "--backends: at most %d names of at most %zu characters", PARITY_MAX_BACKENDS,
+                          sizeof b->name - 1);
     *b = (parity_backend){0};
     memcpy(b->name, name, length);
     for (size_t i = 0; i < s->n_backends; i++)
@@ -46,11 +47,13 @@ static int open_named(parity_session *s, parity_backend *b)
 {
     const char *why;
     if (strcmp(b->name, "auto") == 0 || strcmp(b->name, "null") == 0)
-        return tool_usage(s->t, "--backends: '%s' computes nothing that could be compared; accepted are cpu, vulkan[:N] and cuda[:N]",
-                          b->name);
+        return tool_usage(
+            s->t, "--backends: '%s' computes nothing that could be compared; accepted are cpu, vulkan[:N] and cuda[:N]",
+            b->name);
     if (strncmp(b->name, "cuda-host", 9) == 0) { /* a backend of test programs */
         size_t count = 0;
-        actc_device_info *infos = actc_device_list(s->context, NULL, 0, &count) == ACTC_OK ? calloc(count + 1, sizeof *infos) : NULL;
+        actc_device_info *infos =
+            actc_device_list(s->context, NULL, 0, &count) == ACTC_OK ? calloc(count + 1, sizeof *infos) : NULL;
         bool there = false;
         if (infos && actc_device_list(s->context, infos, count, &count) == ACTC_OK)
             for (size_t i = 0; i < count; i++)
@@ -68,7 +71,7 @@ static int open_named(parity_session *s, parity_backend *b)
     if (strstr(why, "accepted are"))
         return tool_usage(s->t, "--backends: %s", why);
     fprintf(stderr, "%s: SKIP: %s\n", s->t->name, why);
-    parity_add_line(s, &s->skipped, NULL, b->name, why);
+    parity_add_line(&s->skipped, NULL, b->name, why);
     return PARITY_EXIT_SKIPPED;
 }
 
@@ -113,7 +116,7 @@ static int find_all(parity_session *s)
             if (info->usable)
                 code = add_backend(s, info->spec, strlen(info->spec));
             else
-                parity_add_line(s, &s->skipped, NULL, info->backend, info->reason);
+                parity_add_line(&s->skipped, NULL, info->backend, info->reason);
         }
     free(infos);
     for (size_t i = 0; i < s->n_backends && !code; i++) {

@@ -14,9 +14,8 @@ static const char *class_name(const parity_case *c)
     return c->parity == ACTC_PARITY_EXACT ? "EXACT" : "TOLERANT";
 }
 
-void parity_add_line(parity_session *s, parity_lines *l, const parity_case *c, const char *backend, const char *text)
+void parity_add_line(parity_lines *l, const parity_case *c, const char *backend, const char *text)
 {
-    (void)s;
     if (l->count == l->capacity) {
         size_t capacity = l->capacity ? 2 * l->capacity : 64;
         parity_line *grown = realloc(l->lines, capacity * sizeof *grown);
@@ -37,8 +36,8 @@ static void reproduce(const parity_session *s, const parity_line *line, char *te
     int used = s->against ? snprintf(text, size, "%s --against '%s'", s->program, s->against)
                           : snprintf(text, size, "%s --suite %s --seed %" PRIu64, s->program, s->suite, s->seed);
     snprintf(text + used, size - (size_t)used, " --backends %s%s%s%s%s%s -k '%s'", s->backends[0].name, alone ? "" : ",",
-             alone ? "" : line->backend, alone && !s->against ? " --record /dev/null" : "", s->deterministic ? " --deterministic" : "",
-             s->validate ? " --validate" : "", line->c->name);
+             alone ? "" : line->backend, alone && !s->against ? " --record /dev/null" : "",
+             s->deterministic ? " --deterministic" : "", s->validate ? " --validate" : "", line->c->name);
 }
 
 /* ---- results ---- */
@@ -79,10 +78,8 @@ static cJSON *result_json(const parity_result *r)
     return json;
 }
 
-void parity_report_result(parity_session *s, size_t index, const parity_case *c, size_t backend, const parity_result *r,
-                          cJSON *json_case)
+void parity_report_result(parity_session *s, const parity_case *c, size_t backend, const parity_result *r, cJSON *json_case)
 {
-    (void)index;
     parity_backend *b = &s->backends[backend];
     parity_tally *t = &s->tallies[c->level][backend];
     double worst = parity_result_worst(r), nmse = parity_result_nmse(r);
@@ -99,18 +96,18 @@ void parity_report_result(parity_session *s, size_t index, const parity_case *c,
     }
     if (r->status == PARITY_SKIPPED) {
         t->skipped++;
-        parity_add_line(s, &s->skipped, c, b->name, r->message);
+        parity_add_line(&s->skipped, c, b->name, r->message);
         return;
     }
     t->failed++;
-    parity_add_line(s, &s->failed, c, b->name, r->message);
+    parity_add_line(&s->failed, c, b->name, r->message);
     if (parity_is_json(s))
         return;
     char command[1024];
     tool_progress_clear(&s->progress);
     reproduce(s, &s->failed.lines[s->failed.count - 1], command, sizeof command);
-    printf("FAILED %s (%s, %s) on %s\n  %s\n  %s\n", c->name, parity_level_name(c->level), class_name(c), b->name, r->message,
-           command);
+    printf("FAILED %s (%s, %s) on %s\n  %s\n  %s\n", c->name, parity_level_name(c->level), class_name(c), b->name,
+           r->message, command);
     fflush(stdout);
 }
 
@@ -146,7 +143,8 @@ void parity_report_end(parity_session *s, double seconds)
         printf("%s%s: %s, %s\n", s->backends[b].name, b ? "" : " (reference)", info->name, info->driver);
     }
     tool_table table = {.align = "llrrrrrr"};
-    static const char *const titles[] = {"level", "backend", "passed", "failed", "skipped", "seconds", "worst error", "NMSE"};
+    static const char *const titles[] = {"level",   "backend", "passed",      "failed",
+                                         "skipped", "seconds", "worst error", "NMSE"};
     for (size_t i = 0; i < 8; i++)
         tool_table_add(&table, "%s", titles[i]);
     for (int level = 0; level < PARITY_LEVELS; level++)
@@ -314,7 +312,6 @@ int parity_against_open(parity_session *s)
         return tool_fail(s->t, "--against %s: the seed is '%s', the suite '%s'", s->against, seed, suite);
     s->suite = strcmp(suite, "full") == 0 ? "full" : "smoke";
     s->deterministic |= cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "deterministic"));
-    /* looked up once a case: by a binary search would be better, were the lists longer */
     s->against_cases = cJSON_CreateObject();
     cJSON *item;
     cJSON_ArrayForEach(item, cases)

@@ -53,7 +53,8 @@ static bool run_codec(const parity_case *c, parity_run *run)
         codec_content_fill(spec->fill, x, info.elements, run->seed);
         memset(payload, 0xa5, packed + GUARD);
         memset(restored, 0xa5, dense + GUARD);
-        good = (actc_codec_pack(codec, x, &key, payload) == ACTC_OK && actc_codec_unpack(codec, payload, &key, restored) == ACTC_OK) ||
+        good = (actc_codec_pack(codec, x, &key, payload) == ACTC_OK &&
+                actc_codec_unpack(codec, payload, &key, restored) == ACTC_OK) ||
                parity_fail(run, "%s", actc_error_message(run->context));
     }
     if (good && (!guard_holds(payload + packed) || !guard_holds((unsigned char *)restored + dense)))
@@ -106,8 +107,9 @@ static void add(parity_list *list, bool full, const char *spec, const shape_case
     if (codec_row_too_long(spec, shape))
         return;
     snprintf(data.spec, sizeof data.spec, "%s", spec);
-    parity_case *c = parity_add(list, PARITY_CODEC, ACTC_PARITY_EXACT, run_codec, &data, sizeof data, "codec(%s,shape=%s,fill=%s)", spec,
-                                codec_shape_text(shape, text, sizeof text), codec_content_name(fill));
+    parity_case *c =
+        parity_add(list, PARITY_CODEC, ACTC_PARITY_EXACT, run_codec, &data, sizeof data, "codec(%s,shape=%s,fill=%s)", spec,
+                   codec_shape_text(shape, text, sizeof text), codec_content_name(fill));
     c->bench = bench_codec;
     c->full = full;
 }
@@ -129,7 +131,8 @@ static void wavelets(parity_list *list)
     for (int w = 0; w < actc_wavelet_count; w++)
         for (int s = 0; s < 4; s++) {
             char spec[64];
-            snprintf(spec, sizeof spec, "wavelet:wave=%s,mode=%s", actc_wavelets[w].name, (w + s) % 2 ? "symmetric" : "periodic");
+            snprintf(spec, sizeof spec, "wavelet:wave=%s,mode=%s", actc_wavelets[w].name,
+                     (w + s) % 2 ? "symmetric" : "periodic");
             add(list, !(w % 8 == 3 && s == w / 8 % 4), spec, &shapes[s], s % 2 ? NORMAL : RELU);
         }
 }
@@ -150,8 +153,12 @@ static void combinations(parity_list *list)
     for (int i = 0; i < 240; i++) {
         char spec[128];
         uint32_t kind = rng_next(&r) % 3;
-        const char *select = pick(&r, selects, kind == 2 ? 3 : 2), *value = pick(&r, values, 4), *lambda = pick(&r, lambdas, 10);
-        int used = snprintf(spec, sizeof spec, "%s:lambda=%s,select=%s,values=%s", kind == 0 ? "threshold" : kind == 1 ? "dct" : "wavelet",
+        const char *select = pick(&r, selects, kind == 2 ? 3 : 2), *value = pick(&r, values, 4),
+                   *lambda = pick(&r, lambdas, 10);
+        int used = snprintf(spec, sizeof spec, "%s:lambda=%s,select=%s,values=%s",
+                            kind == 0   ? "threshold"
+                            : kind == 1 ? "dct"
+                                        : "wavelet",
                             lambda, select, value);
         if (kind == 1)
             snprintf(spec + used, sizeof spec - (size_t)used, ",block=%s", pick(&r, blocks, 3));

@@ -1,7 +1,8 @@
 /* codec_kernel_cases.c: the kernels of the codecs, launch by launch.
  *
  * The lists that backends/gpu makes of pack and unpack commands are gone through once on the reference backend; before every
- * launch of the kernel that a case is about, what its views hold is kept, and the launch is then run on each device from that.
+ * launch of the kernel that a case is about, what its views hold is kept, and the launch is then run on each device from
+ * that.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,8 +131,8 @@ static bool run_list(parity_run *run, images *m, const codec_kernel_spec *spec, 
             for (uint64_t w = 0; w < c->views[0].bytes / 4; w++)
                 words[w] = c->u.fill.word;
         } else if (c->type == ACTC_COMMAND_COPY) {
-            memcpy((char *)m->data[c->views[1].buffer] + c->views[1].offset, (char *)m->data[c->views[0].buffer] + c->views[0].offset,
-                   (size_t)c->views[0].bytes);
+            memcpy((char *)m->data[c->views[1].buffer] + c->views[1].offset,
+                   (char *)m->data[c->views[0].buffer] + c->views[0].offset, (size_t)c->views[0].bytes);
         } else {
             good = run_launch(run, c, m, spec->kernel, list);
         }
@@ -261,7 +262,8 @@ static const struct {
     /* tile by tile */
     {"threshold:select=tile", {1, {4099}}, RELU, 1 << 20, false, {K(tile), K(scatter), NO_KERNEL}},
     {"threshold:select=tile,lambda=1.5", {2, {23, 29}}, TIES, 1 << 20, false, {K(tile), K(scatter), NO_KERNEL}},
-    {"threshold:select=tile,lambda=300", {4, {2, 32, 32, 32}}, ADVERSARIAL, 1 << 20, false, {K(tile), K(scatter), NO_KERNEL}},
+    {"threshold:select=tile,lambda=300", {4, {2, 32, 32, 32}}, ADVERSARIAL, 1 << 20, false,
+     {K(tile), K(scatter), NO_KERNEL}},
     {"threshold:values=bf16,select=tile", {1, {65537}}, NORMAL, 16384, false, {K(tile), K(values), K(scatter), NO_KERNEL}},
     /* encoded values: half-way cases, NaN, subnormals of the short types; scales of 256 values */
     {"threshold:values=f16", {1, {4099}}, ADVERSARIAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
@@ -296,9 +298,9 @@ void parity_codec_kernel_cases(parity_list *list)
             codec_kernel_spec spec = {lists[t].kernels[k], lists[t].spec, lists[t].shape, lists[t].fill, lists[t].max_view};
             char shape[80];
             parity_case *c = parity_add(list, PARITY_KERNEL, ACTC_PARITY_EXACT, run_codec_kernel, &spec, sizeof spec,
-                                        "%s(codec=%s,shape=%s,fill=%s,view=%llu)", actc_kernel_infos[spec.kernel].name, spec.spec,
-                                        codec_shape_text(&spec.shape, shape, sizeof shape), codec_content_name(spec.fill),
-                                        (unsigned long long)spec.max_view);
+                                        "%s(codec=%s,shape=%s,fill=%s,view=%llu)", actc_kernel_infos[spec.kernel].name,
+                                        spec.spec, codec_shape_text(&spec.shape, shape, sizeof shape),
+                                        codec_content_name(spec.fill), (unsigned long long)spec.max_view);
             c->kernel = (int)spec.kernel;
             c->bench = bench_codec_kernel;
             c->full = lists[t].full;

@@ -1,5 +1,5 @@
-/* kernel_cases.c: every element-wise, pooling, loss, sum and optimiser kernel of kernels.def, at sizes and values where kernels
- * go wrong; all EXACT. */
+/* kernel_cases.c: every element-wise, pooling, loss, sum and optimiser kernel of kernels.def, at sizes and values where
+ * kernels go wrong; all EXACT. */
 #include "kernel_case.h"
 
 /* The step block of losses and optimisers. */
@@ -20,7 +20,8 @@ static void set_result(kernel_builder *b, uint32_t index, uint32_t bad)
 /* ---- element-wise kernels ---- */
 
 /* One element, around a subgroup of any device, a mask word, a workgroup and a group, and primes. */
-static const uint32_t sizes[] = {1, 3, 7, 8, 31, 32, 33, 63, 65, 127, 129, 255, 256, 257, 1009, 1023, 1024, 1025, 4099, 20011};
+static const uint32_t sizes[] = {1,   3,   7,   8,   31,   32,   33,   63,   65,   127,
+                                 129, 255, 256, 257, 1009, 1023, 1024, 1025, 4099, 20011};
 #define N_SIZES (sizeof sizes / sizeof *sizes)
 
 static void elementwise(kernel_builder *b)
@@ -69,14 +70,16 @@ static void dropout_transpose(kernel_builder *b)
     static const struct { uint32_t n, inner, channels; } drops[] = {
         {1, 1, 1}, {257, 1, 1}, {5000, 1, 1}, {24, 4, 3}, {784, 49, 8}, {4320, 144, 10}, {8400, 6, 700}, {9216, 9, 256}};
     for (size_t t = 0; t < sizeof drops / sizeof *drops; t++) {
-        struct actc_params_dropout p = {0, drops[t].n, 0x9e3779b9u * (uint32_t)(t + 1), 0xc0000000u, drops[t].inner, drops[t].channels, 1.0f / 0.75f};
+        struct actc_params_dropout p = {
+            0, drops[t].n, 0x9e3779b9u * (uint32_t)(t + 1), 0xc0000000u, drops[t].inner, drops[t].channels, 1.0f / 0.75f};
         kernel_begin(b, ACTC_KERNEL_dropout, element_groups(p.n), &p);
         kernel_view(b, 0, p.n, FILL_SPECIAL);
         kernel_view(b, 1, ACTC_STEP_BLOCK_BYTES / 4, FILL_BITS);
         kernel_view(b, 2, p.n, FILL_SPECIAL);
         kernel_end(b, "(n=%u,inner=%u,channels=%u)", p.n, p.inner, p.channels);
     }
-    static const uint32_t shapes[][3] = {{1, 1, 1}, {1, 1, 77}, {1, 77, 1}, {2, 3, 5}, {3, 32, 32}, {1, 33, 65}, {5, 144, 8}, {2, 2000, 3}};
+    static const uint32_t shapes[][3] = {{1, 1, 1},   {1, 1, 77},  {1, 77, 1},  {2, 3, 5},
+                                         {3, 32, 32}, {1, 33, 65}, {5, 144, 8}, {2, 2000, 3}};
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
         uint32_t n = shapes[t][0] * shapes[t][1] * shapes[t][2];
         struct actc_params_transpose p = {0, n, shapes[t][1], shapes[t][2]};
@@ -98,7 +101,8 @@ static void pooling(kernel_builder *b)
         {1, 1, 1, 1021, 1, 3, 1, 1, 0, 1},
     };
     for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
-        uint32_t i = (uint32_t)t / 2, batch = cases[i].batch, channels = cases[i].channels, ih = cases[i].ih, iw = cases[i].iw;
+        uint32_t i = (uint32_t)t / 2, batch = cases[i].batch, channels = cases[i].channels, ih = cases[i].ih,
+                 iw = cases[i].iw;
         uint32_t kh = cases[i].kh, kw = cases[i].kw, sh = cases[i].sh, sw = cases[i].sw, ph = cases[i].ph, pw = cases[i].pw;
         uint32_t oh = (ih + 2 * ph - kh) / sh + 1, ow = (iw + 2 * pw - kw) / sw + 1;
         uint32_t inputs = batch * ih * iw * channels, outputs = batch * oh * ow * channels;
@@ -108,16 +112,16 @@ static void pooling(kernel_builder *b)
         kernel_view(b, 0, inputs, kind);
         kernel_view(b, 1, outputs, kind);
         kernel_view(b, 2, (outputs + 3) / 4, kind);
-        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph, pw,
-                   fill_name(kind));
+        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph,
+                   pw, fill_name(kind));
         p.n = inputs;
         kernel_begin(b, ACTC_KERNEL_max_pool2d_bwd, element_groups(inputs), &p);
         kernel_view(b, 0, outputs, kind);
         kernel_view(b, 1, (outputs + 3) / 4, KERNEL_FILL_PLACES);
         b->spec.places = kh * kw;
         kernel_view(b, 2, inputs, kind);
-        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph, pw,
-                   fill_name(kind));
+        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph,
+                   pw, fill_name(kind));
     }
 }
 
@@ -125,7 +129,8 @@ static void pooling(kernel_builder *b)
 
 static void sums(kernel_builder *b)
 {
-    static const uint32_t cases[][2] = {{1, 1}, {64, 16}, {65, 16}, {1000, 8}, {127, 10}, {200, 700}, {3, 257}, {4096, 1}, {63, 255}};
+    static const uint32_t cases[][2] = {{1, 1},     {64, 16}, {65, 16},  {1000, 8}, {127, 10},
+                                        {200, 700}, {3, 257}, {4096, 1}, {63, 255}};
     for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
         uint32_t rows = cases[t][0], cols = cases[t][1], chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
         fill_kind kind = t % 3 == 2 ? FILL_SPECIAL : FILL_TINY;
@@ -159,8 +164,8 @@ static void losses(kernel_builder *b)
         for (uint32_t v = 0; v < 3; v++)
             kernel_view(b, v, n, kind);
         kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
-        static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd, ACTC_KERNEL_cross_entropy_bwd,
-                                             ACTC_KERNEL_count_correct};
+        static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd,
+                                             ACTC_KERNEL_cross_entropy_bwd, ACTC_KERNEL_count_correct};
         for (size_t k = 0; k < 4; k++) {
             uint64_t groups = k == 0 ? output_groups(rows) : k == 3 ? 1 : element_groups(n);
             kernel_begin(b, ids[k], groups, &p);
@@ -207,7 +212,8 @@ static void optimisers(kernel_builder *b)
             kernel_view(b, 2, s.momentum != 0 ? n : 0, kind); /* no buffer without momentum */
             set_step(b, 3, 16, 1e-3f, t % 4 == 1);
             set_result(b, 4, bad * 5);
-            kernel_end(b, "(n=%u,momentum=%g,first=%u,bad=%u,fill=%s)", n, (double)s.momentum, t % 4 == 1, bad, fill_name(kind));
+            kernel_end(b, "(n=%u,momentum=%g,first=%u,bad=%u,fill=%s)", n, (double)s.momentum, t % 4 == 1, bad,
+                       fill_name(kind));
         }
     }
 }
@@ -260,7 +266,8 @@ static void moves(kernel_builder *b)
         b->spec = (kernel_spec){.command = {.type = ACTC_COMMAND_FILL, .label = "fill", .n_views = 1, .access = {'w'}}};
         b->spec.command.u.fill.word = 0x7f800001u + n; /* a signalling NaN that must stay one */
         kernel_view(b, 0, n, FILL_BITS);
-        c = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, kernel_case_run, &b->spec, sizeof b->spec, "fill(words=%u)", n);
+        c = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, kernel_case_run, &b->spec, sizeof b->spec,
+                       "fill(words=%u)", n);
         c->bench = kernel_case_bench;
         c->full = n > 1u << 20;
     }

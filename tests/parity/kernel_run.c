@@ -221,8 +221,8 @@ static bool time_rounds(actc_device *device, actc_executable *executable, actc_b
     return good;
 }
 
-bool kernel_run_time(actc_device *device, const actc_command *original, void *const *data_given, double *seconds, char *message,
-                     size_t size)
+bool kernel_run_time(actc_device *device, const actc_command *original, void *const *data_given, double *seconds,
+                     char *message, size_t size)
 {
     const actc_backend *backend = device->backend;
     actc_command commands[TIME_COMMANDS] = {*original};

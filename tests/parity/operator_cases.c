@@ -225,7 +225,8 @@ static bool run_tolerant(const parity_case *c, parity_run *run)
     const operator_net *net = c->data;
     actc_graph *graph = NULL;
     actc_network *network = NULL;
-    float *x = NULL, *weights[NET_LAYERS] = {0}, *biases[NET_LAYERS] = {0}, *d_weights[NET_LAYERS] = {0}, *d_biases[NET_LAYERS] = {0};
+    float *x = NULL, *weights[NET_LAYERS] = {0}, *biases[NET_LAYERS] = {0}, *d_weights[NET_LAYERS] = {0},
+          *d_biases[NET_LAYERS] = {0};
     int32_t *labels = NULL;
     actc_step_result result = {.size = sizeof result};
     bool good = make_batch(net, run, &x, &labels) && make_network(net, run, &graph, &network) &&
@@ -239,8 +240,8 @@ static bool run_tolerant(const parity_case *c, parity_run *run)
     if (good && !run->shared) { /* the same on all: parameters come from the seed, on the host */
         run->shared = calloc(1, sizeof(operator_reference));
         run->free_shared = free_shared;
-        good = (run->shared && operator_float64(net, run->seed, x, labels, (const float *const *)weights, (const float *const *)biases,
-                                                run->shared)) ||
+        good = (run->shared && operator_float64(net, run->seed, x, labels, (const float *const *)weights,
+                                                (const float *const *)biases, run->shared)) ||
                parity_fail(run, "out of memory");
     }
     const operator_reference *reference = run->shared;
@@ -285,39 +286,72 @@ static bool run_tolerant(const parity_case *c, parity_run *run)
 #define IMAGE(c, h, w) .sample = {c, h, w}, .ndim = 3
 #define VECTOR(f) .sample = {f, 0, 0}, .ndim = 1
 
-static const struct { const char *name; operator_net net; } operators[] = {
-    {"conv2d(n=2,c=3,hw=9x11,o=5,k=3x3,s=1x1,p=0x0)", {.batch = 2, IMAGE(2, 9, 11), .layers = {CONV1(3), CONV(5, 3, 3, 1, 1, 0, 0, 1, 1), FLATTEN, END}}},
-    {"conv2d(n=3,c=4,hw=13x7,o=7,k=3x2,s=2x1,p=1x0)", {.batch = 3, IMAGE(1, 13, 7), .layers = {CONV1(4), CONV(7, 3, 2, 2, 1, 1, 0, 1, 1), FLATTEN, END}}},
-    {"conv2d(n=1,c=17,hw=10x10,o=3,k=3x3,s=1x1,p=2x2,d=2x2)", {.batch = 1, IMAGE(3, 10, 10), .layers = {CONV1(17), CONV(3, 3, 3, 1, 1, 2, 2, 2, 2), FLATTEN, END}}},
-    {"conv2d(n=2,c=1,hw=28x28,o=16,k=3x3,s=1x1,p=0x0)", {.batch = 2, IMAGE(1, 28, 28), .layers = {CONV1(1), CONV(16, 3, 3, 1, 1, 0, 0, 1, 1), FLATTEN, END}}},
-    {"conv2d(n=1,c=1,hw=1x1,o=2,k=1x1,s=1x1,p=0x0)", {.batch = 1, IMAGE(1, 1, 1), .layers = {CONV1(1), CONV(2, 1, 1, 1, 1, 0, 0, 1, 1), FLATTEN, END}}},
-    {"linear(n=4,in=13,out=7)", {.batch = 4, VECTOR(5), .layers = {LINEAR(13), LINEAR(7), END}}},
-    {"linear(n=1,in=1,out=2)", {.batch = 1, VECTOR(3), .layers = {LINEAR(1), LINEAR(2), END}}},
-    {"linear(n=33,in=257,out=65)", {.batch = 33, VECTOR(31), .layers = {LINEAR(257), LINEAR(65), END}}},
-    {"linear(n=128,in=128,out=10)", {.batch = 128, VECTOR(16), .layers = {LINEAR(128), LINEAR(10), END}}},
-    {"relu(n=2,c=3,hw=7x5)", {.batch = 2, IMAGE(2, 7, 5), .layers = {CONV1(3), {.kind = NET_RELU}, FLATTEN, END}}},
-    {"relu(n=5,f=259)", {.batch = 5, VECTOR(9), .layers = {LINEAR(259), {.kind = NET_RELU}, END}}},
-    {"max_pool2d(n=2,c=3,hw=8x6,k=2x2,s=2x2,p=0x0)", {.batch = 2, IMAGE(2, 8, 6), .layers = {CONV1(3), POOL(2, 2, 2, 2, 0, 0), FLATTEN, END}}},
-    {"max_pool2d(n=1,c=5,hw=9x7,k=3x3,s=2x2,p=1x1)", {.batch = 1, IMAGE(3, 9, 7), .layers = {CONV1(5), POOL(3, 3, 2, 2, 1, 1), FLATTEN, END}}},
-    {"max_pool2d(n=3,c=2,hw=7x7,k=2x3,s=3x1,p=0x1)", {.batch = 3, IMAGE(1, 7, 7), .layers = {CONV1(2), POOL(2, 3, 3, 1, 0, 1), FLATTEN, END}}},
-    {"dropout(n=3,f=131,p=0.5)", {.batch = 3, VECTOR(7), .layers = {LINEAR(131), DROP(0.5), END}}},
-    {"dropout(n=2,c=3,hw=5x7,p=0.1)", {.batch = 2, IMAGE(2, 5, 7), .layers = {CONV1(3), DROP(0.1), FLATTEN, END}}},
-    {"dropout2d(n=3,c=8,hw=5x6,p=0.25)", {.batch = 3, IMAGE(2, 5, 6), .layers = {CONV1(8), DROP2D(0.25), FLATTEN, END}}},
-    {"dropout2d(n=4,f=65,p=0.25)", {.batch = 4, VECTOR(7), .layers = {LINEAR(65), DROP2D(0.25), END}}},
-    {"flatten(n=3,c=5,hw=4x7)", {.batch = 3, IMAGE(2, 4, 7), .layers = {CONV1(5), FLATTEN, END}}},
-    {"flatten(n=1,c=33,hw=3x1)", {.batch = 1, IMAGE(1, 3, 1), .layers = {CONV1(33), FLATTEN, END}}},
-    {"add(n=2,c=3,hw=5x5)", {.batch = 2, IMAGE(2, 5, 5), .layers = {CONV1(3), {.kind = NET_ADD}, FLATTEN, END}}},
-    {"add(n=7,f=37)", {.batch = 7, VECTOR(5), .layers = {LINEAR(37), {.kind = NET_ADD}, END}}},
-    {"log_softmax_nll(n=5,classes=10)", {.batch = 5, VECTOR(12), .layers = {LINEAR(10), END}, .nll = true}},
-    {"log_softmax_nll(n=300,classes=3,ignored=4)", {.batch = 300, VECTOR(4), .layers = {LINEAR(3), END}, .nll = true, .ignored = 4}},
-    {"cross_entropy(n=5,classes=10)", {.batch = 5, VECTOR(12), .layers = {LINEAR(10), END}}},
-    {"cross_entropy(n=257,classes=7,ignored=3)", {.batch = 257, VECTOR(4), .layers = {LINEAR(7), END}, .ignored = 3}},
-    {"cross_entropy(n=3,classes=1009)", {.batch = 3, VECTOR(6), .layers = {LINEAR(1009), END}}},
+typedef struct named_net {
+    const char *name;
+    operator_net net;
+} named_net;
+
+static const named_net operators[] = {
+    {"conv2d(n=2,c=3,hw=9x11,o=5,k=3x3,s=1x1,p=0x0)",
+     {.batch = 2, IMAGE(2, 9, 11), .layers = {CONV1(3), CONV(5, 3, 3, 1, 1, 0, 0, 1, 1), FLATTEN, END}}},
+    {"conv2d(n=3,c=4,hw=13x7,o=7,k=3x2,s=2x1,p=1x0)",
+     {.batch = 3, IMAGE(1, 13, 7), .layers = {CONV1(4), CONV(7, 3, 2, 2, 1, 1, 0, 1, 1), FLATTEN, END}}},
+    {"conv2d(n=1,c=17,hw=10x10,o=3,k=3x3,s=1x1,p=2x2,d=2x2)",
+     {.batch = 1, IMAGE(3, 10, 10), .layers = {CONV1(17), CONV(3, 3, 3, 1, 1, 2, 2, 2, 2), FLATTEN, END}}},
+    {"conv2d(n=2,c=1,hw=28x28,o=16,k=3x3,s=1x1,p=0x0)",
+     {.batch = 2, IMAGE(1, 28, 28), .layers = {CONV1(1), CONV(16, 3, 3, 1, 1, 0, 0, 1, 1), FLATTEN, END}}},
+    {"conv2d(n=1,c=1,hw=1x1,o=2,k=1x1,s=1x1,p=0x0)",
+     {.batch = 1, IMAGE(1, 1, 1), .layers = {CONV1(1), CONV(2, 1, 1, 1, 1, 0, 0, 1, 1), FLATTEN, END}}},
+    {"linear(n=4,in=13,out=7)",
+     {.batch = 4, VECTOR(5), .layers = {LINEAR(13), LINEAR(7), END}}},
+    {"linear(n=1,in=1,out=2)",
+     {.batch = 1, VECTOR(3), .layers = {LINEAR(1), LINEAR(2), END}}},
+    {"linear(n=33,in=257,out=65)",
+     {.batch = 33, VECTOR(31), .layers = {LINEAR(257), LINEAR(65), END}}},
+    {"linear(n=128,in=128,out=10)",
+     {.batch = 128, VECTOR(16), .layers = {LINEAR(128), LINEAR(10), END}}},
+    {"relu(n=2,c=3,hw=7x5)",
+     {.batch = 2, IMAGE(2, 7, 5), .layers = {CONV1(3), {.kind = NET_RELU}, FLATTEN, END}}},
+    {"relu(n=5,f=259)",
+     {.batch = 5, VECTOR(9), .layers = {LINEAR(259), {.kind = NET_RELU}, END}}},
+    {"max_pool2d(n=2,c=3,hw=8x6,k=2x2,s=2x2,p=0x0)",
+     {.batch = 2, IMAGE(2, 8, 6), .layers = {CONV1(3), POOL(2, 2, 2, 2, 0, 0), FLATTEN, END}}},
+    {"max_pool2d(n=1,c=5,hw=9x7,k=3x3,s=2x2,p=1x1)",
+     {.batch = 1, IMAGE(3, 9, 7), .layers = {CONV1(5), POOL(3, 3, 2, 2, 1, 1), FLATTEN, END}}},
+    {"max_pool2d(n=3,c=2,hw=7x7,k=2x3,s=3x1,p=0x1)",
+     {.batch = 3, IMAGE(1, 7, 7), .layers = {CONV1(2), POOL(2, 3, 3, 1, 0, 1), FLATTEN, END}}},
+    {"dropout(n=3,f=131,p=0.5)",
+     {.batch = 3, VECTOR(7), .layers = {LINEAR(131), DROP(0.5), END}}},
+    {"dropout(n=2,c=3,hw=5x7,p=0.1)",
+     {.batch = 2, IMAGE(2, 5, 7), .layers = {CONV1(3), DROP(0.1), FLATTEN, END}}},
+    {"dropout2d(n=3,c=8,hw=5x6,p=0.25)",
+     {.batch = 3, IMAGE(2, 5, 6), .layers = {CONV1(8), DROP2D(0.25), FLATTEN, END}}},
+    {"dropout2d(n=4,f=65,p=0.25)",
+     {.batch = 4, VECTOR(7), .layers = {LINEAR(65), DROP2D(0.25), END}}},
+    {"flatten(n=3,c=5,hw=4x7)",
+     {.batch = 3, IMAGE(2, 4, 7), .layers = {CONV1(5), FLATTEN, END}}},
+    {"flatten(n=1,c=33,hw=3x1)",
+     {.batch = 1, IMAGE(1, 3, 1), .layers = {CONV1(33), FLATTEN, END}}},
+    {"add(n=2,c=3,hw=5x5)",
+     {.batch = 2, IMAGE(2, 5, 5), .layers = {CONV1(3), {.kind = NET_ADD}, FLATTEN, END}}},
+    {"add(n=7,f=37)",
+     {.batch = 7, VECTOR(5), .layers = {LINEAR(37), {.kind = NET_ADD}, END}}},
+    {"log_softmax_nll(n=5,classes=10)",
+     {.batch = 5, VECTOR(12), .layers = {LINEAR(10), END}, .nll = true}},
+    {"log_softmax_nll(n=300,classes=3,ignored=4)",
+     {.batch = 300, VECTOR(4), .layers = {LINEAR(3), END}, .nll = true, .ignored = 4}},
+    {"cross_entropy(n=5,classes=10)",
+     {.batch = 5, VECTOR(12), .layers = {LINEAR(10), END}}},
+    {"cross_entropy(n=257,classes=7,ignored=3)",
+     {.batch = 257, VECTOR(4), .layers = {LINEAR(7), END}, .ignored = 3}},
+    {"cross_entropy(n=3,classes=1009)",
+     {.batch = 3, VECTOR(6), .layers = {LINEAR(1009), END}}},
 };
 
-static const struct { const char *name; operator_net net; } optimisers[] = {
+static const named_net optimisers[] = {
     {"sgd(steps=3)", {.optimizer = ACTC_OPTIMIZER_SGD}},
-    {"sgd(momentum=0.9,weight_decay=0.001,steps=3)", {.optimizer = ACTC_OPTIMIZER_SGD, .momentum = 0.9, .weight_decay = 1e-3}},
+    {"sgd(momentum=0.9,weight_decay=0.001,steps=3)",
+     {.optimizer = ACTC_OPTIMIZER_SGD, .momentum = 0.9, .weight_decay = 1e-3}},
     {"adam(steps=3)", {.optimizer = ACTC_OPTIMIZER_ADAM}},
     {"adam(weight_decay=0.01,steps=3)", {.optimizer = ACTC_OPTIMIZER_ADAM, .weight_decay = 1e-2}},
     {"adamw(weight_decay=0.01,steps=3)", {.optimizer = ACTC_OPTIMIZER_ADAMW, .weight_decay = 1e-2}},
@@ -329,18 +363,22 @@ void parity_operator_cases(parity_list *list)
         operator_net net = operators[i].net;
         net.steps = 1;
         net.optimizer = ACTC_OPTIMIZER_SGD;
-        parity_add(list, PARITY_OPERATOR, ACTC_PARITY_TOLERANT, run_tolerant, &net, sizeof net, "operator.%s", operators[i].name);
-        parity_add(list, PARITY_OPERATOR, ACTC_PARITY_EXACT, run_exact, &net, sizeof net, "operator_exact.%s", operators[i].name)
+        parity_add(list, PARITY_OPERATOR, ACTC_PARITY_TOLERANT, run_tolerant, &net, sizeof net, "operator.%s",
+                   operators[i].name);
+        parity_add(list, PARITY_OPERATOR, ACTC_PARITY_EXACT, run_exact, &net, sizeof net, "operator_exact.%s",
+                   operators[i].name)
             ->deterministic = true;
     }
     for (size_t i = 0; i < sizeof optimisers / sizeof *optimisers; i++) {
-        static const operator_net shape = {.batch = 6, VECTOR(19), .layers = {LINEAR(67), {.kind = NET_RELU}, LINEAR(11), END}};
+        static const operator_net shape = {
+            .batch = 6, VECTOR(19), .layers = {LINEAR(67), {.kind = NET_RELU}, LINEAR(11), END}};
         operator_net net = shape;
         net.steps = 3;
         net.optimizer = optimisers[i].net.optimizer;
         net.momentum = optimisers[i].net.momentum;
         net.weight_decay = optimisers[i].net.weight_decay;
-        parity_add(list, PARITY_OPERATOR, ACTC_PARITY_EXACT, run_exact, &net, sizeof net, "operator_exact.%s", optimisers[i].name)
+        parity_add(list, PARITY_OPERATOR, ACTC_PARITY_EXACT, run_exact, &net, sizeof net, "operator_exact.%s",
+                   optimisers[i].name)
             ->deterministic = true;
     }
 }

@@ -1,8 +1,8 @@
 /* operator_float64.c: one training step of a small network in float64, with a bound of the error of float32.
  *
  * Every tensor has its value and, for each element, a bound of what a float32 implementation may be away from it: what its
- * inputs' bounds become, and what its own roundings add (Higham, Accuracy and Stability, chapter 3). Where an input's bound leaves
- * open which way a ReLU or a maximum goes, both ways lie within the bound.
+ * inputs' bounds become, and what its own roundings add (Higham, Accuracy and Stability, chapter 3). Where an input's bound
+ * leaves open which way a ReLU or a maximum goes, both ways lie within the bound.
  */
 #include "operator_net.h"
 
@@ -56,8 +56,8 @@ static void add_product(sums *s, size_t o, double a, double ea, double b, double
     s->terms[o]++;
 }
 
-/* The finished tensor; its magnitudes are given back. Zeros beyond an image's edge may take part in a sum, so it has `extra` terms
- * more at most. */
+/* The finished tensor; its magnitudes are given back. Zeros beyond an image's edge may take part in a sum, so it has `extra`
+ * terms more at most. */
 static net_tensor finish(sums *s, size_t extra)
 {
     for (size_t o = 0; o < s->t.n; o++) {
@@ -105,8 +105,10 @@ static void products(const float64_step *s, int layer, product_fn use, void *use
     const net_layer *l = &s->net->layers[layer];
     geometry in = s->shapes[layer], out = s->shapes[layer + 1];
     bool conv = l->kind == NET_CONV2D;
-    int64_t kh = conv ? l->kernel[0] : 1, kw = conv ? l->kernel[1] : 1, sh = conv ? l->stride[0] : 1, sw = conv ? l->stride[1] : 1;
-    int64_t ph = conv ? l->padding[0] : 0, pw = conv ? l->padding[1] : 0, dh = conv ? l->dilation[0] : 1, dw = conv ? l->dilation[1] : 1;
+    int64_t kh = conv ? l->kernel[0] : 1, kw = conv ? l->kernel[1] : 1, sh = conv ? l->stride[0] : 1,
+            sw = conv ? l->stride[1] : 1;
+    int64_t ph = conv ? l->padding[0] : 0, pw = conv ? l->padding[1] : 0, dh = conv ? l->dilation[0] : 1,
+            dw = conv ? l->dilation[1] : 1;
     for (int64_t n = 0; n < s->net->batch; n++)
         for (int64_t o = 0; o < out.c; o++)
             for (int64_t oy = 0; oy < out.h; oy++)
@@ -316,7 +318,8 @@ static bool loss_step(const float64_step *s, const int32_t *labels, net_tensor *
             continue;
         for (size_t c = 0; c < classes; c++) {
             double log_p = v[c] - most - log(sum), p = exp(log_p);
-            double e_log = e[c] + worst + gamma_of((double)classes + 16) + 8 * UNIT * (spread + fabs(log_p) + fabs(log(sum)) + 1);
+            double e_log =
+                e[c] + worst + gamma_of((double)classes + 16) + 8 * UNIT * (spread + fabs(log_p) + fabs(log(sum)) + 1);
             double e_p = p * expm1(e_log) + 16 * UNIT * p, hot = (int32_t)c == labels[r];
             size_t i = (size_t)r * classes + c;
             dx->value[i] = (p - hot) * inverse;
@@ -420,8 +423,8 @@ static void find_shapes(float64_step *s)
     s->shapes[s->layers] = g;
 }
 
-bool operator_float64(const operator_net *net, uint64_t seed, const float *x, const int32_t *labels, const float *const *weights,
-                      const float *const *biases, operator_reference *reference)
+bool operator_float64(const operator_net *net, uint64_t seed, const float *x, const int32_t *labels,
+                      const float *const *weights, const float *const *biases, operator_reference *reference)
 {
     float64_step s = {.net = net, .seed = seed, .weights = weights, .biases = biases};
     net_tensor dy = {0}, dx = {0};

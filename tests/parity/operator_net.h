@@ -51,16 +51,16 @@ typedef struct net_tensor {
     double *value, *error;
 } net_tensor;
 
-/* What the first training step of a network gives: computed in float64 from the same parameters, and bounded by going through the
- * errors that float32 makes (operator_float64.c). */
+/* What the first training step of a network gives: computed in float64 from the same parameters, and bounded by going
+ * through the errors that float32 makes (operator_float64.c). */
 typedef struct operator_reference {
     net_tensor loss;                       /* one element */
     net_tensor weight[NET_LAYERS], bias[NET_LAYERS]; /* gradients; n is 0 where there is none */
 } operator_reference;
 
 /* weights, biases: the parameters' values in PyTorch's layout, NULL where there is none. False where memory has run out. */
-bool operator_float64(const operator_net *net, uint64_t seed, const float *x, const int32_t *labels, const float *const *weights,
-                      const float *const *biases, operator_reference *reference);
+bool operator_float64(const operator_net *net, uint64_t seed, const float *x, const int32_t *labels,
+                      const float *const *weights, const float *const *biases, operator_reference *reference);
 void operator_reference_free(operator_reference *reference);
 
 #endif

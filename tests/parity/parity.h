@@ -67,10 +67,11 @@ struct parity_case {
 struct parity_run {
     actc_context *context;
     actc_device *device;     /* to run on */
-    actc_device *reference;  /* of the reference backend; the same as device where that runs. Opened alike, used by nobody else */
+    actc_device
+        *reference; /* of the reference backend; the same as device where that runs. Opened alike, used by nobody else */
     uint64_t seed;           /* hash of --seed and the case's name: all data come from it, whatever else is run */
-    /* A place for what is the same on every device (a float64 reference): NULL at first, kept over all devices of the case, then
-     * given to free_shared. */
+    /* A place for what is the same on every device (a float64 reference): NULL at first, kept over all devices of the case,
+     * then given to free_shared. */
     void *shared;
     void (*free_shared)(void *shared);
     struct parity_result *result; /* result.h */
@@ -82,10 +83,10 @@ bool parity_skip(parity_run *run, const char *format, ...) ACTC_PRINTF(2, 3);
 
 /* Bytes that must be the reference backend's. label: what they are, unique in the case. */
 void parity_exact(parity_run *run, const char *label, const void *data, size_t bytes);
-/* Numbers that each lie within a bound of what float64 says, and whose normalised mean squared error, where there are at least
- * 64 of them, is at most nmse. On deterministic devices they must be the reference backend's as well. */
-void parity_bounded(parity_run *run, const char *label, const float *got, const double *wanted, const double *bound, size_t n,
-                    double nmse);
+/* Numbers that each lie within a bound of what float64 says, and whose normalised mean squared error, where there are at
+ * least 64 of them, is at most nmse. On deterministic devices they must be the reference backend's as well. */
+void parity_bounded(parity_run *run, const char *label, const float *got, const double *wanted, const double *bound,
+                    size_t n, double nmse);
 /* An error of the case's own making: fails where value > limit or value is NaN. Reported, and recorded. */
 void parity_measure(parity_run *run, const char *label, double value, double limit);
 /* A line for the reader of the results: what was compared, or a figure without a bound. */

@@ -51,7 +51,8 @@ static uint64_t sum_conv(const actc_conv *v, const float *a, const float *b, exa
             for (size_t ox = 0; ox < v->ow; ox++)
                 for (size_t ky = 0; ky < v->kh; ky++)
                     for (size_t kx = 0; kx < v->kw; kx++) {
-                        long iy = (long)(oy * v->sh + ky * v->dh) - (long)v->ph, ix = (long)(ox * v->sw + kx * v->dw) - (long)v->pw;
+                        long iy = (long)(oy * v->sh + ky * v->dh) - (long)v->ph,
+                             ix = (long)(ox * v->sw + kx * v->dw) - (long)v->pw;
                         if (iy < 0 || ix < 0 || iy >= (long)v->ih || ix >= (long)v->iw)
                             continue;
                         size_t y = ((n * v->oh + oy) * v->ow + ox) * v->oc, tap = (ky * v->kw + kx) * v->ic;
@@ -73,8 +74,8 @@ static uint64_t sum_conv(const actc_conv *v, const float *a, const float *b, exa
 }
 
 /* Of a sum of k products, a bias and the old value, in any order, fused or not: at most k + 3 roundings touch a term, so the
- * error is at most gamma(k + 3) times the sum of the magnitudes (Higham, Accuracy and Stability, 3.1). A factor below 2^-50 may
- * be read as zero, and so may the bias, the old value and the result below 2^-60. */
+ * error is at most gamma(k + 3) times the sum of the magnitudes (Higham, Accuracy and Stability, 3.1). A factor below 2^-50
+ * may be read as zero, and so may the bias, the old value and the result below 2^-60. */
 static exact_sums *make_sums(const kernel_spec *spec, void *const *data)
 {
     const actc_command *command = &spec->command;
@@ -146,7 +147,8 @@ static void add_case(kernel_builder *b, bool exact, int kernel, const char *name
 
 static void start(kernel_builder *b, actc_command_type type, const char *label, bool add)
 {
-    b->spec = (kernel_spec){.command = {.type = type, .label = label, .n_views = 4, .access = {'r', 'r', 'r', add ? 'x' : 'w'}}};
+    b->spec =
+        (kernel_spec){.command = {.type = type, .label = label, .n_views = 4, .access = {'r', 'r', 'r', add ? 'x' : 'w'}}};
     for (uint32_t i = 0; i < 4; i++)
         b->spec.command.views[i].buffer = ACTC_NO_BUFFER;
 }
@@ -160,8 +162,8 @@ static void gemm(kernel_builder *b, bool exact, fill_kind kind, const actc_gemm 
     kernel_view(b, 1, (size_t)g->k * g->n, (int)kind);
     kernel_view(b, 2, g->bias ? g->n : 0, (int)kind);
     kernel_view(b, 3, (size_t)g->m * g->n, (int)kind);
-    snprintf(name, sizeof name, "gemm%s(m=%u,n=%u,k=%u,ta=%u,tb=%u,add=%u,bias=%u,fill=%s)", exact ? "_exact" : "", g->m, g->n, g->k,
-             g->trans_a, g->trans_b, g->add, g->bias, fill_name(kind));
+    snprintf(name, sizeof name, "gemm%s(m=%u,n=%u,k=%u,ta=%u,tb=%u,add=%u,bias=%u,fill=%s)", exact ? "_exact" : "", g->m,
+             g->n, g->k, g->trans_a, g->trans_b, g->add, g->bias, fill_name(kind));
     add_case(b, exact, exact ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, name);
 }
 
@@ -200,7 +202,8 @@ static void conv(kernel_builder *b, bool exact, fill_kind kind, actc_conv c)
     kernel_view(b, 1, c.pass == ACTC_CONV_BACKWARD_FILTER ? y : w, (int)kind);
     kernel_view(b, 2, c.bias ? c.oc : 0, (int)kind);
     kernel_view(b, 3, c.pass == ACTC_CONV_FORWARD ? y : c.pass == ACTC_CONV_BACKWARD_DATA ? x : w, (int)kind);
-    snprintf(name, sizeof name, "conv2d%s.%s(n=%u,c=%u,hw=%ux%u,o=%u,k=%ux%u,s=%ux%u,p=%ux%u,d=%ux%u,bias=%d,add=%d,fill=%s)",
+    snprintf(name, sizeof name,
+             "conv2d%s.%s(n=%u,c=%u,hw=%ux%u,o=%u,k=%ux%u,s=%ux%u,p=%ux%u,d=%ux%u,bias=%d,add=%d,fill=%s)",
              exact ? "_exact" : "", names[c.pass], c.batch, c.ic, c.ih, c.iw, c.oc, c.kh, c.kw, c.sh, c.sw, c.ph, c.pw, c.dh,
              c.dw, c.bias, c.add, fill_name(kind));
     add_case(b, exact, kernels[exact][c.pass], name);
@@ -250,8 +253,11 @@ static bool run_constant(const parity_case *c, parity_run *run)
         for (size_t oy = 1; good && oy + 1 < v->oh; oy++)
             for (size_t ox = 1; good && ox + 1 < v->ow; ox++)
                 if (memcmp(&y[((n * v->oh + oy) * v->ow + ox) * v->oc], &y[(v->ow + 1) * v->oc], 4 * v->oc))
-                    good = parity_fail(run, "sample %zu, row %zu, column %zu is not what row 1, column 1 of sample 0 is, though all "
-                                            "that they sum is the same: additions in another order", n, oy, ox);
+                    good =
+                        parity_fail(run,
+                                    "sample %zu, row %zu, column %zu is not what row 1, column 1 of sample 0 is, though all "
+                                    "that they sum is the same: additions in another order",
+                                    n, oy, ox);
     kernel_data_free(data);
     return good;
 }
@@ -259,8 +265,22 @@ static bool run_constant(const parity_case *c, parity_run *run)
 static void constant_images(kernel_builder *b)
 {
     for (uint32_t oc = 7; oc <= 112; oc *= 4) { /* each of the shapes that tiles have */
-        actc_conv c = {.pass = ACTC_CONV_FORWARD, .batch = 2, .ic = 19, .ih = 37, .iw = 41, .oc = oc, .oh = 37, .ow = 41, .kh = 3,
-                       .kw = 3, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .dh = 1, .dw = 1};
+        actc_conv c = {.pass = ACTC_CONV_FORWARD,
+                       .batch = 2,
+                       .ic = 19,
+                       .ih = 37,
+                       .iw = 41,
+                       .oc = oc,
+                       .oh = 37,
+                       .ow = 41,
+                       .kh = 3,
+                       .kw = 3,
+                       .sh = 1,
+                       .sw = 1,
+                       .ph = 1,
+                       .pw = 1,
+                       .dh = 1,
+                       .dw = 1};
         start(b, ACTC_COMMAND_CONV, "constant image", false);
         b->spec.command.u.conv = c;
         kernel_view(b, 0, (size_t)c.batch * c.ih * c.iw * c.ic, FILL_NORMAL);

@@ -102,8 +102,8 @@ static bool check_exact(const cJSON *recorded, const parity_output *o, char *mes
 }
 
 /* Recorded values lie within the bound too; of outputs that were not kept whole, the recorded errors do. */
-static bool check_bounded(const cJSON *recorded, const parity_output *o, const double *wanted, const double *bound, char *message,
-                          size_t size)
+static bool check_bounded(const cJSON *recorded, const parity_output *o, const double *wanted, const double *bound,
+                          char *message, size_t size)
 {
     float values[WHOLE_BYTES / sizeof(float)];
     const cJSON *worst = cJSON_GetObjectItemCaseSensitive(recorded, "worst");
@@ -123,8 +123,8 @@ static bool check_bounded(const cJSON *recorded, const parity_output *o, const d
     return false;
 }
 
-bool parity_record_check(const cJSON *recorded, const parity_output *o, const double *wanted, const double *bound, char *message,
-                         size_t size)
+bool parity_record_check(const cJSON *recorded, const parity_output *o, const double *wanted, const double *bound,
+                         char *message, size_t size)
 {
     const cJSON *other = find(recorded, o->label), *bytes = cJSON_GetObjectItemCaseSensitive(other, "bytes");
     if (!other || !cJSON_IsNumber(bytes) || bytes->valuedouble != (double)o->bytes) {

@@ -106,8 +106,8 @@ static void describe_difference(parity_run *run, const char *label, const void *
         if (a == b)
             continue;
         if (different++ < SHOWN)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s[%zu] is %0*" PRIx32 ", here %0*" PRIx32, used ? ", " : "",
-                                     i, (int)(2 * size), a, (int)(2 * size), b);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s[%zu] is %0*" PRIx32 ", here %0*" PRIx32,
+                                     used ? ", " : "", i, (int)(2 * size), a, (int)(2 * size), b);
     }
     parity_fail(run, "%s: %zu of %zu %s differ: %s%s", label, different, count, size == 4 ? "words" : "bytes", text,
                 different > SHOWN ? ", ..." : "");
@@ -144,8 +144,8 @@ void parity_exact(parity_run *run, const char *label, const void *data, size_t b
     check_record(run, o, NULL, NULL);
 }
 
-void parity_bounded(parity_run *run, const char *label, const float *got, const double *wanted, const double *bound, size_t n,
-                    double nmse)
+void parity_bounded(parity_run *run, const char *label, const float *got, const double *wanted, const double *bound,
+                    size_t n, double nmse)
 {
     parity_output *o = add_output(run, label, got, n * sizeof *got);
     if (!o)
@@ -164,8 +164,8 @@ void parity_bounded(parity_run *run, const char *label, const float *got, const 
     }
     o->nmse = n < 64 ? -1 : error == 0 ? 0 : error / energy; /* of a few, all may cancel to nearly nothing */
     if (outside)
-        parity_fail(run, "%s: %zu of %zu outside of the bound: [%zu] is %.9g, float64 says %.17g within %.3g", label, outside, n,
-                    first, (double)got[first], wanted[first], bound[first]);
+        parity_fail(run, "%s: %zu of %zu outside of the bound: [%zu] is %.9g, float64 says %.17g within %.3g", label,
+                    outside, n, first, (double)got[first], wanted[first], bound[first]);
     else if (n >= 64 && !(error <= nmse * energy + 1e-30))
         parity_fail(run, "%s: NMSE %.3g, allowed is %.3g", label, o->nmse, nmse);
     if (run->device->deterministic) /* then everything is EXACT */
@@ -188,9 +188,11 @@ void parity_measure(parity_run *run, const char *label, double value, double lim
     if (!(value <= limit))
         parity_fail(run, "%s is %.6g, allowed is %.6g", label, value, limit);
     if (r->recorded) { /* what was measured elsewhere keeps the limit too */
-        const cJSON *other = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(r->recorded, "figures"), label);
+        const cJSON *other =
+            cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(r->recorded, "figures"), label);
         if (!cJSON_IsNumber(other) || !(other->valuedouble <= limit))
-            parity_fail(run, "%s is recorded as %.6g, allowed is %.6g", label, cJSON_IsNumber(other) ? other->valuedouble : NAN, limit);
+            parity_fail(run, "%s is recorded as %.6g, allowed is %.6g", label,
+                        cJSON_IsNumber(other) ? other->valuedouble : NAN, limit);
     }
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # check.sh SOURCE LIBRARY CC: rules of the source tree that a compiler does not see.
-#   - who includes what: models and tools the public headers only; src backend.h but no backend; a backend itself and what
-#     backends/README.md grants
+#   - who includes what: models and tools (but actc-parity) the public headers only; src and actc-parity backend.h but no
+#     backend; a backend itself and what backends/README.md grants
 #   - every public header compiles alone, as C and as C++
 #   - every exported symbol begins with actc_
 #   - every folder has a README.md; no tabs, no trailing blanks; libactc does not exit, abort or print
@@ -18,6 +18,10 @@ for file in models/*.[ch] $(ls tools/actc-*.c tools/common*.[ch] 2>/dev/null | g
     bad=$(grep -n '#include "' "$file" | grep -vE '"(models|common[a-z_]*|train[a-z_]*|run[a-z_]*)\.h"')
     [ -z "$bad" ] || complain "$file includes more than public headers: $bad"
 done
+# actc-parity and its cases see src/ and backend.h; of backends only the lists of launches that they share
+bad=$(grep -nE '#include ".*(backends|gpu|cpu|vulkan|cuda)/' tools/actc-parity.c tools/parity*.[ch] tests/parity/*.[ch] |
+    grep -vE '"[./]*backends/(backend|gpu/codec_passes)\.h"')
+[ -z "$bad" ] || complain "actc-parity includes a backend: $bad"
 bad=$(grep -rnE '#include ".*backends/(cpu|vulkan|cuda|null|gpu)/' src)
 [ -z "$bad" ] || complain "src includes a backend: $bad"
 for backend in cpu vulkan cuda null gpu; do
