@@ -142,6 +142,8 @@ static void run_case(parity_session *s, size_t index)
         else
             run_on(s, c, b, &run);
         parity_report_result(s, c, b, r, json);
+        if (b > 0 && b + 1 < s->n_backends) /* needed no more: the first is the reference, the last may be recorded */
+            parity_result_free(r);
     }
     if (s->record_file)
         parity_record_add(s, c, &results[s->n_backends - 1]);

@@ -8,7 +8,7 @@
 #include "result.h"
 
 /* Outputs of at most so many bytes are kept whole. */
-#define WHOLE_BYTES 256
+#define WHOLE_BYTES 64
 
 static cJSON *number(double value)
 {
