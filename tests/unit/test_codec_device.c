@@ -1,10 +1,13 @@
 /* test_codec_device.c: codecs through the public interface, on the device that ACTC_TEST_DEVICE names: payloads and
- * restored tensors equal to the CPU's byte for byte, codecs of the user's, arguments that are refused.
+ * restored tensors equal to the CPU's byte for byte (every option, every wavelet, random combinations), codecs of the
+ * user's, arguments that are refused.
  */
 #include "keep_loaded.h"
 #include "codec_cases.h"
 
 #include <actc/actc.h>
+
+#include "codec/wavelets.h"
 
 static actc_context *context;
 static actc_device *device, *reference;
@@ -107,6 +110,67 @@ static void test_options_and_shapes(void **state)
             compare(codec_specs[o], &codec_shapes[s], x);
             free(x);
         }
+}
+
+/* Maps smaller than the filter, odd ones, with few and many channels, three dimensions. */
+static void test_wavelets(void **state)
+{
+    static const shape_case shapes[] = {{4, {2, 5, 13, 11}}, {4, {1, 3, 40, 38}}, {2, {37, 70}}, {5, {1, 2, 3, 17, 19}}};
+    (void)state;
+    assert_true(actc_wavelet_count > 100);
+    for (int w = 0; w < actc_wavelet_count; w++)
+        for (int s = 0; s < 4; s++) {
+            char spec[64];
+            const char *mode = (w + s) % 2 ? "symmetric" : "periodic";
+            snprintf(spec, sizeof spec, "wavelet:wave=%s,mode=%s", actc_wavelets[w].name, mode);
+            float *x = codec_content(s % 2 ? NORMAL : ADVERSARIAL, elements_of(&shapes[s]), (uint64_t)(4 * w + s));
+            compare(spec, &shapes[s], x);
+            free(x);
+        }
+}
+
+static const char *pick(test_rng *r, const char *const *texts, uint32_t count)
+{
+    return texts[rng_next(r) % count];
+}
+
+static void random_spec(test_rng *r, char *spec, size_t size)
+{
+    static const char *const kept[] = {"lambda=1",    "lambda=1.01", "lambda=1.7", "lambda=3",    "lambda=8",
+                                       "lambda=10",   "lambda=33.3", "lambda=100", "lambda=250",  "lambda=1000",
+                                       "ratio=0",     "ratio=0.5",   "ratio=0.97", "ratio=1"};
+    static const char *const values[] = {"f32", "f16", "bf16", "int8"}, *const selects[] = {"global", "tile", "band"};
+    static const char *const blocks[] = {"16", "8", "row", "row,norm=none"}, *const modes[] = {"periodic", "symmetric"};
+    static const char *const kinds[] = {"threshold", "dct", "wavelet"};
+    uint32_t kind = rng_next(r) % 3;
+    int used = snprintf(spec, size, "%s:%s,", kinds[kind], pick(r, kept, 14));
+    used += snprintf(spec + used, size - (size_t)used, "select=%s,", pick(r, selects, kind == 2 ? 3 : 2));
+    used += snprintf(spec + used, size - (size_t)used, "values=%s", pick(r, values, 4));
+    if (kind == 1)
+        snprintf(spec + used, size - (size_t)used, ",block=%s", pick(r, blocks, 4));
+    if (kind == 2) {
+        const char *wave = actc_wavelets[rng_next(r) % (uint32_t)actc_wavelet_count].name;
+        uint32_t levels = 1 + rng_next(r) % 5;
+        snprintf(spec + used, size - (size_t)used, ",wave=%s,levels=%u,mode=%s", wave, levels, pick(r, modes, 2));
+    }
+}
+
+/* Options together as nobody would write them down, on small tensors of 0 to 5 dimensions. */
+static void test_random_combinations(void **state)
+{
+    test_rng r = {20261126};
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        static const uint32_t most[] = {1, 2000, 70, 24, 12, 6};
+        char spec[160];
+        random_spec(&r, spec, sizeof spec);
+        shape_case shape = {(int)(rng_next(&r) % 6), {1, 1, 1, 1, 1}};
+        for (int d = 0; d < shape.ndim; d++)
+            shape.d[d] = 1 + (int64_t)(rng_next(&r) % most[shape.ndim]);
+        float *x = codec_content((content)(rng_next(&r) % CONTENTS), elements_of(&shape), (uint64_t)i);
+        compare(spec, &shape, x);
+        free(x);
+    }
 }
 
 /* ---- a codec of the user's: keeps the signs ---- */
@@ -224,6 +288,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_and_shapes),
+        cmocka_unit_test(test_wavelets),
+        cmocka_unit_test(test_random_combinations),
         cmocka_unit_test(test_user_codec),
         cmocka_unit_test(test_arguments),
     };
