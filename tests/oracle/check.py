@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs one of the scripts beside it again and compares what it makes with what the repository holds.
 
-  check.py SCRIPT       codec_transforms, mnistnet_gradients, schedule or shuffle
+  check.py SCRIPT       codec_transforms, mnistnet_gradients, operators, schedule or shuffle
 
 Exit 0: the same, to the rounding of the stored numbers. Exit 77: a package that the script needs is not installed; which.
 """
@@ -20,6 +20,7 @@ UNIT = HERE.parent / "unit"
 NEEDS = {
     "codec_transforms": ["numpy", "scipy", "pywt"],
     "mnistnet_gradients": ["numpy", "scipy", "pywt", "torch"],
+    "operators": ["numpy", "scipy", "pywt", "torch"],
     "schedule": ["torch"],
     "shuffle": [],
 }

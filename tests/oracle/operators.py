@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Makes fixtures/operators.safetensors: a network of every operator, and every optimiser, in PyTorch float64.
+
+  python3 operators.py [OUTPUT]        needs torch, numpy, scipy, PyWavelets
+
+Convolutions with unequal kernels, strides, padding and dilation, with and without bias; max-pooling that overlaps and is
+padded; a residual sum; linear layers that share a weight; dropout with the masks of actc's generator (actc_rng.py); losses
+by cross-entropy and by log-softmax and NLL, with labels that are ignored. tests/unit/test_operators.c builds the same
+network.
+"grad.NAME": of the first step; "OPTIMISER|NAME": the parameter's change over STEPS steps; "OPTIMISER|losses".
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import actc_rng
+from mnistnet_gradients import write_safetensors
+
+SEED, BATCH, STEPS, RATE = 21, 6, 4, 0.02
+SHAPES = {
+    "conv1.weight": ((6, 3, 3, 2), 18),
+    "conv1.bias": ((6,), 18),
+    "conv2.weight": ((6, 6, 3, 3), 54),
+    "block.fc1.weight": ((12, 150), 150),
+    "block.fc1.bias": ((12,), 150),
+    "shared.weight": ((12, 12), 12),
+    "tied1.bias": ((12,), 12),
+    "fc2.weight": ((5, 12), 12),
+    "fc2.bias": ((5,), 12),
+}
+OPTIMISERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.9, weight_decay=0.01),
+    "adam": lambda p: torch.optim.Adam(p, lr=RATE, weight_decay=0.01, eps=1e-3),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=RATE, weight_decay=0.1, eps=1e-3),
+}
+
+
+def start():
+    return {name: torch.tensor(actc_rng.initial(name, shape, fan_in, SEED), dtype=torch.float64, requires_grad=True)
+            for name, (shape, fan_in) in SHAPES.items()}
+
+
+def mask(path, shape, p, step):
+    return torch.tensor(actc_rng.dropout_mask(path, shape, p, step, SEED).copy(), dtype=torch.float64)
+
+
+def loss_of(p, images, labels, step, nll):
+    x = F.relu(F.conv2d(images, p["conv1.weight"], p["conv1.bias"], stride=(2, 1), padding=(1, 1), dilation=(1, 2)))
+    pooled = F.max_pool2d(x, (3, 2), stride=(1, 2), padding=(1, 1))
+    x = F.relu(F.conv2d(pooled, p["conv2.weight"], None, padding=1) + pooled).flatten(1)
+    x = F.linear(x, p["block.fc1.weight"], p["block.fc1.bias"])
+    x = x * mask("block/drop", tuple(x.shape), 0.3, step)
+    x = F.linear(F.relu(F.linear(x, p["shared.weight"], p["tied1.bias"])), p["shared.weight"])
+    x = F.linear(x, p["fc2.weight"], p["fc2.bias"])
+    if nll:
+        return F.nll_loss(F.log_softmax(x, 1), labels, ignore_index=-1)
+    return F.cross_entropy(x, labels, ignore_index=-1)
+
+
+def main():
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(20261126)
+    images = rng.normal(size=(BATCH, 3, 9, 8)).astype(np.float32)
+    labels = np.array([3, -1, 0, 4, 4, -1])
+    x, y = torch.tensor(images, dtype=torch.float64), torch.tensor(labels)
+    tensors = {"images": images, "labels": labels}
+    p = start()
+    loss = loss_of(p, x, y, 0, False)
+    loss.backward()
+    tensors["loss"] = np.array([loss.item()])
+    assert abs(loss.item() - loss_of(p, x, y, 0, True).item()) < 1e-12
+    for name, t in p.items():
+        tensors["grad." + name] = t.grad.numpy()
+    for name, make in OPTIMISERS.items():
+        p, losses = start(), []
+        before = {n: t.detach().clone() for n, t in p.items()}
+        optimiser = make(p.values())
+        for step in range(STEPS):
+            optimiser.zero_grad()
+            loss = loss_of(p, x, y, step, True)
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        tensors[name + "|losses"] = np.array(losses)
+        for n, t in p.items():
+            tensors[name + "|" + n] = (t.detach() - before[n]).numpy()
+    default = Path(__file__).parent / "fixtures" / "operators.safetensors"
+    write_safetensors(sys.argv[1] if len(sys.argv) > 1 else default, tensors)
+
+
+if __name__ == "__main__":
+    main()

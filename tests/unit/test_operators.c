@@ -1,0 +1,230 @@
+/* A network of every operator and every optimiser against PyTorch in float64 (tests/oracle/operators.py), on the device that
+ * ACTC_TEST_DEVICE names: loss, the gradient of every parameter (relative L2 error <= 1e-5), and what four steps of SGD with
+ * momentum, Adam and AdamW do to every parameter (<= 1e-4 of the change). */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fill.h"
+#include "keep_loaded.h"
+
+#include <actc/actc.h>
+
+enum { BATCH = 6, STEPS = 4, PARAMETERS = 9 };
+#define RATE 0.02
+
+static actc_context *context;
+static actc_device *device;
+static actc_safetensors *fixture;
+static const float *images;
+static int32_t labels[BATCH];
+
+static void ok(actc_status status)
+{
+    if (status != ACTC_OK)
+        fail_msg("%s: %s", actc_status_string(status), actc_error_message(context));
+}
+
+static const float *tensor(const char *name, int64_t elements)
+{
+    size_t index;
+    actc_shape shape;
+    const float *values;
+    if (actc_safetensors_find(fixture, name, &index) != ACTC_OK)
+        fail_msg("the fixture has no tensor %s", name);
+    ok(actc_safetensors_get(fixture, index, NULL, &shape, &values));
+    assert_int_equal(actc_shape_elements(&shape), elements);
+    return values;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    const char *name = getenv("ACTC_TEST_DEVICE");
+    actc_device_options options = actc_device_options_default();
+    options.device = name ? name : "cpu";
+    options.validate = getenv("ACTC_TEST_VALIDATE") && !strncmp(options.device, "vulkan", 6);
+    const char *path = ACTC_TEST_SOURCE_DIR "/../oracle/fixtures/operators.safetensors";
+    if (actc_context_create(NULL, &context) != ACTC_OK || actc_device_open(context, &options, &device) != ACTC_OK ||
+        actc_safetensors_open(context, path, &fixture) != ACTC_OK) {
+        fprintf(stderr, "%s\n", actc_error_message(context));
+        return -1;
+    }
+    images = tensor("images", BATCH * 3 * 9 * 8);
+    for (int i = 0; i < BATCH; i++)
+        labels[i] = (int32_t)tensor("labels", BATCH)[i];
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    actc_safetensors_destroy(&fixture);
+    actc_device_destroy(&device);
+    actc_context_destroy(&context);
+    return 0;
+}
+
+static actc_graph *make_graph(bool nll)
+{
+    const int64_t sample[] = {3, 9, 8}, square[] = {12, 12};
+    actc_conv2d_options conv1 = actc_conv2d_options_default(6, 3), conv2 = actc_conv2d_options_default(6, 3);
+    actc_max_pool2d_options pool = actc_max_pool2d_options_default(3);
+    actc_linear_options fc1 = actc_linear_options_default(12), tied1 = fc1, tied2 = fc1;
+    actc_linear_options fc2 = actc_linear_options_default(5);
+    actc_graph *g;
+    ok(actc_graph_create(context, "operators", &g));
+    conv1.kernel[1] = conv1.stride[0] = conv1.dilation[1] = 2;
+    conv1.padding[0] = conv1.padding[1] = 1;
+    conv2.padding[0] = conv2.padding[1] = 1;
+    conv2.bias = false;
+    pool.kernel[1] = pool.stride[1] = 2;
+    pool.stride[0] = pool.padding[0] = pool.padding[1] = 1;
+    tied1.weight_parameter = actc_parameter_create(g, "shared.weight", square, 2, ACTC_INIT_DEFAULT, 12);
+    tied2.weight_parameter = tied1.weight_parameter;
+    tied2.bias = false;
+
+    actc_tensor *x = actc_input(g, "input", sample, 3), *label = actc_label_input(g, "label");
+    x = actc_relu(g, "relu1", actc_conv2d(g, "conv1", x, &conv1));
+    actc_tensor *pooled = actc_max_pool2d(g, "pool", x, &pool);
+    x = actc_add(g, "sum", actc_conv2d(g, "conv2", pooled, &conv2), pooled);
+    x = actc_flatten(g, "flatten", actc_relu(g, "relu2", x));
+    actc_push_scope(g, "block");
+    x = actc_dropout(g, "drop", actc_linear(g, "fc1", x, &fc1), 0.3);
+    actc_pop_scope(g);
+    x = actc_linear(g, "tied2", actc_relu(g, "relu3", actc_linear(g, "tied1", x, &tied1)), &tied2);
+    x = actc_linear(g, "fc2", x, &fc2);
+    if (nll)
+        x = actc_nll_loss(g, "loss", actc_log_softmax(g, "log_softmax", x), label);
+    else
+        x = actc_cross_entropy(g, "loss", x, label);
+    actc_graph_set_loss(g, x);
+    ok(actc_graph_status(g));
+    return g;
+}
+
+static actc_network *make_network(bool nll, actc_optimizer_options optimizer)
+{
+    actc_graph *graph = make_graph(nll);
+    actc_network_options options = actc_network_options_default();
+    actc_network *network;
+    options.train_batch = BATCH;
+    options.seed = 21;
+    options.optimizer = optimizer;
+    ok(actc_network_create(device, graph, &options, &network));
+    ok(actc_network_initialize(network));
+    actc_graph_destroy(&graph);
+    return network;
+}
+
+/* Compares every state of the kind, less `before` (by state) where that is given, with the fixture's PREFIX NAME. */
+static void compare(actc_network *network, actc_state_kind kind, const char *prefix, float *const *before, double bound)
+{
+    int compared = 0;
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info;
+        char name[96];
+        ok(actc_network_state_info(network, i, &info));
+        if (info.kind != kind)
+            continue;
+        snprintf(name, sizeof name, "%s%s", prefix, info.name);
+        int64_t n = actc_shape_elements(&info.shape);
+        const float *want = tensor(name, n);
+        float *got = malloc((size_t)n * sizeof *got);
+        double difference = 0, norm = 0;
+        assert_non_null(got);
+        ok(actc_network_read_state(network, i, got));
+        for (int64_t k = 0; k < n; k++) {
+            double d = (double)got[k] - (before ? before[i][k] : 0) - want[k];
+            difference += d * d;
+            norm += (double)want[k] * want[k];
+        }
+        free(got);
+        if (!(sqrt(difference) <= bound * sqrt(norm)) || !(norm > 0))
+            fail_msg("%s: relative error %g", name, sqrt(difference / norm));
+        compared++;
+    }
+    assert_int_equal(compared, PARAMETERS);
+}
+
+static void gradients(void **state)
+{
+    (void)state;
+    double want = tensor("loss", 1)[0];
+    for (int nll = 0; nll < 2; nll++) {
+        actc_network *network = make_network(nll, actc_optimizer_options_default(ACTC_OPTIMIZER_SGD));
+        actc_step_result result = {.size = sizeof result};
+        ok(actc_network_train_step(network, images, labels, 0, &result));
+        assert_true(fabs((double)result.loss - want) <= 1e-6 * want);
+        compare(network, ACTC_STATE_GRADIENT, "", NULL, 1e-5);
+        actc_network_destroy(&network);
+    }
+}
+
+static void optimizer(const char *name, actc_optimizer_options options)
+{
+    char text[32], prefix[32];
+    snprintf(text, sizeof text, "%s|losses", name);
+    snprintf(prefix, sizeof prefix, "%s|", name);
+    const float *losses = tensor(text, STEPS);
+    actc_network *network = make_network(true, options);
+    size_t states = actc_network_state_count(network);
+    float **before = calloc(states, sizeof *before);
+    assert_non_null(before);
+    for (size_t i = 0; i < states; i++) {
+        actc_state_info info;
+        ok(actc_network_state_info(network, i, &info));
+        before[i] = malloc((size_t)actc_shape_elements(&info.shape) * sizeof **before);
+        assert_non_null(before[i]);
+        ok(actc_network_read_state(network, i, before[i]));
+    }
+    for (int i = 0; i < STEPS; i++) {
+        actc_step_result result = {.size = sizeof result};
+        ok(actc_network_train_step(network, images, labels, RATE, &result));
+        if (!(fabs((double)result.loss - losses[i]) <= 1e-5 * losses[i]))
+            fail_msg("%s: loss of step %d is %.9g, should be %.9g", name, i + 1, result.loss, losses[i]);
+    }
+    compare(network, ACTC_STATE_PARAMETER, prefix, before, 1e-4);
+    for (size_t i = 0; i < states; i++)
+        free(before[i]);
+    free(before);
+    actc_network_destroy(&network);
+}
+
+static void sgd(void **state)
+{
+    (void)state;
+    actc_optimizer_options options = actc_optimizer_options_default(ACTC_OPTIMIZER_SGD);
+    options.momentum = 0.9;
+    options.weight_decay = 0.01;
+    optimizer("sgd", options);
+}
+
+static void adam(void **state)
+{
+    (void)state;
+    actc_optimizer_options options = actc_optimizer_options_default(ACTC_OPTIMIZER_ADAM);
+    options.weight_decay = 0.01;
+    options.epsilon = 1e-3; /* so that rounding of the smallest gradients is not magnified */
+    optimizer("adam", options);
+}
+
+static void adamw(void **state)
+{
+    (void)state;
+    actc_optimizer_options options = actc_optimizer_options_default(ACTC_OPTIMIZER_ADAMW);
+    options.weight_decay = 0.1;
+    options.epsilon = 1e-3;
+    optimizer("adamw", options);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients),
+        cmocka_unit_test(sgd),
+        cmocka_unit_test(adam),
+        cmocka_unit_test(adamw),
+    };
+    return cmocka_run_group_tests_name("operators", tests, setup, teardown);
+}
