@@ -24,7 +24,7 @@ for target in "$@"; do
     # close_fd_mask: what the tools say of bad input is not wanted; reports of the sanitizers come through
     log=$build/found/$target.log
     # shellcheck disable=SC2086
-    $build/tests/fuzz/fuzz_"$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -max_len=8192 \
+    $build/tests/fuzz/fuzz_"$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 -max_len=8192 \
         -close_fd_mask=3 -artifact_prefix="$build/failed/$target/" $dictionary \
         "$build/found/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1 || { tail -60 "$log"; echo "== $target failed" >&2; exit 1; }
     grep -E "DONE|^Done" "$log" | tail -2
