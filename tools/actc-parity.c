@@ -120,7 +120,7 @@ static void run_on(parity_session *s, const parity_case *c, size_t backend, pari
 /* The case in the file of --against; a case that is not there cannot be compared with it. */
 static const cJSON *recorded_case(const parity_session *s, const parity_case *c)
 {
-    return s->against_cases ? cJSON_GetObjectItemCaseSensitive(s->against_cases, c->name) : NULL;
+    return s->against_cases && !c->local ? cJSON_GetObjectItemCaseSensitive(s->against_cases, c->name) : NULL;
 }
 
 static void run_case(parity_session *s, size_t index)
@@ -134,8 +134,10 @@ static void run_case(parity_session *s, size_t index)
         parity_result *r = run.result = &results[b];
         r->recorded = recorded;
         r->reference = b ? &results[0] : NULL;
-        if (s->against_json && !recorded)
+        if (s->against_json && !recorded && !c->local)
             parity_skip(&run, "%s has no such case", s->against);
+        else if (c->local && s->n_backends < 2)
+            parity_skip(&run, "compared with a reference backend beside it only, not with a file");
         else if (b && c->parity == ACTC_PARITY_EXACT && results[0].status != PARITY_PASSED)
             parity_skip(&run, "nothing to compare with: the case %s on %s", parity_status_name(results[0].status),
                         s->backends[0].name);
@@ -145,7 +147,7 @@ static void run_case(parity_session *s, size_t index)
         if (b > 0 && b + 1 < s->n_backends) /* needed no more: the first is the reference, the last may be recorded */
             parity_result_free(r);
     }
-    if (s->record_file)
+    if (s->record_file && !c->local)
         parity_record_add(s, c, &results[s->n_backends - 1]);
     if (run.shared && run.free_shared)
         run.free_shared(run.shared);

@@ -56,6 +56,8 @@ struct parity_case {
     actc_parity parity;
     bool full;               /* in --suite full only; set after parity_add */
     bool deterministic;      /* devices opened as deterministic; set after parity_add */
+    bool local;              /* what it gives depends on the reference backend's fast mode, so it is compared side by side only:
+                              * not recorded, and not compared with a record; set after parity_add */
     parity_run_fn run;
     parity_bench_fn bench;   /* NULL: not timed; set after parity_add */
     void *data;              /* the case's own copy of what parity_add got */

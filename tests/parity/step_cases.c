@@ -220,6 +220,13 @@ static const struct {
     {"dct:lambda=10", RULES_ON "dct:lambda=10"},
 };
 
+/* They start from the reference's own fast mode. */
+static void set(parity_case *c, bool full)
+{
+    c->full = full;
+    c->local = true;
+}
+
 static void add(parity_list *list, const actc_model *model, bool full)
 {
     static const char *const codecs[] = {"dct:lambda=10", "threshold:lambda=100", "wavelet:lambda=100", "dct:select=tile",
@@ -235,24 +242,24 @@ static void add(parity_list *list, const actc_model *model, bool full)
     const step_setup base = {.model = model, .rules = "", .batch = full ? 128 : 16, .steps = full ? 50 : 3, .seed = SEED};
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
         step_case s = {.setup = base, .codec = codecs[i]};
-        parity_add(list, PARITY_STEP, ACTC_PARITY_EXACT, run_payloads, &s, sizeof s, "%s.saved(codec=%s,batch=%d,steps=%d)",
-                   model->name, codecs[i], (int)base.batch, base.steps)->full = full;
+        set(parity_add(list, PARITY_STEP, ACTC_PARITY_EXACT, run_payloads, &s, sizeof s, "%s.saved(codec=%s,batch=%d,steps=%d)",
+                       model->name, codecs[i], (int)base.batch, base.steps), full);
     }
     for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++)
         for (int give = 0; give < 2; give++) {
             step_case s = {.setup = base, .give = give};
             s.setup.rules = compressions[i].rules;
-            parity_add(list, PARITY_TRAINING, ACTC_PARITY_TOLERANT, run_lock_step, &s, sizeof s,
-                       "%s.lockstep(compress=%s,kept=%s,batch=%d,steps=%d)", model->name, compressions[i].name,
-                       give ? "given" : "own", (int)base.batch, base.steps)->full = full;
+            set(parity_add(list, PARITY_TRAINING, ACTC_PARITY_TOLERANT, run_lock_step, &s, sizeof s,
+                           "%s.lockstep(compress=%s,kept=%s,batch=%d,steps=%d)", model->name, compressions[i].name,
+                           give ? "given" : "own", (int)base.batch, base.steps), full);
         }
     for (size_t i = 0; i < (full ? sizeof kept / sizeof *kept : 1); i++) {
         step_case s = {.setup = base};
         s.setup.rules = kept[i][1];
         s.setup.steps = 1;
         s.setup.batch = full ? 128 : 32;
-        parity_add(list, PARITY_STEP, ACTC_PARITY_TOLERANT, run_kept_sets, &s, sizeof s,
-                   "%s.kept_sets(compress=%s,batch=%d)", model->name, kept[i][0], (int)s.setup.batch)->full = full;
+        set(parity_add(list, PARITY_STEP, ACTC_PARITY_TOLERANT, run_kept_sets, &s, sizeof s, "%s.kept_sets(compress=%s,batch=%d)",
+                       model->name, kept[i][0], (int)s.setup.batch), full);
     }
     for (size_t i = 0; i < sizeof exact / sizeof *exact && !full; i++) {
         step_case s = {.setup = base};
@@ -265,8 +272,9 @@ static void add(parity_list *list, const actc_model *model, bool full)
     for (size_t i = 0; i < sizeof compressions / sizeof *compressions && full; i++) {
         step_case s = {.setup = base};
         s.setup.rules = compressions[i].rules;
-        parity_add(list, PARITY_TRAINING, ACTC_PARITY_TOLERANT, run_free, &s, sizeof s,
-                   "%s.free_run(compress=%s,batch=%d,steps=%d)", model->name, compressions[i].name, (int)base.batch, base.steps)->full = full;
+        set(parity_add(list, PARITY_TRAINING, ACTC_PARITY_TOLERANT, run_free, &s, sizeof s,
+                       "%s.free_run(compress=%s,batch=%d,steps=%d)", model->name, compressions[i].name, (int)base.batch,
+                       base.steps), full);
     }
 }
 

@@ -27,8 +27,8 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.file = os.path.join(folder.name, "record.json")
 
-    def parity(self, *arguments, code=0):
-        done = subprocess.run([PARITY, *arguments], capture_output=True, text=True, timeout=500)
+    def parity(self, *arguments, code=0, env=None):
+        done = subprocess.run([PARITY, *arguments], capture_output=True, text=True, timeout=500, env={**os.environ, **(env or {})})
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         return done
 
@@ -189,6 +189,26 @@ class Record(Case):
         self.assertRegex(record["actc"], r"^\d+\.\d+")
         text = self.against(0, "-k", "*=equal*").stdout
         self.assertIn(f"{len(record['cases'])} cases, 0 failures, seed 77", text)
+
+    def test_instruction_sets_and_threads(self):
+        """Every EXACT case has one result, whatever the CPU backend computes it with."""
+        self.parity("--backends", "cpu", "--threads", "1", "--record", self.file, env={"ACTC_CPU_ISA": "baseline"})
+        done = self.parity("--backends", "cpu", "--threads", "3", "--against", self.file, "--format", "json")
+        cases = json.loads(done.stdout)["cases"]
+        passed = [c for c in cases if c["backends"]["cpu"]["status"] == "passed"]
+        self.assertGreater(len(passed), 1000)
+        for c in cases:
+            if c not in passed:
+                self.assertIn("beside it only", c["backends"]["cpu"]["reason"])
+
+    def test_local_cases(self):
+        """What starts from the reference's fast mode is neither recorded nor compared with a record."""
+        name = "mnistnet.saved(codec=dct:lambda=10,batch=16,steps=3)"
+        self.refuse(77, ["--backends", "cpu", "-k", name, "--record", self.file], "nothing was compared")
+        with open(self.file) as file:
+            self.assertEqual(json.load(file)["cases"], [])
+        if "," in BACKENDS:
+            self.assertIn("1 cases, 0 failures", self.against(0, "-k", name).stdout)
 
     def fails(self, name, *texts):
         done = self.against(1, "-k", name)
