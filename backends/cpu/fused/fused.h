@@ -35,7 +35,7 @@ typedef struct codec_unit {
 } codec_unit;
 
 #define CODEC_ROW_LANES 16 /* rows or channels that block=row does side by side */
-#define CODEC_KEEP_ROOM (ACTC_CODEC_TILE + 16)
+#define CODEC_KEEP_ROOM (ACTC_CODEC_TILE + 32)
 #define CODEC_MARKS (ACTC_CODEC_SEGMENT / 32) /* words of marks of a span */
 
 typedef struct codec_fns {

@@ -150,20 +150,22 @@ static uint32_t largest_of(const uint32_t *y, uint32_t n)
 
 #define HINT_BELOW (1u << 21) /* a quarter of an octave */
 
-/* The key of `most` of a few, more than that, which lie above low: where few rank before. */
-static uint32_t key_of_list(const uint32_t *list, uint32_t n, uint32_t most, uint32_t low, uint32_t *ties)
+/* The key of `most` of a few, more than that, which lie above low: it has fewer than `most` before it, and of such it is the
+ * least. Behind the list there is room for 32. */
+static uint32_t key_of_list(uint32_t *list, uint32_t n, uint32_t most, uint32_t low, uint32_t *ties)
 {
-    uint32_t room[32], key = ACTC_ABS_MASK;
+    uint32_t key = ACTC_ABS_MASK;
     if (n > 32)
         return halve(list, n, most, low, largest_of(list, n), ties);
-    const uint32_t *all = padded(list, n, room);
+    memset(list + n, 0, 32 * sizeof *list);
+    bool short_list = n <= CODEC_LANES;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t a = list[i] & ACTC_ABS_MASK;
-        uint32_t before = (uint32_t)__builtin_popcount(codec_above(all, a));
+        uint32_t before = ones(short_list ? codec_above_few(list, a) : codec_above(list, a));
         a = ACTC_SELECT(before < most, a, ACTC_ABS_MASK);
         key = a < key ? a : key;
     }
-    *ties = most - (uint32_t)__builtin_popcount(codec_above(all, key));
+    *ties = most - ones(codec_above(list, key));
     return key;
 }
 

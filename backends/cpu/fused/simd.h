@@ -38,7 +38,8 @@ CODEC_INLINE codec_vf codec_flush(codec_vf v)
 {
 #if defined(__AVX512F__)
     __m512i a = _mm512_and_si512((__m512i)v, _mm512_set1_epi32((int)ACTC_ABS_MASK));
-    return (codec_vf)_mm512_maskz_mov_epi32(_mm512_cmpge_epi32_mask(a, _mm512_set1_epi32((int)ACTC_TINY_BITS)), (__m512i)v);
+    __mmask16 stays = _mm512_cmpge_epi32_mask(a, _mm512_set1_epi32((int)ACTC_TINY_BITS));
+    return (codec_vf)_mm512_maskz_mov_epi32(stays, (__m512i)v);
 #else
     codec_vi u = (codec_vi)v;
     codec_vi tiny = (u & (int32_t)ACTC_ABS_MASK) < (int32_t)ACTC_TINY_BITS;
@@ -53,8 +54,8 @@ CODEC_INLINE codec_vf codec_canon(codec_vf v)
     __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
     return (codec_vf)_mm512_mask_mov_epi32((__m512i)codec_flush(v), nan, _mm512_set1_epi32((int)ACTC_NAN_BITS));
 #elif defined(__AVX2__)
-    __m256 nan = _mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q);
-    return (codec_vf)_mm256_blendv_ps((__m256)codec_flush(v), _mm256_castsi256_ps(_mm256_set1_epi32((int)ACTC_NAN_BITS)), nan);
+    __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32((int)ACTC_NAN_BITS));
+    return (codec_vf)_mm256_blendv_ps((__m256)codec_flush(v), nan, _mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q));
 #else
     codec_vi u = (codec_vi)v, a = u & (int32_t)ACTC_ABS_MASK;
     codec_vi tiny = a < (int32_t)ACTC_TINY_BITS, nan = a > (int32_t)ACTC_INF_BITS;
@@ -174,6 +175,24 @@ CODEC_INLINE uint32_t codec_above(const uint32_t *y, uint32_t key)
 #else
     uint32_t bits = 0;
     for (int j = 0; j < 32; j++)
+        bits |= ((y[j] & ACTC_ABS_MASK) > key ? 1u : 0u) << j;
+    return bits;
+#endif
+}
+
+/* The same of CODEC_LANES elements. */
+CODEC_INLINE uint32_t codec_above_few(const uint32_t *y, uint32_t key)
+{
+#if defined(__AVX512F__)
+    __m512i a = _mm512_and_si512(_mm512_loadu_si512(y), _mm512_set1_epi32((int)ACTC_ABS_MASK));
+    return (uint32_t)_mm512_cmpgt_epi32_mask(a, _mm512_set1_epi32((int)key));
+#elif defined(__AVX2__)
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)y);
+    v = _mm256_cmpgt_epi32(_mm256_and_si256(v, _mm256_set1_epi32((int)ACTC_ABS_MASK)), _mm256_set1_epi32((int)key));
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(v));
+#else
+    uint32_t bits = 0;
+    for (int j = 0; j < CODEC_LANES; j++)
         bits |= ((y[j] & ACTC_ABS_MASK) > key ? 1u : 0u) << j;
     return bits;
 #endif
