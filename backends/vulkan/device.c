@@ -142,8 +142,12 @@ static void close_device(actc_device *base)
         return;
     if (d->handle && d->vk.vkDestroyDevice) {
         d->label = NULL;
-        if (d->submitted > 0)
+        if (d->submitted > 0) {
             actc_vk_wait(d, d->submitted); /* a failure leaves nothing to wait for */
+            /* The driver may still be busy with the last submission when its semaphore has been seen: lavapipe's thread
+             * (Mesa 22.3) uses the semaphore after signalling it. */
+            d->vk.vkDeviceWaitIdle(d->handle);
+        }
         actc_vk_cache_save(d);
         for (size_t k = 0; k < ACTC_KERNEL_COUNT; k++)
             for (size_t t = 0; t < ACTC_VK_TILES; t++)
