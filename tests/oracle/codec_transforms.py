@@ -16,7 +16,7 @@ import pywt
 import scipy.fft
 
 from actc_rng import fnv1a, random_bits
-from mnistnet_gradients import write_safetensors
+from fixture_file import write_safetensors
 
 PROJECTIONS = 8
 

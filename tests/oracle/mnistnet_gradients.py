@@ -7,8 +7,6 @@ Batch 16 of seeded images, parameters and dropout masks from actc's own generato
 input of conv2 restored from the reference's forms of compression (Vu et al. 2024), computed here by NumPy, SciPy and
 PyWavelets in float64. Compression of conv2's input changes the gradient of conv2.weight and no other.
 """
-import json
-import struct
 import sys
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 import actc_rng
+from fixture_file import write_safetensors
 
 SEED, BATCH = 7, 16
 SHAPES = {
@@ -90,18 +89,6 @@ def run(images, labels):
         grad = torch.nn.grad.conv2d_weight(restored, p["conv2.weight"].shape, conv2.grad)
         out[f"{spec}|grad.conv2.weight"] = grad.detach().numpy()
     return out
-
-
-def write_safetensors(path, tensors):
-    header, offset, blobs = {}, 0, []
-    for name in sorted(tensors):
-        blob = np.ascontiguousarray(tensors[name], dtype="<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": [offset, offset + len(blob)]}
-        offset += len(blob)
-        blobs.append(blob)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    Path(path).write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
 def main():

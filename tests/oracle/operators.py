@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 import actc_rng
-from mnistnet_gradients import write_safetensors
+from fixture_file import write_safetensors
 
 SEED, BATCH, STEPS, RATE = 21, 6, 4, 0.02
 SHAPES = {
