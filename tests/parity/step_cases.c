@@ -98,18 +98,24 @@ static bool run_payloads(const parity_case *c, parity_run *run)
 
 /* ---- lock-step ---- */
 
+/* False after parity_fail or parity_skip. */
+static bool lock_step(const step_case *s, parity_run *run, bool give, step_figures *f)
+{
+    char message[STEP_MESSAGE];
+    step_batches batches;
+    if (!batches_for(run, &s->setup, &batches))
+        return false;
+    bool good = step_lock_step(run->reference, run->device, &s->setup, &batches, give, f, message);
+    step_batches_free(&batches);
+    return good || parity_fail(run, "%s", message);
+}
+
 static bool run_lock_step(const parity_case *c, parity_run *run)
 {
     const step_case *s = c->data;
-    char message[STEP_MESSAGE];
-    step_batches batches;
     step_figures f;
-    if (!batches_for(run, &s->setup, &batches))
+    if (!lock_step(s, run, s->give, &f))
         return false;
-    bool good = step_lock_step(run->reference, run->device, &s->setup, &batches, s->give, &f, message);
-    step_batches_free(&batches);
-    if (!good)
-        return parity_fail(run, "%s", message);
     parity_measure(run, "loss, relative", f.loss_error, LOSS_BOUND);
     if (s->give)
         parity_measure(run, "gradients, relative L2", f.gradient_error, GRADIENT_BOUND);
@@ -128,15 +134,9 @@ static bool run_lock_step(const parity_case *c, parity_run *run)
 static bool run_kept_sets(const parity_case *c, parity_run *run)
 {
     const step_case *s = c->data;
-    char message[STEP_MESSAGE];
-    step_batches batches;
     step_figures f;
-    if (!batches_for(run, &s->setup, &batches))
+    if (!lock_step(s, run, false, &f))
         return false;
-    bool good = step_lock_step(run->reference, run->device, &s->setup, &batches, false, &f, message);
-    step_batches_free(&batches);
-    if (!good)
-        return parity_fail(run, "%s", message);
     if (!f.kept.count)
         return parity_fail(run, "'%s' compresses nothing of %s", s->setup.rules, s->setup.model->name);
     parity_measure(run, "kept by one of the two only, of all", (double)f.kept.differ / (double)f.kept.count, KEPT_BOUND);
