@@ -3,6 +3,7 @@
  * sanitizer too (suite threads). */
 #include <pthread.h>
 
+#include "../../src/util/util.h"
 #include "files.h"
 #include "fill.h"
 #include "models.h"
@@ -29,13 +30,6 @@ typedef struct objects {
     actc_codec *codec;
 } objects;
 
-#define TRY(call)                    \
-    do {                             \
-        actc_status try_ = (call);   \
-        if (try_ != ACTC_OK)         \
-            return try_;             \
-    } while (0)
-
 static actc_status make(objects *o, const job *j)
 {
     actc_device_options where = actc_device_options_default();
@@ -47,13 +41,13 @@ static actc_status make(objects *o, const job *j)
     options.compress = j->rules;
     options.seed = reading.seed = 3;
     reading.drop_last = true;
-    TRY(actc_context_create(NULL, &o->context));
-    TRY(actc_device_open(o->context, &where, &o->device));
-    TRY(actc_graph_create(o->context, "mnistnet", &o->graph));
+    ACTC_RETURN_IF_ERROR(actc_context_create(NULL, &o->context));
+    ACTC_RETURN_IF_ERROR(actc_device_open(o->context, &where, &o->device));
+    ACTC_RETURN_IF_ERROR(actc_graph_create(o->context, "mnistnet", &o->graph));
     actc_model_mnistnet.build(o->graph);
-    TRY(actc_network_create(o->device, o->graph, &options, &o->network));
-    TRY(actc_dataset_open(o->context, "mnist", j->folder, true, &o->dataset));
-    TRY(actc_loader_create(o->context, o->dataset, &reading, &o->loader));
+    ACTC_RETURN_IF_ERROR(actc_network_create(o->device, o->graph, &options, &o->network));
+    ACTC_RETURN_IF_ERROR(actc_dataset_open(o->context, "mnist", j->folder, true, &o->dataset));
+    ACTC_RETURN_IF_ERROR(actc_loader_create(o->context, o->dataset, &reading, &o->loader));
     return actc_network_initialize(o->network);
 }
 
@@ -65,13 +59,13 @@ static actc_status train(objects *o, job *j)
     snprintf(path, sizeof path, "%s/checkpoint-%d", j->folder, j->number);
     for (int i = 0; i < STEPS; i++) {
         actc_step_result result = {.size = sizeof result};
-        TRY(actc_loader_next(o->loader, &batch));
-        TRY(actc_network_train_step(o->network, batch.inputs, batch.labels, 1e-3, &result));
+        ACTC_RETURN_IF_ERROR(actc_loader_next(o->loader, &batch));
+        ACTC_RETURN_IF_ERROR(actc_network_train_step(o->network, batch.inputs, batch.labels, 1e-3, &result));
         j->losses[i] = result.loss;
         if (i == STEPS / 2) { /* back to where it was, while the next batches are being read */
-            TRY(actc_network_save_checkpoint(o->network, path, &position));
-            TRY(actc_network_load_checkpoint(o->network, path, &position));
-            TRY(actc_loader_seek(o->loader, batch.epoch, batch.index));
+            ACTC_RETURN_IF_ERROR(actc_network_save_checkpoint(o->network, path, &position));
+            ACTC_RETURN_IF_ERROR(actc_network_load_checkpoint(o->network, path, &position));
+            ACTC_RETURN_IF_ERROR(actc_loader_seek(o->loader, batch.epoch, batch.index));
         }
     }
     return actc_network_evaluate(o->network, batch.inputs, batch.labels, batch.count, &j->evaluated, &j->correct);
@@ -88,12 +82,12 @@ static actc_status pack_and_unpack(objects *o, job *j)
         j->restored[i] = rng_normal(&r);
     for (int i = 0; i < 4; i++) {
         actc_codec_info info = {.size = sizeof info};
-        TRY(actc_codec_create(o->device, specs[i], &shape, &o->codec));
-        TRY(actc_codec_info_get(o->codec, &info));
+        ACTC_RETURN_IF_ERROR(actc_codec_create(o->device, specs[i], &shape, &o->codec));
+        ACTC_RETURN_IF_ERROR(actc_codec_info_get(o->codec, &info));
         if (info.payload_bytes > sizeof payload)
             return ACTC_ERROR_INTERNAL;
-        TRY(actc_codec_pack(o->codec, j->restored, &key, payload));
-        TRY(actc_codec_unpack(o->codec, payload, &key, j->restored));
+        ACTC_RETURN_IF_ERROR(actc_codec_pack(o->codec, j->restored, &key, payload));
+        ACTC_RETURN_IF_ERROR(actc_codec_unpack(o->codec, payload, &key, j->restored));
         actc_codec_destroy(&o->codec);
     }
     return ACTC_OK;

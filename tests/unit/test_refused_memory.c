@@ -5,17 +5,11 @@
  * ACTC_TEST_DEVICE names the device (default cpu). A Vulkan device is opened once, since that is slow, and a seeded part of
  * the allocations is refused (test_vulkan.c refuses those of opening one).
  */
+#include "../../src/util/util.h"
 #include "files.h"
 #include "fill.h"
 #include "keep_loaded.h"
 #include "models.h"
-
-#define TRY(call)                    \
-    do {                             \
-        actc_status try_ = (call);   \
-        if (try_ != ACTC_OK)         \
-            return try_;             \
-    } while (0)
 
 enum { BATCH = 2 };
 
@@ -45,7 +39,7 @@ static actc_status open_device(life *l)
     size_t count;
     actc_device_info infos[8];
     if (strncmp(l->name, "vulkan", 6))
-        TRY(actc_device_list(l->context, infos, 8, &count));
+        ACTC_RETURN_IF_ERROR(actc_device_list(l->context, infos, 8, &count));
     actc_device_options options = actc_device_options_default();
     options.device = l->name;
     options.threads = 2;
@@ -54,28 +48,28 @@ static actc_status open_device(life *l)
 
 static actc_status read_data(life *l)
 {
-    TRY(actc_dataset_open(l->context, "mnist", l->folder->path, true, &l->dataset));
+    ACTC_RETURN_IF_ERROR(actc_dataset_open(l->context, "mnist", l->folder->path, true, &l->dataset));
     actc_loader_options options = actc_loader_options_default();
     options.batch = BATCH;
     options.drop_last = true;
-    TRY(actc_loader_create(l->context, l->dataset, &options, &l->loader));
+    ACTC_RETURN_IF_ERROR(actc_loader_create(l->context, l->dataset, &options, &l->loader));
     return actc_loader_seek(l->loader, 1, 1);
 }
 
 static actc_status make_network(life *l)
 {
-    TRY(actc_graph_create(l->context, "mnistnet", &l->graph));
+    ACTC_RETURN_IF_ERROR(actc_graph_create(l->context, "mnistnet", &l->graph));
     actc_push_scope(l->graph, "unused");
     actc_push_codec(l->graph, "dct:lambda=20");
     actc_pop_codec(l->graph);
     actc_pop_scope(l->graph);
     actc_model_mnistnet.build(l->graph);
-    TRY(actc_graph_status(l->graph));
+    ACTC_RETURN_IF_ERROR(actc_graph_status(l->graph));
     actc_network_options options = actc_network_options_default();
     options.train_batch = options.eval_batch = BATCH;
     options.compress = l->rules;
     options.capture = l->rules && strchr(l->rules, ';');
-    TRY(actc_network_create(l->device, l->graph, &options, &l->network));
+    ACTC_RETURN_IF_ERROR(actc_network_create(l->device, l->graph, &options, &l->network));
     return actc_network_initialize(l->network);
 }
 
@@ -86,8 +80,8 @@ static actc_status steps(life *l)
     int64_t correct = 0;
     for (int i = 0; i < 2; i++) {
         actc_step_result result = {.size = sizeof result};
-        TRY(actc_loader_next(l->loader, &batch));
-        TRY(actc_network_train_step(l->network, batch.inputs, batch.labels, 1e-3, &result));
+        ACTC_RETURN_IF_ERROR(actc_loader_next(l->loader, &batch));
+        ACTC_RETURN_IF_ERROR(actc_network_train_step(l->network, batch.inputs, batch.labels, 1e-3, &result));
     }
     return actc_network_evaluate(l->network, batch.inputs, batch.labels, batch.count, &loss, &correct);
 }
@@ -98,9 +92,9 @@ static actc_status state_on_disk(life *l)
     snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint", l->folder->path);
     snprintf(parameters, sizeof parameters, "%s/parameters", l->folder->path);
     actc_checkpoint_position position = actc_checkpoint_position_default();
-    TRY(actc_network_save_checkpoint(l->network, checkpoint, &position));
-    TRY(actc_network_save_parameters(l->network, parameters));
-    TRY(actc_network_load_checkpoint(l->network, checkpoint, &position));
+    ACTC_RETURN_IF_ERROR(actc_network_save_checkpoint(l->network, checkpoint, &position));
+    ACTC_RETURN_IF_ERROR(actc_network_save_parameters(l->network, parameters));
+    ACTC_RETURN_IF_ERROR(actc_network_load_checkpoint(l->network, checkpoint, &position));
     return actc_network_load_parameters(l->network, parameters);
 }
 
@@ -138,14 +132,14 @@ static actc_status codecs(life *l)
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         double seconds;
         actc_codec_info info = {.size = sizeof info};
-        TRY(actc_codec_create(l->device, specs[i], &shape, &l->codec));
-        TRY(actc_codec_info_get(l->codec, &info));
+        ACTC_RETURN_IF_ERROR(actc_codec_create(l->device, specs[i], &shape, &l->codec));
+        ACTC_RETURN_IF_ERROR(actc_codec_info_get(l->codec, &info));
         assert_true(info.payload_bytes <= sizeof payload);
         for (int k = 0; k < 2; k++) {
-            TRY(actc_codec_pack(l->codec, x, &keys[k], payload));
-            TRY(actc_codec_unpack(l->codec, payload, &keys[k], x));
+            ACTC_RETURN_IF_ERROR(actc_codec_pack(l->codec, x, &keys[k], payload));
+            ACTC_RETURN_IF_ERROR(actc_codec_unpack(l->codec, payload, &keys[k], x));
         }
-        TRY(actc_codec_benchmark(l->codec, ACTC_CODEC_PACK, 2, 2, &seconds));
+        ACTC_RETURN_IF_ERROR(actc_codec_benchmark(l->codec, ACTC_CODEC_PACK, 2, 2, &seconds));
         actc_codec_destroy(&l->codec);
     }
     return ACTC_OK;
@@ -154,16 +148,16 @@ static actc_status codecs(life *l)
 static actc_status live(life *l)
 {
     if (!l->kept_device) {
-        TRY(actc_context_create(NULL, &l->context));
+        ACTC_RETURN_IF_ERROR(actc_context_create(NULL, &l->context));
         actc_user_codec codec = {sizeof codec, user_bytes, user_pack, user_unpack, NULL};
-        TRY(actc_codec_register(l->context, "half", &codec));
+        ACTC_RETURN_IF_ERROR(actc_codec_register(l->context, "half", &codec));
     }
-    TRY(open_device(l));
+    ACTC_RETURN_IF_ERROR(open_device(l));
     uint64_t before = actc_device_allocated_bytes(l->device);
-    TRY(read_data(l));
-    TRY(make_network(l));
-    TRY(steps(l));
-    TRY(state_on_disk(l));
+    ACTC_RETURN_IF_ERROR(read_data(l));
+    ACTC_RETURN_IF_ERROR(make_network(l));
+    ACTC_RETURN_IF_ERROR(steps(l));
+    ACTC_RETURN_IF_ERROR(state_on_disk(l));
     actc_network_destroy(&l->network);
     if (!l->kept_device)
         assert_int_equal(actc_device_allocated_bytes(l->device), before);
