@@ -2,7 +2,9 @@
  *
  * A buffer is one VkBuffer with one allocation of its own: arenas are few and large. Where the device shares the host's
  * memory (integrated, software) buffers stay mapped and there is no staging; elsewhere bytes go through a staging buffer
- * that the host reserves once. Everything is counted in allocated_bytes at vkAllocateMemory.
+ * that the host reserves once. It belongs to the device, serves all of its networks and is given back with the last buffer, so
+ * that what is allocated is what the plans of the networks that are there say. Everything is counted in allocated_bytes at
+ * vkAllocateMemory.
  */
 #include <string.h>
 
@@ -118,10 +120,16 @@ fail:
 
 /* ---- staging ---- */
 
+static bool have_staging(const actc_vk_device *d, uint64_t bytes)
+{
+    return d->n_staging > 0 && d->staging[d->n_staging - 1]->bytes >= bytes;
+}
+
+/* What reserve would obtain beyond what there is: all of a new buffer, for programs that are recorded use the old one. */
 uint64_t actc_vk_overhead_bytes(actc_device *device, uint64_t transfer)
 {
     actc_vk_device *d = (actc_vk_device *)device;
-    return d->mapped ? 0 : needed_bytes(d, actc_align(transfer, ACTC_VIEW_ALIGNMENT), STAGING);
+    return d->mapped || have_staging(d, transfer) ? 0 : needed_bytes(d, actc_align(transfer, ACTC_VIEW_ALIGNMENT), STAGING);
 }
 
 actc_status actc_vk_reserve(actc_device *device, uint64_t transfer)
@@ -133,7 +141,7 @@ actc_status actc_vk_reserve(actc_device *device, uint64_t transfer)
 
 actc_status actc_vk_staging(actc_vk_device *d, uint64_t bytes, actc_buffer **out)
 {
-    if (d->n_staging > 0 && d->staging[d->n_staging - 1]->bytes >= bytes) {
+    if (have_staging(d, bytes)) {
         *out = d->staging[d->n_staging - 1];
         return ACTC_OK;
     }
@@ -268,6 +276,7 @@ actc_status actc_vk_buffer_create(actc_device *device, uint64_t bytes, actc_buff
         free_buffer(d, buffer);
         return status;
     }
+    d->n_buffers++;
     *out = buffer;
     return ACTC_OK;
 }
@@ -279,4 +288,6 @@ void actc_vk_buffer_destroy(actc_device *device, actc_buffer *buffer)
         return;
     actc_vk_wait(d, d->submitted); /* a failure leaves nothing to wait for */
     free_buffer(d, buffer);
+    if (--d->n_buffers == 0)
+        actc_vk_staging_free(d);
 }

@@ -110,9 +110,10 @@ typedef struct actc_vk_device {
     uint32_t subgroup; /* tiles are a subgroup's, which has so many invocations; 0: they are a workgroup's */
     const char *label; /* what is being done, for messages; may be NULL */
 
-    /* staging: the newest block is in use, older ones stay for executables that were recorded with them */
+    /* staging: the newest block is in use, older ones stay for executables that were recorded with them; all of it until
+     * the last buffer goes */
     actc_buffer **staging;
-    size_t n_staging, staging_capacity;
+    size_t n_staging, n_buffers;
 
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout pipeline_layout;

@@ -76,8 +76,10 @@ def targets(options):
                 found.append(Target(name, options.cuda_host, ["--device", name]))
             else:
                 missing.append(f"{name}: --cuda-host does not say which program has it")
+        elif name.startswith("cuda"):
+            found.append(Target(name, options.program, ["--device", name]))
         else:
-            part = name.split(":")[1]
+            part = name.partition(":")[2].lower()
             asked = subprocess.run([options.info, "--format", "json"], capture_output=True, text=True, check=True,
                                    env={**os.environ, **drivers})
             devices = [d for d in json.loads(asked.stdout)["devices"]
@@ -96,10 +98,12 @@ def parse(description):
     parser.add_argument("program", help="actc-train")
     parser.add_argument("info", help="actc-info")
     parser.add_argument("--cuda-host", help="actc-train with the backend cuda-host")
-    parser.add_argument("--only", help=f"names with commas between them, of {', '.join(NAMES)}; else all")
+    parser.add_argument("--only", help=f"names with commas between them, of {', '.join(NAMES)}, other devices of Vulkan by a "
+                        "part of their name (vulkan:nvidia), and CUDA's (cuda, cuda:0); else those that need no GPU")
     parser.add_argument("--drivers", help="what VK_DRIVER_FILES is set to")
     parser.add_argument("--full", action="store_true", help="on more of the data")
     options = parser.parse_args()
-    if options.only and not set(options.only.split(",")) <= set(NAMES):
-        parser.error(f"--only {options.only}: there are {', '.join(NAMES)}")
+    for name in options.only.split(",") if options.only else []:
+        if name not in NAMES and name.split(":")[0] not in ("cuda", "vulkan"):
+            parser.error(f"--only {name}: there are {', '.join(NAMES)}, vulkan:PART, cuda, cuda:N")
     return options

@@ -5,8 +5,8 @@ model.safetensors byte for byte.
   test_deterministic.py ACTC-TRAIN ACTC-INFO [--cuda-host ACTC-TRAIN-CUDA-HOST] [--drivers ICD[:ICD]] [--only NAME] [--full]
 
 Needs Python 3 and Fashion-MNIST (Debian: dataset-fashion-mnist). NAME: cpu, baseline, avx2, avx512, vulkan:llvmpipe,
-vulkan:swiftshader, cuda-host; each is compared with one thread of the CPU. Without --full a few steps with small batches on
-a part of the data, as CI does; with it 50 steps with batches of 128 on all training images.
+vulkan:swiftshader, cuda-host, or a GPU as in cuda:0, vulkan:nvidia; each is compared with one thread of the CPU. Without --full
+a few steps with small batches on a part of the data, as CI does; with it 50 steps with batches of 128 on all training images.
 Exit status: 0 all the same, 1 not, 77 all the same but not everything could be run.
 """
 import hashlib
