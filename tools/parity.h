@@ -3,6 +3,8 @@
 #ifndef ACTC_TOOLS_PARITY_H
 #define ACTC_TOOLS_PARITY_H
 
+#include <zlib.h>
+
 #include "../tests/parity/result.h"
 #include "common.h"
 
@@ -52,8 +54,8 @@ typedef struct parity_session {
     size_t n_backends;
 
     cJSON *against_json, *against_cases; /* of the file; cases by name */
-    FILE *record_file;
-    bool record_empty;
+    gzFile record_file;
+    bool record_empty, record_bad;
 
     parity_tally tallies[PARITY_LEVELS][PARITY_MAX_BACKENDS];
     parity_lines failed, skipped;

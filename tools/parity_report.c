@@ -224,14 +224,22 @@ bool parity_print_json(parity_session *s)
     return json_print(stdout, json, false);
 }
 
-/* ---- files: a head and then a line a case ---- */
+/* ---- files: a head and then a line a case; gzipped where the name says so ---- */
+
+static bool record_write(parity_session *s, const char *text, size_t length)
+{
+    s->record_bad |= length > 0 && gzwrite(s->record_file, text, (unsigned)length) != (int)length;
+    return !s->record_bad;
+}
 
 int parity_record_open(parity_session *s)
 {
     parity_backend *b = &s->backends[s->n_backends - 1];
-    s->record_file = fopen(s->record, "w");
+    size_t length = strlen(s->record);
+    errno = 0;
+    s->record_file = gzopen(s->record, length > 3 && strcmp(s->record + length - 3, ".gz") == 0 ? "wb9" : "wbT");
     if (!s->record_file)
-        return tool_fail(s->t, "--record %s: %s", s->record, strerror(errno));
+        return tool_fail(s->t, "--record %s: %s", s->record, errno ? strerror(errno) : "out of memory");
     char seed[24];
     snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
     cJSON *head = cJSON_CreateObject(), *device = device_json(b, false);
@@ -243,11 +251,12 @@ int parity_record_open(parity_session *s)
     cJSON_AddItemToObject(head, "device", device);
     char *text = cJSON_PrintUnformatted(head);
     cJSON_Delete(head);
-    if (text)
-        fprintf(s->record_file, "%.*s,\"cases\":[\n", (int)strlen(text) - 1, text); /* without its brace */
+    bool good = text != NULL;
+    if (good && record_write(s, text, strlen(text) - 1)) /* without its brace */
+        record_write(s, ",\"cases\":[\n", strlen(",\"cases\":[\n"));
     s->record_empty = true;
     cJSON_free(text);
-    return text ? 0 : tool_fail(s->t, "out of memory");
+    return good ? 0 : tool_fail(s->t, "out of memory");
 }
 
 void parity_record_add(parity_session *s, const parity_case *c, const parity_result *r)
@@ -256,7 +265,9 @@ void parity_record_add(parity_session *s, const parity_case *c, const parity_res
         return;
     cJSON *json = parity_record_case(c, r);
     char *text = cJSON_PrintUnformatted(json);
-    fprintf(s->record_file, "%s%s", s->record_empty ? "" : ",\n", text ? text : "");
+    if (text && record_write(s, ",\n", s->record_empty ? 0 : 2))
+        record_write(s, text, strlen(text));
+    s->record_bad |= !text;
     s->record_empty = false;
     cJSON_free(text);
     cJSON_Delete(json);
@@ -264,40 +275,53 @@ void parity_record_add(parity_session *s, const parity_case *c, const parity_res
 
 int parity_record_close(parity_session *s)
 {
-    bool bad = fputs("\n]}\n", s->record_file) < 0 || ferror(s->record_file);
-    bad |= fclose(s->record_file) != 0;
+    errno = 0;
+    record_write(s, "\n]}\n", strlen("\n]}\n"));
+    s->record_bad |= gzclose(s->record_file) != Z_OK;
     s->record_file = NULL;
-    return bad ? tool_fail(s->t, "--record %s: %s", s->record, strerror(errno)) : 0;
+    return s->record_bad ? tool_fail(s->t, "--record %s: %s", s->record, errno ? strerror(errno) : "it was not written whole") : 0;
 }
 
-static char *read_file(const char *path)
+/* The text of a plain or gzipped file; NULL with the reason in `why`. */
+static char *read_file(const char *path, const char **why)
 {
-    FILE *file = fopen(path, "rb");
+    errno = 0;
+    gzFile file = gzopen(path, "rb");
     char *text = NULL;
-    size_t used = 0, capacity = 0, got = 0;
+    size_t used = 0, capacity = 0;
+    int got = 0, code = Z_OK;
+    *why = errno ? strerror(errno) : "out of memory";
     if (!file)
         return NULL;
     do {
-        used += got;
+        used += (size_t)got;
         if (used + 1 >= capacity) {
             char *grown = realloc(text, capacity = 2 * capacity + 65536);
-            if (!grown)
-                break;
+            if (!grown) {
+                free(text);
+                gzclose(file);
+                return NULL;
+            }
             text = grown;
         }
-    } while ((got = fread(text + used, 1, capacity - used - 1, file)) > 0);
-    if (text)
-        text[used] = '\0';
-    fclose(file);
+    } while ((got = gzread(file, text + used, (unsigned)(capacity - used - 1))) > 0);
+    text[used] = '\0';
+    gzerror(file, &code);
+    if (got < 0 || code != Z_OK) {
+        *why = code == Z_ERRNO ? strerror(errno) : "gzip: the file is damaged";
+        free(text);
+        text = NULL;
+    }
+    gzclose(file);
     return text;
 }
 
 int parity_against_open(parity_session *s)
 {
-    errno = 0;
-    char *text = read_file(s->against);
+    const char *why;
+    char *text = read_file(s->against, &why);
     if (!text)
-        return tool_fail(s->t, "--against %s: %s", s->against, strerror(errno));
+        return tool_fail(s->t, "--against %s: %s", s->against, why);
     s->against_json = cJSON_Parse(text);
     free(text);
     const cJSON *json = s->against_json, *cases = cJSON_GetObjectItemCaseSensitive(json, "cases");

@@ -6,6 +6,7 @@
 BACKENDS: what --backends takes, one or two names, of which the first is cpu.
 """
 import copy
+import gzip
 import json
 import os
 import re
@@ -166,6 +167,8 @@ class Run(Case):
                 self.assertGreater(bench["seconds"], 0)
                 self.assertAlmostEqual(bench["gb_s"] / bench["of_copy"] / copy_gb_s, 1, places=6)
                 self.assertAlmostEqual(bench["gflop_s"] * bench["seconds"] * 1e9, 2 * 16 ** 3, places=3)
+        # what updates its own input, and may not be given what it left there
+        self.parity("--backends", BACKENDS, "-k", "codec_select(codec=threshold:lambda=10*", "--bench")
         text = self.parity("--backends", "cpu", "-k", "relu_fwd(n=20011*", "--bench").stdout
         self.assertIn("copies at", text)
         self.assertIn("of copy", text)
@@ -189,6 +192,31 @@ class Record(Case):
         self.assertRegex(record["actc"], r"^\d+\.\d+")
         text = self.against(0, "-k", "*=equal*").stdout
         self.assertIn(f"{len(record['cases'])} cases, 0 failures, seed 77", text)
+
+    def test_gzipped(self):
+        self.record("*=equal*")
+        plain, zipped = self.file, self.file + ".gz"
+        self.parity("--backends", "cpu", "-k", "*=equal*", "--record", zipped)
+        with gzip.open(zipped) as file, open(plain, "rb") as other:
+            self.assertEqual(file.read(), other.read())
+        self.file = zipped
+        self.assertIn(" 0 failures", self.against(0, "-k", "*=equal*").stdout)
+        forget = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "parity", "recorded", "forget.py")
+        for code in (0, 1):  # the second time there is none
+            done = subprocess.run([sys.executable, forget, zipped, "relu_fwd(*"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, code, done.stderr)
+        text = self.against(0, "-k", "*=equal*").stdout
+        self.assertRegex(text, r"skipped relu_fwd\(.* has no such case")
+        with open(zipped, "rb") as file:
+            whole = file.read()
+        damaged = bytearray(whole)
+        damaged[len(whole) // 2] ^= 0x55
+        for data in (whole[:len(whole) // 2], bytes(damaged)):
+            with open(zipped, "wb") as file:
+                file.write(data)
+            self.refuse(1, ["--backends", "cpu", "--against", zipped], zipped)
+        for name in ("/dev/full", os.path.join(self.file, "no-folder")):
+            self.refuse(1, ["--backends", "cpu", "-k", "*=equal*", "--record", name], name)
 
     def test_instruction_sets_and_threads(self):
         """Every EXACT case has one result, whatever the CPU backend computes it with."""
