@@ -43,6 +43,46 @@ static __device__ __forceinline__ uint codec_scan_threads(uint *sums, uint value
     return value;
 }
 
+/* A bit a thread: `words` of a group's 8 warps. Every thread must get to the vote; a barrier must follow before the words
+ * are counted. */
+#define CODEC_VOTE_WORDS 8u
+
+static __device__ __forceinline__ void codec_vote(uint *words, bool bit)
+{
+    const uint word = __ballot_sync(0xffffffffu, bit);
+    if (threadIdx.x % 32u == 0u)
+        words[threadIdx.x / 32u] = word;
+}
+
+/* Bits of the threads below this one. */
+static __device__ __forceinline__ uint codec_votes_before(const uint *words)
+{
+    const uint warp = threadIdx.x / 32u;
+    uint before = (uint)__popc(words[warp] & ((1u << (threadIdx.x % 32u)) - 1u));
+#pragma unroll
+    for (uint w = 0u; w + 1u < CODEC_VOTE_WORDS; w++)
+        before += w < warp ? (uint)__popc(words[w]) : 0u;
+    return before;
+}
+
+static __device__ __forceinline__ uint codec_votes(const uint *words)
+{
+    uint all = 0u;
+#pragma unroll
+    for (uint w = 0u; w < CODEC_VOTE_WORDS; w++)
+        all += (uint)__popc(words[w]);
+    return all;
+}
+
+/* The sum of a warp's values, in every thread of it. */
+static __device__ __forceinline__ uint codec_warp_sum(uint value)
+{
+#pragma unroll
+    for (uint lanes = 16u; lanes > 0u; lanes /= 2u)
+        value += __shfl_xor_sync(0xffffffffu, value, lanes);
+    return value;
+}
+
 /* ---- pieces ---- */
 
 struct codec_piece {
@@ -137,18 +177,12 @@ static __device__ __forceinline__ void codec_put(const codec_sink &s, uint slot,
         s.values[slot - s.values_first] = bits;
 }
 
-/* The tile's mask words, a bit a thread, through `mask` of 8 words. Every thread must get here. */
-static __device__ __forceinline__ void codec_put_mask(const codec_sink &s, uint *mask, uint tile, bool kept)
+/* The tile's mask words, a bit a thread. Every thread must get here. */
+static __device__ __forceinline__ void codec_put_mask(const codec_sink &s, uint tile, bool kept)
 {
-    const uint t = threadIdx.x;
-    if (t < 8u)
-        mask[t] = 0u;
-    __syncthreads();
-    if (kept)
-        atomicOr(&mask[t / 32u], 1u << (t % 32u));
-    __syncthreads();
-    if (t < 8u)
-        codec_or_word(s.payload, s.mask_word + tile * 8u + t, mask[t]);
+    const uint word = __ballot_sync(0xffffffffu, kept);
+    if (threadIdx.x % 32u == 0u)
+        codec_or_word(s.payload, s.mask_word + tile * 8u + threadIdx.x / 32u, word);
 }
 
 #endif

@@ -16,8 +16,14 @@ ACTC_CUDA_KERNEL(codec_dct, const uint *x, const uint *constants, uint *y)
     const codec_instance at = codec_instance_of(p, row, q0 + codec_min(i, count - 1u));
     float *own = cells + i * all.cells_each;
     if (i < count && line < at.lw) {
-        for (uint h = 0u; h < at.lh; h++)
-            own[h * p.block + line] = actc_flush_bits(x[at.element + (h * p.width + line) * p.channels - p.x_first]);
+        uint column[16]; /* all loads in flight at once */
+#pragma unroll
+        for (uint h = 0u; h < 16u; h++)
+            column[h] = h < at.lh ? x[at.element + (h * p.width + line) * p.channels - p.x_first] : 0u;
+#pragma unroll
+        for (uint h = 0u; h < 16u; h++)
+            if (h < at.lh)
+                own[h * p.block + line] = actc_flush_bits(column[h]);
         forward(own + line, p.block, at.lh, tables);
         for (uint u = 0u; u < at.lh; u++)
             own[u * p.block + line] = actc_flush(own[u * p.block + line]);

@@ -9,6 +9,7 @@
 
 #include "codec.cuh"
 #include "exact/dct.h"
+#include "index.cuh"
 
 #define CODEC_CELLS (16 * 257)
 
@@ -35,7 +36,8 @@ static __device__ __forceinline__ codec_instance codec_instance_of(const params 
 /* The coefficients of a group's instances, which follow each other: full_count instances with lw = block, then the others
  * of the last column. */
 struct codec_group {
-    uint begin, total, cells_each, block, lh, full_count, last_lw;
+    uint begin, total, cells_each, block, full_count, full;
+    actc_divisor full_size, full_lw, last_size, last_lw; /* coefficients of an instance, columns of it */
 };
 
 template <typename params>
@@ -43,25 +45,29 @@ static __device__ __forceinline__ codec_group codec_group_of(const params &p, ui
 {
     const codec_instance start = codec_instance_of(p, row, q0);
     const uint columns = (p.width + p.block - 1u) / p.block, last = (columns - 1u) * p.channels;
+    const uint last_lw = p.width - (columns - 1u) * p.block;
     codec_group g;
     g.begin = start.coefficient;
-    g.lh = start.lh;
     g.block = p.block;
     g.cells_each = p.block * p.block + 1u;
     g.full_count = q0 >= last ? 0u : codec_min(count, last - q0);
-    g.last_lw = p.width - (columns - 1u) * p.block;
-    g.total = g.lh * (g.full_count * p.block + (count - g.full_count) * g.last_lw);
+    g.full = g.full_count * start.lh * p.block;
+    g.total = g.full + (count - g.full_count) * start.lh * last_lw;
+    g.full_size = actc_divide_by(start.lh * p.block);
+    g.full_lw = actc_divide_by(p.block);
+    g.last_size = actc_divide_by(start.lh * last_lw);
+    g.last_lw = actc_divide_by(last_lw);
     return g;
 }
 
+/* The cell of the group's coefficient k. */
 static __device__ __forceinline__ uint codec_cell_of(const codec_group &g, uint k)
 {
-    const uint full = g.full_count * g.lh * g.block, lw = k < full ? g.block : g.last_lw;
-    uint i = k < full ? 0u : g.full_count;
-    k -= k < full ? 0u : full;
-    i += k / (g.lh * lw);
-    k %= g.lh * lw;
-    return i * g.cells_each + k / lw * g.block + k % lw;
+    const bool in_full = k < g.full;
+    k -= in_full ? 0u : g.full;
+    const uint i = (in_full ? 0u : g.full_count) + actc_div_rem(k, in_full ? g.full_size : g.last_size);
+    const uint line = actc_div_rem(k, in_full ? g.full_lw : g.last_lw);
+    return i * g.cells_each + line * g.block + k;
 }
 
 /* The thread's instance of the group and its line: neighbouring threads take neighbouring channels where there are enough

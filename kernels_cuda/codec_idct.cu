@@ -11,6 +11,7 @@ ACTC_CUDA_KERNEL(codec_idct, const uint *y, const uint *constants, uint *x)
     const uint each = ACTC_GROUP_SIZE / p.block, row = p.first_row + group / p.row_groups, q0 = group % p.row_groups * each;
     const uint count = codec_min(each, (p.width + p.block - 1u) / p.block * p.channels - q0);
     const codec_group all = codec_group_of(p, row, q0, count);
+#pragma unroll 8 /* loads in flight */
     for (uint k = threadIdx.x; k < all.total; k += ACTC_GROUP_SIZE)
         cells[codec_cell_of(all, k)] = actc_flush_bits(y[all.begin + k - p.y_first]);
     __syncthreads();

@@ -9,29 +9,23 @@ ACTC_WRITE(3, counts);
 ACTC_WRITE(4, sums);
 
 #define CODEC_PIECES
+#define CODEC_VOTES 2u
 #include "codec.glsl"
-
-shared uint above, equal;
 
 void actc_kernel(uint group, uint lane)
 {
     uint id = p.first_piece + group;
     codec_piece piece = codec_piece_of(p.regions, id);
     uint record = piece.region * ACTC_CODEC_STATE_WORDS, i = piece.tile * 256u + lane;
-    if (lane == 0u) {
-        above = 0u;
-        equal = 0u;
-    }
+    bool inside = i >= piece.begin && i < piece.end;
+    uint key = inside ? y[i - p.y_first] & ACTC_ABS_MASK : 0u, threshold = state[record + ACTC_CODEC_STATE_KEY];
+    codec_votes_clear(lane);
     barrier();
-    if (i >= piece.begin && i < piece.end) {
-        uint key = y[i - p.y_first] & ACTC_ABS_MASK, threshold = state[record + ACTC_CODEC_STATE_KEY];
-        if (key > threshold)
-            atomicAdd(above, 1u);
-        else if (key == threshold && state[record + ACTC_CODEC_STATE_ALL] == 0u)
-            atomicAdd(equal, 1u);
-    }
+    codec_vote(0u, lane, inside && key > threshold);
+    codec_vote(1u, lane, inside && key == threshold && state[record + ACTC_CODEC_STATE_ALL] == 0u);
     barrier();
     if (lane == 0u) {
+        uint above = codec_votes_all(0u), equal = codec_votes_all(1u);
         counts[2u * id] = above;
         counts[2u * id + 1u] = equal;
         atomicAdd(sums[2u * (piece.tile >> 8)], above);

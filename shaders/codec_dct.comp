@@ -12,12 +12,12 @@ TRANSFORM_LINE(forward, ACTC_DCT16, ACTC_DCT8, dct_any)
 
 void actc_kernel(uint group, uint lane)
 {
-    uint each = ACTC_GROUP_SIZE / p.block, cells_each = p.block * p.block + 1u, columns = blocks_of(p.width);
-    uint row = p.first_row + group / p.row_groups, q0 = group % p.row_groups * each;
-    uint count = min(each, columns * p.channels - q0), i, line;
+    uint each = ACTC_GROUP_SIZE / p.block, row = p.first_row + group / p.row_groups, q0 = group % p.row_groups * each;
+    uint count = min(each, blocks_of(p.width) * p.channels - q0), i, line;
+    group_cells all = group_of(row, q0, count);
     split_lane(lane, each, i, line);
     instance at = instance_of(row, q0 + min(i, count - 1u));
-    uint base = i * cells_each;
+    uint base = i * all.cells_each;
     if (i < count && line < at.lw) {
         for (uint h = 0u; h < at.lh; h++)
             cells[base + h * p.block + line] =
@@ -30,11 +30,6 @@ void actc_kernel(uint group, uint lane)
     if (i < count && line < at.lh)
         forward(base + line * p.block, 1u, at.lw, WIDTH_MATRIX);
     barrier();
-    /* the group's coefficients follow each other */
-    instance start = instance_of(row, q0);
-    uint last = (columns - 1u) * p.channels, full_count = q0 >= last ? 0u : min(count, last - q0);
-    uint last_lw = p.width - (columns - 1u) * p.block;
-    uint total = start.lh * (full_count * p.block + (count - full_count) * last_lw);
-    for (uint k = lane; k < total; k += ACTC_GROUP_SIZE)
-        y[start.coefficient + k - p.y_first] = actc_canon_bits(cells[cell_of(k, cells_each, start.lh, full_count, last_lw)]);
+    for (uint k = lane; k < all.total; k += ACTC_GROUP_SIZE)
+        y[all.begin + k - p.y_first] = actc_canon_bits(cells[cell_of(all, k)]);
 }

@@ -12,20 +12,15 @@ TRANSFORM_LINE(inverse, ACTC_IDCT16, ACTC_IDCT8, idct_any)
 
 void actc_kernel(uint group, uint lane)
 {
-    uint each = ACTC_GROUP_SIZE / p.block, cells_each = p.block * p.block + 1u, columns = blocks_of(p.width);
-    uint row = p.first_row + group / p.row_groups, q0 = group % p.row_groups * each;
-    uint count = min(each, columns * p.channels - q0), i, line;
-    /* the group's coefficients follow each other */
-    instance start = instance_of(row, q0);
-    uint last = (columns - 1u) * p.channels, full_count = q0 >= last ? 0u : min(count, last - q0);
-    uint last_lw = p.width - (columns - 1u) * p.block;
-    uint total = start.lh * (full_count * p.block + (count - full_count) * last_lw);
-    for (uint k = lane; k < total; k += ACTC_GROUP_SIZE)
-        cells[cell_of(k, cells_each, start.lh, full_count, last_lw)] = actc_flush_bits(y[start.coefficient + k - p.y_first]);
+    uint each = ACTC_GROUP_SIZE / p.block, row = p.first_row + group / p.row_groups, q0 = group % p.row_groups * each;
+    uint count = min(each, blocks_of(p.width) * p.channels - q0), i, line;
+    group_cells all = group_of(row, q0, count);
+    for (uint k = lane; k < all.total; k += ACTC_GROUP_SIZE)
+        cells[cell_of(all, k)] = actc_flush_bits(y[all.begin + k - p.y_first]);
     barrier();
     split_lane(lane, each, i, line);
     instance at = instance_of(row, q0 + min(i, count - 1u));
-    uint base = i * cells_each;
+    uint base = i * all.cells_each;
     if (i < count && line < at.lh) {
         inverse(base + line * p.block, 1u, at.lw, WIDTH_MATRIX);
         for (uint w = 0u; w < at.lw; w++)

@@ -33,6 +33,41 @@ uint codec_scan_total()
     return codec_sums[ACTC_GROUP_SIZE - 1u];
 }
 
+#if defined(CODEC_VOTES)
+/* CODEC_VOTES votes of a bit a lane, 8 words each: cleared, a barrier, cast, a barrier, counted. Two barriers where a scan has
+ * sixteen, and no subgroup operations, which not every driver has for whole words. */
+shared uint codec_votes[CODEC_VOTES * 8u];
+
+void codec_votes_clear(uint lane)
+{
+    if (lane < CODEC_VOTES * 8u)
+        codec_votes[lane] = 0u;
+}
+
+void codec_vote(uint vote, uint lane, bool bit)
+{
+    if (bit)
+        atomicOr(codec_votes[vote * 8u + lane / 32u], 1u << (lane % 32u));
+}
+
+/* Bits of the lanes below this one. */
+uint codec_votes_before(uint vote, uint lane)
+{
+    uint before = uint(bitCount(codec_votes[vote * 8u + lane / 32u] & ((1u << (lane % 32u)) - 1u)));
+    for (uint w = 0u; w < lane / 32u; w++)
+        before += uint(bitCount(codec_votes[vote * 8u + w]));
+    return before;
+}
+
+uint codec_votes_all(uint vote)
+{
+    uint all = 0u;
+    for (uint w = 0u; w < 8u; w++)
+        all += uint(bitCount(codec_votes[vote * 8u + w]));
+    return all;
+}
+#endif
+
 #if defined(CODEC_PIECES)
 struct codec_piece {
     uint region, tile, begin, end; /* coefficients [begin, end), maybe none */
@@ -100,19 +135,11 @@ void codec_put(uint slot, uint coefficient, uint bits)
         values[slot - p.values_first] = bits;
 }
 
-shared uint codec_mask[8];
-
-/* The tile's mask words, a bit a lane. Every lane must get here. */
-void codec_put_mask(uint lane, uint tile, bool kept)
+/* The tile's mask words, of the lanes that voted to keep theirs; after a barrier. */
+void codec_put_mask(uint vote, uint lane, uint tile)
 {
     if (lane < 8u)
-        codec_mask[lane] = 0u;
-    barrier();
-    if (kept)
-        atomicOr(codec_mask[lane / 32u], 1u << (lane % 32u));
-    barrier();
-    if (lane < 8u)
-        codec_or_word(p.mask_word + tile * 8u + lane, codec_mask[lane]);
+        codec_or_word(p.mask_word + tile * 8u + lane, codec_votes[vote * 8u + lane]);
 }
 #endif
 

@@ -145,16 +145,64 @@ void split_lane(uint lane, uint each, out uint i, out uint line)
     line = by_channel ? lane / each : lane % p.block;
 }
 
-/* The cell of coefficient k of the group's, whose first instance is `first`: full_count instances have lw = block, the
- * others last_lw. */
-uint cell_of(uint k, uint cells_each, uint lh, uint full_count, uint last_lw)
+/* Quotient and remainder by a divisor that stays the same: one integer division, then multiplications. */
+struct divisor {
+    uint d, m; /* m = floor((2^32 - 1) / d) */
+};
+
+divisor divide_by(uint d)
 {
-    uint full = full_count * lh * p.block;
-    uint lw = k < full ? p.block : last_lw, i = k < full ? 0u : full_count;
-    k -= k < full ? 0u : full;
-    i += k / (lh * lw);
-    k %= lh * lw;
-    return i * cells_each + k / lw * p.block + k % lw;
+    return divisor(d, 0xffffffffu / d);
+}
+
+/* floor(n / d), and n becomes n % d. n * m / 2^32 is below n / d by less than 1 + n / 2^32, so one correction does. */
+uint div_rem(inout uint n, divisor by)
+{
+    uint q, low;
+    umulExtended(n, by.m, q, low);
+    n -= q * by.d;
+    bool more = n >= by.d;
+    n -= more ? by.d : 0u;
+    return q + (more ? 1u : 0u);
+}
+
+/* The coefficients of a group's instances, which follow each other: full_count instances with lw = block, then the others
+ * of the last column. */
+struct group_cells {
+    uint begin, total, cells_each, full_count, full;
+    divisor full_size, full_lw, last_size, last_lw; /* coefficients of an instance, columns of it */
+};
+
+group_cells group_of(uint row, uint q0, uint count)
+{
+    instance start = instance_of(row, q0);
+    uint columns = blocks_of(p.width), last = (columns - 1u) * p.channels, last_lw = p.width - (columns - 1u) * p.block;
+    group_cells g;
+    g.begin = start.coefficient;
+    g.cells_each = p.block * p.block + 1u;
+    g.full_count = q0 >= last ? 0u : min(count, last - q0);
+    g.full = g.full_count * start.lh * p.block;
+    g.total = g.full + (count - g.full_count) * start.lh * last_lw;
+    g.full_size = divide_by(start.lh * p.block);
+    g.full_lw = divide_by(p.block);
+    g.last_size = divide_by(start.lh * last_lw);
+    g.last_lw = divide_by(last_lw);
+    return g;
+}
+
+/* The cell of the group's coefficient k. */
+uint cell_of(group_cells g, uint k)
+{
+    bool in_full = k < g.full;
+    k -= in_full ? 0u : g.full;
+    divisor size = g.last_size, lw = g.last_lw;
+    if (in_full) {
+        size = g.full_size;
+        lw = g.full_lw;
+    }
+    uint i = (in_full ? 0u : g.full_count) + div_rem(k, size);
+    uint line = div_rem(k, lw);
+    return i * g.cells_each + line * p.block + k;
 }
 
 #endif
