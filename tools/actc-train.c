@@ -262,7 +262,7 @@ static int train(train_run *run)
     if (!code)
         code = keep(run);
     if (!code && !train_interrupted && run->tested_step != actc_network_step(run->network))
-        code = train_evaluate(run);
+        code = train_evaluate(run, false);
     if (!code && !train_interrupted)
         code = report(run);
     if (!code && train_interrupted) {

@@ -68,7 +68,8 @@ int folder_save(train_run *run);                       /* a checkpoint; older on
 int folder_save_model(train_run *run);
 
 /* train_loop.c */
-int train_evaluate(train_run *run); /* fills test_loss and test_accuracy */
+/* Fills test_loss and test_accuracy; unless `whole`, an interruption ends it before that. */
+int train_evaluate(train_run *run, bool whole);
 int train_loop(train_run *run);     /* to the last step, or until interrupted */
 
 /* train_cost.c: images/s of training steps in both modes; takes memory for two networks more. */

@@ -39,7 +39,7 @@ static int add_rate(train_run *run, train_rate rate)
     return 0;
 }
 
-int train_evaluate(train_run *run)
+int train_evaluate(train_run *run, bool whole)
 {
     double loss = 0;
     int64_t correct = 0, size = actc_dataset_size(run->test_set);
@@ -50,7 +50,7 @@ int train_evaluate(train_run *run)
         if (actc_loader_next(run->test_loader, &batch) != ACTC_OK ||
             actc_network_evaluate(run->network, batch.inputs, batch.labels, batch.count, &loss, &correct) != ACTC_OK)
             return tool_failed(run->t, run->context);
-        if (train_interrupted)
+        if (train_interrupted && !whole)
             return 0;
     }
     run->test_loss = loss / (double)size;
@@ -80,8 +80,9 @@ static int end_epoch(train_run *run, tool_progress *progress, const actc_batch *
     run->position.schedule_best = run->schedule.best;
     run->position.schedule_bad_epochs = run->schedule.bad_epochs;
     run->position.schedule_reductions = run->schedule.reductions;
-    int code = train_evaluate(run);
-    if (code || train_interrupted)
+    /* also when interrupted: the epoch is over, and who goes on does not come back to it */
+    int code = train_evaluate(run, true);
+    if (code)
         return code;
     double images_per_s = (double)measured->images / measured->seconds;
     tool_progress_clear(progress);

@@ -324,6 +324,25 @@ class Resume(Case):
             self.check(run)
             shutil.rmtree(self.path("whole"))
 
+    def test_interrupted_while_evaluating(self):
+        """No epoch's line is lost, wherever the signal comes: here most of the time goes into evaluation."""
+        arguments = SMALL + ["--epochs", "60", "--batch", "200"]
+        self.uninterrupted(arguments)
+        random.seed(3)
+        run = [*arguments, "--out", "run"]
+        for _ in range(12):
+            process = self.start(run)
+            time.sleep(random.uniform(0.02, 0.12))
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+            if process.returncode == 0:
+                break
+            self.assertIn(process.returncode, (130, -signal.SIGINT), errors)  # before it is caught nothing is there to be lost
+            if os.path.exists(self.path("run", "config.json")):
+                run = ["--resume", "run"]
+        self.run_tool(run)
+        self.check("run")
+
     def test_further(self):
         """A run that is complete goes on when more is asked for."""
         self.uninterrupted(SMALL + ["--epochs", "3"])
