@@ -209,10 +209,13 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Seconds of `rounds` runs, their end included. */
-static bool time_rounds(actc_device *device, actc_executable *executable, actc_buffer *buffer, long rounds, double *seconds)
+/* Seconds of `rounds` runs, their end included; `fresh`, where it is not NULL, goes into the buffer before, untimed. */
+static bool time_rounds(actc_device *device, actc_executable *executable, actc_buffer *buffer, const void *fresh,
+                        uint64_t bytes, long rounds, double *seconds)
 {
     uint32_t word;
+    if (fresh && device->backend->upload(device, buffer, 0, fresh, bytes) != ACTC_OK)
+        return false;
     double start = now();
     for (long i = 0; i < rounds; i++)
         if (device->backend->run(device, executable) != ACTC_OK)
@@ -227,7 +230,7 @@ static bool time_rounds(actc_device *device, actc_executable *executable, actc_b
 static bool updates(const actc_command *command)
 {
     for (uint32_t i = 0; i < command->n_views; i++)
-        if (command->access[i] == 'x' && command->views[i].bytes && !(command->type != ACTC_COMMAND_KERNEL && i == ACTC_WORKSPACE_VIEW))
+        if (command->access[i] == 'x' && command->views[i].bytes)
             return true;
     return false;
 }
@@ -242,7 +245,7 @@ bool kernel_run_time(actc_device *device, const actc_command *original, void *co
     if (!add_workspace(device, &commands[0], message, size))
         return false;
     const uint64_t one = place(&commands[0]);
-    const bool fresh = updates(&commands[0]);
+    const bool fresh = updates(original); /* a workspace, which is added here, is nobody's data */
     const int copies = fresh ? TIME_COMMANDS : 1;
     const uint64_t bytes = one * (uint64_t)copies;
     for (int i = 1; i < TIME_COMMANDS; i++) {
@@ -262,15 +265,16 @@ bool kernel_run_time(actc_device *device, const actc_command *original, void *co
     good = good && backend->buffer_create(device, bytes, &buffer) == ACTC_OK &&
            backend->upload(device, buffer, 0, memory, bytes) == ACTC_OK &&
            backend->prepare(device, &program, &buffer, 1, &executable) == ACTC_OK;
+    const void *again = fresh ? memory : NULL;
     for (int i = 0; i < 2 && good; i++)
-        good = (!fresh || i == 0 || backend->upload(device, buffer, 0, memory, bytes) == ACTC_OK) &&
-               time_rounds(device, executable, buffer, 1, &once);
+        good = time_rounds(device, executable, buffer, again, bytes, 1, &once);
     const long wanted = once > 0 && once < TIME_SECONDS ? (long)(TIME_SECONDS / once) + 1 : 1;
     const long rounds = fresh ? 1 : wanted;
-    const long measurements = fresh && wanted > TIME_MEASUREMENTS ? (wanted < TIME_FRESH ? wanted : TIME_FRESH) : TIME_MEASUREMENTS;
+    long measurements = TIME_MEASUREMENTS;
+    if (fresh && wanted > measurements)
+        measurements = wanted < TIME_FRESH ? wanted : TIME_FRESH;
     for (long i = 0; i < measurements && good; i++) {
-        good = (!fresh || backend->upload(device, buffer, 0, memory, bytes) == ACTC_OK) &&
-               time_rounds(device, executable, buffer, rounds, &once);
+        good = time_rounds(device, executable, buffer, again, bytes, rounds, &once);
         best = i == 0 || once < best ? once : best;
     }
     *seconds = best / (double)rounds / TIME_COMMANDS;
