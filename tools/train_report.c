@@ -162,16 +162,18 @@ static void print_memory(const train_run *run, const actc_memory_report *m)
 
 static void print_saved(const train_run *run, const double *errors)
 {
-    tool_table table = {.align = "llrrrr"};
-    fprintf(run->text, "\ntensors saved for the backward pass\n");
-    static const char *const heads[] = {"tensor", "kept as", "dense", "kept", "ratio", "relative error"};
-    for (int i = 0; i < 6; i++)
+    tool_table table = {.align = "llllrrrr"};
+    fprintf(run->text, "\ntensors saved for the backward pass, and the operators that read them, which is what rules match\n");
+    static const char *const heads[] = {"tensor", "saved by", "for", "kept as", "dense", "kept", "ratio", "error"};
+    for (int i = 0; i < 8; i++)
         tool_table_add(&table, "%s", heads[i]);
     for (size_t i = 0; i < actc_network_saved_count(run->network); i++) {
         actc_saved_info info = {.size = sizeof info};
         if (actc_network_saved_info(run->network, i, &info) != ACTC_OK)
             continue;
         tool_table_add(&table, "%s", info.name);
+        tool_table_add(&table, "%s", info.readers);
+        tool_table_add(&table, "%s", actc_saved_use_string(info.use));
         tool_table_add(&table, "%s", strcmp(info.codec, "none") == 0 ? "dense" : info.codec);
         tool_table_add(&table, "%s", BYTES_TEXT(info.dense_bytes));
         tool_table_add(&table, "%s", BYTES_TEXT(info.payload_bytes));
@@ -235,6 +237,8 @@ static void add_tensors(cJSON *json, const train_run *run, const double *errors)
         cJSON_AddStringToObject(tensor, "name", info.name);
         cJSON_AddStringToObject(tensor, "codec", info.codec);
         cJSON_AddStringToObject(tensor, "note", info.note);
+        cJSON_AddStringToObject(tensor, "use", actc_saved_use_string(info.use));
+        cJSON_AddStringToObject(tensor, "readers", info.readers);
         cJSON *shape = cJSON_AddArrayToObject(tensor, "shape");
         for (int d = 0; d < info.shape.ndim; d++)
             cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)info.shape.dims[d]));

@@ -19,14 +19,14 @@ static void collect(void *user, const actc_op *op, const actc_tensor *tensor, ac
             return;
         }
         entry = &autodiff->saved[autodiff->n_saved++];
-        entry->tensor = tensor;
+        *entry = (actc_saved_need){.tensor = tensor};
     }
     if (kind == ACTC_NEED_SIGN)
         entry->sign_op = op;
-    else if (entry->n_value_ops < sizeof entry->value_ops / sizeof *entry->value_ops)
-        entry->value_ops[entry->n_value_ops++] = op;
+    else if (actc_grow((void **)&entry->values, &entry->values_capacity, entry->n_values + 1, sizeof *entry->values))
+        entry->values[entry->n_values++] = (actc_value_need){op, kind};
     else
-        entry->value_ops[entry->n_value_ops - 1] = op; /* the last one's rule is what counts */
+        autodiff->failed = true;
 }
 
 actc_status actc_autodiff_create(const actc_graph *graph, bool training, actc_autodiff *autodiff)
@@ -71,6 +71,8 @@ void actc_autodiff_destroy(actc_autodiff *autodiff)
     actc_free(autodiff->backward);
     actc_free(autodiff->gradients);
     actc_free(autodiff->live);
+    for (size_t i = 0; i < autodiff->n_saved; i++)
+        actc_free(autodiff->saved[i].values);
     actc_free(autodiff->saved);
     *autodiff = (actc_autodiff){0};
 }

@@ -4,12 +4,17 @@
 
 #include "../ops/op.h"
 
+typedef struct actc_value_need {
+    const actc_op *op;
+    actc_need_kind kind; /* not ACTC_NEED_SIGN */
+} actc_value_need;
+
 /* A tensor that some backward operator reads. Each tensor appears once, however many operators need it. */
 typedef struct actc_saved_need {
     const actc_tensor *tensor;
-    const actc_op *value_ops[8]; /* operators that need its values, in graph order */
-    uint32_t n_value_ops;
-    const actc_op *sign_op;      /* the operator that needs its sign (a ReLU's own output), NULL if none */
+    actc_value_need *values; /* by operators that need its values, in graph order */
+    size_t n_values, values_capacity;
+    const actc_op *sign_op;  /* the operator that needs its sign (a ReLU's own output), NULL if none */
 } actc_saved_need;
 
 typedef struct actc_autodiff {

@@ -6,15 +6,29 @@
 #include "../codec/codec_plan.h"
 #include "../ops/op.h"
 
+/* The error whose message the context has now becomes the graph's. */
+static void keep_error(actc_graph *graph, actc_status status)
+{
+    graph->status = status;
+    graph->message = actc_strdup(actc_error_message(graph->context));
+}
+
 void *actc_graph_fail(actc_graph *graph, actc_status status, const char *format, ...)
 {
     if (graph->status == ACTC_OK) {
         va_list args;
         va_start(args, format);
-        graph->status = actc_fail_v(graph->context, status, format, args);
+        keep_error(graph, actc_fail_v(graph->context, status, format, args));
         va_end(args);
     }
     return NULL;
+}
+
+actc_status actc_graph_check(const actc_graph *graph)
+{
+    if (graph->status == ACTC_OK)
+        return ACTC_OK;
+    return actc_fail(graph->context, graph->status, "%s", graph->message ? graph->message : actc_status_string(graph->status));
 }
 
 static void *no_memory(actc_graph *graph)
@@ -68,6 +82,7 @@ void actc_graph_destroy(actc_graph **graph)
     actc_free(g->parameters);
     actc_free(g->strings);
     actc_free(g->name);
+    actc_free(g->message);
     actc_free(g);
 }
 
@@ -201,7 +216,7 @@ void actc_push_codec(actc_graph *graph, const char *spec)
     actc_codec_spec parsed;
     actc_status status = actc_codec_spec_parse(graph->context, spec ? spec : "", &parsed);
     if (status != ACTC_OK) {
-        graph->status = status; /* the message is there */
+        keep_error(graph, status);
         return;
     }
     if (graph->n_codecs == sizeof graph->codecs / sizeof *graph->codecs) {

@@ -77,7 +77,8 @@ struct actc_op {
 struct actc_graph {
     actc_context *context;
     char *name;
-    actc_status status; /* the first error, which sticks */
+    actc_status status; /* the first error, which sticks, */
+    char *message;      /* and what it said */
     uint32_t references; /* the user's, and one for each network made of it */
     actc_tensor **tensors;
     size_t n_tensors, tensors_capacity;
@@ -96,6 +97,9 @@ struct actc_graph {
 
 /* A network keeps its graph: released by actc_graph_destroy like the user's own reference. */
 actc_graph *actc_graph_retain(const actc_graph *graph);
+
+/* The first error of the graph, with its message as the context's; ACTC_OK where there is none. */
+actc_status actc_graph_check(const actc_graph *graph);
 
 /* Keeps the first error of the graph; returns NULL for the builders' sake. */
 void *actc_graph_fail(actc_graph *graph, actc_status status, const char *format, ...) ACTC_PRINTF(3, 4);

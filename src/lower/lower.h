@@ -55,6 +55,7 @@ typedef struct actc_kept {
     uint32_t capture;
     actc_view dense;         /* where a tensor kept as it is lies between forward and backward; bytes 0 where it is not */
     uint64_t dense_bytes, kept_bytes;
+    bool idle;               /* kept dense instead of by its codec, the plan's peak would be no higher (planner) */
 } actc_kept;
 
 typedef struct actc_build {

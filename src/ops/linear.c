@@ -15,7 +15,7 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
 static void needs(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user)
 {
     if (gradients->parameter[0])
-        need(user, op, op->inputs[0], ACTC_NEED_VALUE);
+        need(user, op, op->inputs[0], ACTC_NEED_FOR_PARAMETERS);
 }
 
 static void forward(actc_lower *lower, const actc_op *op)

@@ -37,7 +37,7 @@ static void rows_cols(const actc_lower *lower, const actc_tensor *tensor, uint32
 static void log_softmax_needs(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user)
 {
     if (gradients->input[0])
-        need(user, op, op->output, ACTC_NEED_VALUE);
+        need(user, op, op->output, ACTC_NEED_PROBABILITY);
 }
 
 static void emit_log_softmax(actc_lower *lower, const actc_op *op, actc_view y)

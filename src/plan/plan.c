@@ -185,36 +185,102 @@ static actc_status place_best(actc_build *build)
 
 /* ---- accounting ---- */
 
-static void find_peak(actc_build *build)
+/* curve[t] += bytes for every t of the buffer's life, as differences: curve[t] becomes a sum only in `integrate`. */
+static void add_life(const actc_vbuf *vbuf, uint64_t bytes, uint64_t *curve)
 {
-    uint32_t time = 0;
-    for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; p++) {
-        for (uint32_t c = 0; c < build->programs[p].n_commands; c++, time++) {
-            uint64_t live = 0, tensors = 0, category[ACTC_MEMORY_CATEGORIES] = {0};
-            for (size_t i = 0; i < build->n_vbufs; i++) {
-                const actc_vbuf *v = &build->vbufs[i];
-                if (v->touched && v->first <= time && time <= v->last) {
-                    live += v->bytes;
-                    tensors += v->category == ACTC_MEMORY_WORKSPACE ? 0 : v->bytes;
-                    category[v->category] += v->used < v->bytes ? v->used : v->bytes;
-                }
-            }
-            if (tensors > build->tensor_peak_bytes)
-                build->tensor_peak_bytes = tensors;
-            if (live > build->peak_bytes) {
-                build->peak_bytes = live;
-                build->peak_label = build->programs[p].commands[c].label;
-                memcpy(build->category_bytes, category, sizeof category);
-            }
-        }
+    curve[vbuf->first] += bytes;
+    curve[vbuf->last + 1] -= bytes;
+}
+
+static void integrate(uint64_t *curve, uint32_t times)
+{
+    for (uint32_t t = 1; t < times; t++)
+        curve[t] += curve[t - 1];
+}
+
+static uint64_t greatest(const uint64_t *curve, uint32_t times, uint32_t *at)
+{
+    *at = 0;
+    for (uint32_t t = 1; t < times; t++)
+        if (curve[t] > curve[*at])
+            *at = t;
+    return times ? curve[*at] : 0;
+}
+
+static const char *label_at(const actc_build *build, uint32_t time)
+{
+    for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; time -= build->programs[p++].n_commands)
+        if (time < build->programs[p].n_commands)
+            return build->programs[p].commands[time].label;
+    return NULL;
+}
+
+/* The greatest number of bytes live while the tensor is kept, were it kept dense: without the payload, what it is restored
+ * to and the codec's workspaces. `curve`, of two more elements than there are times, is scratch. */
+static uint64_t peak_if_dense(const actc_build *build, const actc_kept *kept, const uint64_t *live, uint32_t times, uint64_t *curve)
+{
+    const actc_vbuf *payload = &build->vbufs[kept->payload];
+    const actc_program *train = &build->programs[ACTC_PROGRAM_TRAIN];
+    memset(curve, 0, (times + 2) * sizeof *curve);
+    for (uint32_t c = 0; c < train->n_commands; c++) {
+        const actc_command *command = &train->commands[c];
+        bool pack = command->type == ACTC_COMMAND_PACK;
+        if ((!pack && command->type != ACTC_COMMAND_UNPACK) || command->u.codec.plan != kept->saved->codec)
+            continue;
+        if (!pack)
+            add_life(&build->vbufs[command->views[1].buffer], build->vbufs[command->views[1].buffer].bytes, curve);
+        if (command->views[ACTC_WORKSPACE_VIEW].buffer != ACTC_NO_BUFFER)
+            add_life(&build->vbufs[command->views[ACTC_WORKSPACE_VIEW].buffer],
+                     build->vbufs[command->views[ACTC_WORKSPACE_VIEW].buffer].bytes, curve);
     }
+    integrate(curve, times);
+    uint64_t most = 0;
+    for (uint32_t t = payload->first; t <= payload->last && t < times; t++) {
+        uint64_t bytes = live[t] - curve[t] - payload->bytes + actc_align(kept->dense_bytes, ACTC_VIEW_ALIGNMENT);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static actc_status find_peak(actc_build *build)
+{
+    uint32_t times = program_start(build, ACTC_PROGRAM_COUNT), at;
+    uint64_t *live = actc_calloc(3 * ((size_t)times + 2), sizeof *live), *tensors = live + times + 2, *scratch = tensors + times + 2;
+    if (!live)
+        return actc_out_of_memory(build->context, 3 * ((uint64_t)times + 2) * sizeof *live, "the memory plan");
+    for (size_t i = 0; i < build->n_vbufs; i++) {
+        const actc_vbuf *v = &build->vbufs[i];
+        if (!v->touched)
+            continue;
+        add_life(v, v->bytes, live);
+        if (v->category != ACTC_MEMORY_WORKSPACE)
+            add_life(v, v->bytes, tensors);
+    }
+    integrate(live, times);
+    integrate(tensors, times);
+    build->tensor_peak_bytes = greatest(tensors, times, &at);
+    build->peak_bytes = greatest(live, times, &at);
+    build->peak_label = label_at(build, at);
+    memset(build->category_bytes, 0, sizeof build->category_bytes);
+    for (size_t i = 0; i < build->n_vbufs; i++) {
+        const actc_vbuf *v = &build->vbufs[i];
+        if (v->touched && v->first <= at && at <= v->last)
+            build->category_bytes[v->category] += v->used < v->bytes ? v->used : v->bytes;
+    }
+    for (size_t i = 0; i < build->n_kept; i++) {
+        actc_kept *kept = &build->kept[i];
+        if (kept->payload != UINT32_MAX && build->vbufs[kept->payload].touched)
+            kept->idle = peak_if_dense(build, kept, live, times, scratch) <= build->peak_bytes;
+    }
+    actc_free(live);
+    return ACTC_OK;
 }
 
 actc_status actc_plan(actc_build *build)
 {
     find_lifetimes(build);
     ACTC_RETURN_IF_ERROR(place_best(build));
-    find_peak(build);
+    ACTC_RETURN_IF_ERROR(find_peak(build));
     for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; p++) {
         for (uint32_t c = 0; c < build->programs[p].n_commands; c++) {
             actc_command *command = &build->programs[p].commands[c];

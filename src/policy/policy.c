@@ -75,34 +75,76 @@ static bool asks_relu_value(actc_context *context, const choice *c)
     return c->codec && actc_codec_spec_parse(context, c->codec, &spec) == ACTC_OK && spec.relu_value;
 }
 
-/* The codec of one saved tensor among the operators that need its values. */
-static actc_status decide(const actc_graph *graph, const actc_saved_need *need, const choice *choices, actc_saved *saved)
+/* Rules and scopes speak of whole parts of a network: they reach a probability only where a rule names its kind. */
+static bool reaches(const choice *c, actc_need_kind kind)
 {
-    actc_context *context = graph->context;
+    return c->codec && strcmp(c->codec, "none") != 0 && (kind != ACTC_NEED_PROBABILITY || (c->rule && c->rule->n_kinds));
+}
+
+/* The codec chosen among the operators that need the values; NULL where one of them keeps the tensor dense, with the
+ * reason in *note (NULL: nobody asked for a codec). */
+static const choice *choose(const actc_saved_need *need, const choice *choices, bool relu_value, char **note)
+{
     const choice *chosen = NULL;
-    const actc_op *dense_by = NULL;
-    for (uint32_t i = 0; i < need->n_value_ops; i++) {
-        const choice *c = &choices[need->value_ops[i]->id];
-        if (!c->codec || !strcmp(c->codec, "none"))
-            dense_by = need->value_ops[i];
+    const actc_value_need *dense_by = NULL;
+    for (size_t i = 0; i < need->n_values; i++) {
+        const choice *c = &choices[need->values[i].op->id];
+        if (!reaches(c, need->values[i].kind))
+            dense_by = &need->values[i];
         else if (!chosen || c->rule_index >= chosen->rule_index)
             chosen = c;
     }
-    bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
     if (relu_value) {
         const choice *c = &choices[need->sign_op->id];
-        saved->value = true;
         if (!chosen || c->rule_index >= chosen->rule_index)
             chosen = c;
     }
-    char *note = NULL;
-    if (!saved->value || !chosen) {
-        note = actc_strdup("");
-    } else if (!need->tensor->producer) {
-        note = actc_strdup("network inputs are never compressed");
-    } else if (dense_by) {
-        note = actc_format("dense: %s keeps it so", dense_by->path);
-    } else {
+    *note = NULL;
+    if (dense_by && reaches(&choices[dense_by->op->id], ACTC_NEED_FOR_GRADIENT))
+        *note = actc_format("dense: the loss is computed from this probability; only a rule that names the kind compresses it "
+                            "(%s@%s=...)", dense_by->op->path, dense_by->op->def->kind);
+    else if (chosen && !need->tensor->producer)
+        *note = actc_strdup("network inputs are never compressed");
+    else if (chosen && dense_by)
+        *note = actc_format("dense: %s keeps it so", dense_by->op->path);
+    return need->tensor->producer && !dense_by ? chosen : NULL;
+}
+
+/* "conv2, fc1"; NULL when out of memory. */
+static char *list_readers(const actc_saved_need *need)
+{
+    char *text = actc_strdup(need->n_values ? "" : need->sign_op->path);
+    for (size_t i = 0; text && i < need->n_values; i++) {
+        char *longer = actc_format("%s%s%s", text, i ? ", " : "", need->values[i].op->path);
+        actc_free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
+{
+    actc_saved_use use = relu_value ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_EXACT;
+    for (size_t i = 0; i < need->n_values; i++) {
+        actc_need_kind kind = need->values[i].kind;
+        actc_saved_use this = kind == ACTC_NEED_FOR_PARAMETERS ? ACTC_SAVED_FOR_PARAMETERS
+                              : kind == ACTC_NEED_FOR_GRADIENT ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_PROBABILITY;
+        use = this > use ? this : use;
+    }
+    return use;
+}
+
+/* How one saved tensor is kept. */
+static actc_status decide(const actc_graph *graph, const actc_saved_need *need, const choice *choices, actc_saved *saved)
+{
+    actc_context *context = graph->context;
+    bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
+    saved->value |= relu_value;
+    saved->use = use_of(need, relu_value);
+    saved->readers = list_readers(need);
+    char *note;
+    const choice *chosen = choose(need, choices, relu_value, &note);
+    if (chosen) {
         actc_codec_spec spec;
         ACTC_RETURN_IF_ERROR(actc_codec_spec_parse(context, chosen->codec, &spec));
         ACTC_RETURN_IF_ERROR(actc_codec_plan_create(context, &spec, &saved->shape, &saved->codec));
@@ -113,36 +155,106 @@ static actc_status decide(const actc_graph *graph, const actc_saved_need *need, 
                                (unsigned long long)(saved->codec->payload_bytes + mask), mask ? " with its ReLU mask" : "",
                                (unsigned long long)(n * 4));
             actc_codec_plan_destroy(&saved->codec);
-        } else {
-            note = actc_strdup(saved->codec->note ? saved->codec->note : "");
+        } else if (saved->codec->note) {
+            note = actc_strdup(saved->codec->note);
         }
     }
-    if (!note)
+    saved->note = note ? note : actc_strdup("");
+    if (!saved->note || !saved->readers)
         return actc_out_of_memory(context, 128, "a note");
-    saved->note = note;
     /* A ReLU reads its sign from the values, dense or restored (relu=value); beside other compressed values it has a mask. */
     saved->mask = saved->sign && (!saved->value || (saved->codec && !relu_value));
     return ACTC_OK;
 }
 
-static actc_status note_useless(const actc_graph *graph, const choice *choices, actc_policy *policy)
+/* ---- what a rule or scope did not do ---- */
+
+static const actc_saved_need *need_of(const actc_autodiff *autodiff, const actc_tensor *tensor)
 {
-    for (size_t i = 0; i < graph->n_ops; i++) {
-        const actc_op *op = graph->ops[i];
-        if (!choices[i].rule || !strcmp(choices[i].codec, "none"))
-            continue;
-        bool useful = false;
-        for (size_t s = 0; s < policy->n_saved; s++) {
-            const actc_tensor *t = policy->saved[s].tensor;
-            bool reads = t == op->output;
-            for (uint32_t k = 0; k < op->n_inputs; k++)
-                reads |= t == op->inputs[k];
-            useful |= reads && policy->saved[s].codec;
+    for (size_t i = 0; i < autodiff->n_saved; i++)
+        if (autodiff->saved[i].tensor == tensor)
+            return &autodiff->saved[i];
+    return NULL;
+}
+
+/* Whether the operator reads a compressed tensor. */
+static bool is_useful(const actc_autodiff *autodiff, const actc_policy *policy, const actc_op *op)
+{
+    for (size_t s = 0; s < policy->n_saved; s++) {
+        const actc_saved_need *need = &autodiff->saved[s];
+        bool reads = need->sign_op == op;
+        for (size_t i = 0; i < need->n_values; i++)
+            reads |= need->values[i].op == op;
+        if (reads && policy->saved[s].codec)
+            return true;
+    }
+    return false;
+}
+
+/* Why a codec chosen for this operator does nothing, and what to name instead. */
+static char *why_useless(const actc_autodiff *autodiff, const actc_policy *policy, const actc_op *op)
+{
+    const actc_saved_need *own = need_of(autodiff, op->output), *entry = NULL;
+    for (size_t i = 0; i < autodiff->n_saved; i++)
+        for (size_t k = 0; k < autodiff->saved[i].n_values; k++)
+            if (autodiff->saved[i].values[k].op == op)
+                entry = &autodiff->saved[i];
+    const char *saves = !entry ? "saves no values" : entry->tensor->producer ? "saves values that stay dense" : "saves only a network input";
+    if (own && own->n_values && own->values[0].op != op && !policy->saved[own - autodiff->saved].codec)
+        return actc_format("%s %s; its output is saved by %s: name that instead", op->path, saves,
+                           policy->saved[own - autodiff->saved].readers);
+    return actc_format("%s %s", op->path, saves);
+}
+
+static bool has_wildcard(const actc_rule *rule)
+{
+    for (size_t i = 0; i < rule->n_globs; i++)
+        if (strpbrk(rule->globs[i], "*?["))
+            return true;
+    return false;
+}
+
+/* A rule without wildcards answers for each operator that it names; a rule with them, and a scope, as a whole. */
+static actc_status note_useless(const actc_graph *graph, const actc_autodiff *autodiff, const actc_rules *rules,
+                                const choice *choices, actc_policy *policy)
+{
+    for (size_t r = 0; r < rules->n_rules; r++) {
+        const actc_rule *rule = &rules->rules[r];
+        bool whole = has_wildcard(rule), useful = !strcmp(rule->codec, "none"), matched = false;
+        for (size_t i = 0; i < graph->n_ops; i++) {
+            if (choices[i].rule != rule || useful)
+                continue;
+            matched = true;
+            bool this = is_useful(autodiff, policy, graph->ops[i]);
+            if (whole)
+                useful = this;
+            else if (!this) {
+                char *why = why_useless(autodiff, policy, graph->ops[i]);
+                actc_status status = add_note(graph->context, policy, why ? actc_format("nothing to compress: %s", why) : NULL);
+                actc_free(why);
+                ACTC_RETURN_IF_ERROR(status);
+            }
         }
-        if (!useful)
-            ACTC_RETURN_IF_ERROR(add_note(graph->context, policy,
-                                          actc_format("%s: a compression rule matches, but it saves nothing that is compressed",
-                                                      op->path)));
+        if (whole && matched && !useful)
+            ACTC_RETURN_IF_ERROR(add_note(graph->context, policy, actc_format("nothing to compress: no operator that %s=%s matches "
+                                                                              "saves values that it may compress",
+                                                                              rule->globs[0], rule->codec)));
+    }
+    /* consecutive operators under one scope */
+    for (size_t i = 0; i < graph->n_ops;) {
+        const char *codec = choices[i].rule ? NULL : choices[i].codec;
+        size_t end = i + 1;
+        bool useful = !codec || !strcmp(codec, "none") || is_useful(autodiff, policy, graph->ops[i]);
+        for (; end < graph->n_ops && codec && !choices[end].rule && choices[end].codec == codec; end++)
+            useful |= is_useful(autodiff, policy, graph->ops[end]);
+        if (!useful) {
+            char *why = why_useless(autodiff, policy, graph->ops[end - 1]);
+            actc_status status = add_note(graph->context, policy,
+                                          why ? actc_format("nothing to compress in the scope of codec %s: %s", codec, why) : NULL);
+            actc_free(why);
+            ACTC_RETURN_IF_ERROR(status);
+        }
+        i = end;
     }
     return ACTC_OK;
 }
@@ -167,11 +279,11 @@ static actc_status assign(const actc_graph *graph, const actc_autodiff *autodiff
         actc_saved *saved = &policy->saved[policy->n_saved++];
         saved->tensor = need->tensor;
         saved->shape = shapes[need->tensor->id];
-        saved->value = need->n_value_ops > 0;
+        saved->value = need->n_values > 0;
         saved->sign = need->sign_op != NULL;
         ACTC_RETURN_IF_ERROR(decide(graph, need, choices, saved));
     }
-    return note_useless(graph, choices, policy);
+    return note_useless(graph, autodiff, rules, choices, policy);
 }
 
 actc_status actc_policy_create(const actc_graph *graph, const actc_autodiff *autodiff, const actc_shape *shapes,
@@ -198,6 +310,7 @@ void actc_policy_destroy(actc_policy *policy)
     for (size_t i = 0; i < policy->n_saved; i++) {
         actc_codec_plan_destroy(&policy->saved[i].codec);
         actc_free(policy->saved[i].note);
+        actc_free(policy->saved[i].readers);
     }
     for (size_t i = 0; i < policy->n_notes; i++)
         actc_free(policy->notes[i]);

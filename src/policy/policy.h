@@ -2,6 +2,8 @@
 #ifndef ACTC_POLICY_H
 #define ACTC_POLICY_H
 
+#include <actc/network.h>
+
 #include "../autodiff/autodiff.h"
 #include "../codec/codec_plan.h"
 
@@ -13,6 +15,8 @@ typedef struct actc_saved {
     bool sign;              /* its sign is needed (ReLU) */
     actc_codec_plan *codec; /* keeps the values; NULL: dense where value is set */
     bool mask;              /* the sign is kept as a 1-bit mask beside */
+    actc_saved_use use;
+    char *readers;          /* "conv2, fc1": the operators that need it */
     char *note;             /* why it is kept so, "" where obvious */
 } actc_saved;
 

@@ -10,6 +10,12 @@ const char *actc_memory_category_string(actc_memory_category category)
     return (unsigned)category < ACTC_MEMORY_CATEGORIES ? names[category] : "unknown";
 }
 
+const char *actc_saved_use_string(actc_saved_use use)
+{
+    static const char *const names[] = {"exact", "parameters", "gradient", "probability"};
+    return (unsigned)use < sizeof names / sizeof *names ? names[use] : "unknown";
+}
+
 actc_status actc_network_memory(const actc_network *network, actc_memory_report *report)
 {
     if (!report || report->size != sizeof *report)
@@ -68,11 +74,15 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
         info->name = kept->saved->tensor->name;
         info->shape = kept->saved->shape;
         info->note = kept->saved->note;
+        info->use = kept->saved->use;
+        info->readers = kept->saved->readers;
         info->codec = !kept->saved->value ? "mask" : kept->saved->codec ? kept->saved->codec->text : "none";
     } else {
         info->name = kept->op->path;
         info->shape = network->build->train_shapes[kept->op->output->id];
         info->codec = "index";
+        info->use = ACTC_SAVED_EXACT;
+        info->readers = kept->op->path;
     }
     return ACTC_OK;
 }

@@ -50,8 +50,7 @@ static actc_status check_options(actc_context *context, const actc_graph *graph,
         /* the reciprocal in the update is good from 2^-100 on */
         ACTC_RETURN_IF_ERROR(check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= 1e30, "1e-30 to 1e30"));
     }
-    if (graph->status != ACTC_OK)
-        return graph->status; /* its message is the context's */
+    ACTC_RETURN_IF_ERROR(actc_graph_check(graph));
     if (!graph->input || !graph->labels || !graph->loss)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "network %s has no %s", graph->name,
                          !graph->input ? "input" : !graph->labels ? "label input" : "loss (actc_graph_set_loss)");
@@ -121,6 +120,11 @@ static actc_status collect_notes(actc_network *network)
     for (size_t i = 0; i < policy->n_saved; i++)
         if (*policy->saved[i].note)
             ACTC_RETURN_IF_ERROR(add_note(network, actc_format("%s: %s", policy->saved[i].tensor->name, policy->saved[i].note)));
+    for (size_t i = 0; i < network->build->n_kept; i++)
+        if (network->build->kept[i].idle)
+            ACTC_RETURN_IF_ERROR(add_note(network, actc_format("%s: compressing it does not lower the planned peak (%s)",
+                                                               network->build->kept[i].saved->tensor->name,
+                                                               network->build->peak_label)));
     uint64_t with = network->build->planned_bytes, without = network->planned_bytes_uncompressed;
     if (with > without)
         ACTC_RETURN_IF_ERROR(add_note(network, actc_format("compression raises the planned memory from %llu to %llu bytes: "

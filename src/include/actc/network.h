@@ -141,6 +141,16 @@ typedef struct actc_memory_report {
 /* report->size must be set by the caller to sizeof(actc_memory_report). */
 ACTC_API actc_status actc_network_memory(const actc_network *network, actc_memory_report *report);
 
+/* What the backward pass uses a saved tensor for: how far the error of a compressed one reaches. */
+typedef enum actc_saved_use {
+    ACTC_SAVED_EXACT = 0,          /* a mask or an index: nothing is lost */
+    ACTC_SAVED_FOR_PARAMETERS = 1, /* the gradients of the reader's own parameters, and nothing else (conv, linear) */
+    ACTC_SAVED_FOR_GRADIENT = 2,   /* the gradient handed on to the layers before, through a derivative or statistics */
+    ACTC_SAVED_PROBABILITY = 3     /* the loss is computed from it; compressed only where a rule names the kind */
+} actc_saved_use;
+/* "exact", "parameters", "gradient", "probability" */
+ACTC_API const char *actc_saved_use_string(actc_saved_use use);
+
 typedef struct actc_saved_info {
     size_t size;
     const char *name;       /* path of the operator whose output it is, or the input's name */
@@ -149,6 +159,8 @@ typedef struct actc_saved_info {
     actc_shape shape;       /* of the training batch */
     uint64_t dense_bytes;
     uint64_t payload_bytes; /* bytes kept between forward and backward */
+    actc_saved_use use;
+    const char *readers;    /* the operators that need it, which is what rules match: "conv2, fc1" */
 } actc_saved_info;
 ACTC_API size_t actc_network_saved_count(const actc_network *network);
 ACTC_API actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *info);

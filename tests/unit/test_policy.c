@@ -1,0 +1,216 @@
+/* What rules and scopes compress, what they leave out, and what is said about it; planned on the device "null". */
+#include "fill.h"
+
+#include <actc/actc.h>
+
+#include "models.h"
+
+static actc_context *context;
+static actc_device *device;
+
+static int setup(void **state)
+{
+    (void)state;
+    actc_device_options options = actc_device_options_default();
+    options.device = "null";
+    return actc_context_create(NULL, &context) == ACTC_OK && actc_device_open(context, &options, &device) == ACTC_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    actc_device_destroy(&device);
+    actc_context_destroy(&context);
+    return 0;
+}
+
+static void ok(actc_status status)
+{
+    if (status != ACTC_OK)
+        fail_msg("%s: %s", actc_status_string(status), actc_error_message(context));
+}
+
+/* Prepared for training; takes the graph over. */
+static actc_network *prepare(actc_graph *graph, const char *rules)
+{
+    actc_network_options options = actc_network_options_default();
+    actc_network *network;
+    options.train_batch = 128;
+    options.compress = rules;
+    ok(actc_network_create(device, graph, &options, &network));
+    actc_graph_destroy(&graph);
+    return network;
+}
+
+static actc_network *mnistnet(const char *rules)
+{
+    actc_graph *graph;
+    ok(actc_graph_create(context, "mnistnet", &graph));
+    actc_model_mnistnet.build(graph);
+    return prepare(graph, rules);
+}
+
+static bool says(const actc_network *network, const char *words)
+{
+    for (size_t i = 0; actc_network_note(network, i); i++)
+        if (strstr(actc_network_note(network, i), words))
+            return true;
+    return false;
+}
+
+static void expect_note(const actc_network *network, const char *words)
+{
+    for (size_t i = 0; !says(network, words) && actc_network_note(network, i); i++)
+        print_error("note: %s\n", actc_network_note(network, i));
+    if (!says(network, words))
+        fail_msg("no note says '%s'", words);
+}
+
+/* How the tensor is kept; NULL where it is not saved by value. */
+static const char *codec_of(const actc_network *network, const char *tensor)
+{
+    for (size_t i = 0; i < actc_network_saved_count(network); i++) {
+        actc_saved_info info = {.size = sizeof info};
+        ok(actc_network_saved_info(network, i, &info));
+        if (!strcmp(info.name, tensor) && strcmp(info.codec, "mask") != 0)
+            return info.codec;
+    }
+    return NULL;
+}
+
+static void globs_leave_probabilities_out(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"*=dct:lambda=10", "log_softmax=dct:lambda=10", "*@conv,linear=dct:lambda=10;log*=dct"};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        actc_network *network = mnistnet(rules[i]);
+        assert_string_equal(codec_of(network, "log_softmax"), "none");
+        expect_note(network, "log_softmax@softmax=");
+        actc_network_destroy(&network);
+    }
+    actc_network *network = mnistnet("*@softmax=dct:lambda=10");
+    assert_string_equal(codec_of(network, "log_softmax"), "dct:lambda=10");
+    assert_string_equal(codec_of(network, "relu1"), "none");
+    actc_network_destroy(&network);
+}
+
+static void idle_payloads_are_named(void **state)
+{
+    (void)state;
+    actc_network *network = mnistnet("conv2=dct:lambda=10");
+    assert_false(says(network, "does not lower the planned peak"));
+    actc_network_destroy(&network);
+    network = mnistnet("conv2,fc2=dct:lambda=10");
+    expect_note(network, "drop2: compressing it does not lower the planned peak");
+    assert_false(says(network, "relu1: compressing"));
+    actc_network_destroy(&network);
+}
+
+static void useless_rules_say_what_to_name(void **state)
+{
+    (void)state;
+    actc_network *network = mnistnet("relu1=dct:lambda=10");
+    expect_note(network, "relu1 saves no values; its output is saved by conv2: name that instead");
+    actc_network_destroy(&network);
+    network = mnistnet("conv1=dct:lambda=10");
+    expect_note(network, "conv1 saves only a network input");
+    actc_network_destroy(&network);
+    network = mnistnet("relu*=dct:lambda=10");
+    expect_note(network, "no operator that relu*=dct:lambda=10 matches");
+    actc_network_destroy(&network);
+    network = mnistnet("conv1,relu1,conv2=dct:lambda=10");
+    assert_string_equal(codec_of(network, "relu1"), "dct:lambda=10");
+    actc_network_destroy(&network);
+}
+
+static void useless_scopes_say_so(void **state)
+{
+    (void)state;
+    for (int inside = 0; inside < 2; inside++) {
+        const int64_t sample[] = {1, 28, 28};
+        actc_graph *graph;
+        actc_conv2d_options conv = actc_conv2d_options_default(16, 3);
+        actc_linear_options fc = actc_linear_options_default(10);
+        ok(actc_graph_create(context, "scopes", &graph));
+        actc_tensor *x = actc_input(graph, "image", sample, 3), *y = actc_label_input(graph, "label");
+        actc_push_codec(graph, "dct:lambda=100");
+        x = actc_relu(graph, "relu1", actc_conv2d(graph, "conv1", x, &conv));
+        if (inside)
+            x = actc_conv2d(graph, "conv2", x, &conv);
+        actc_pop_codec(graph);
+        if (!inside)
+            x = actc_conv2d(graph, "conv2", x, &conv);
+        x = actc_linear(graph, "fc", actc_flatten(graph, "flat", x), &fc);
+        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", x, y));
+        actc_network *network = prepare(graph, NULL);
+        assert_string_equal(codec_of(network, "relu1"), inside ? "dct:lambda=100" : "none");
+        assert_int_equal(says(network, "its output is saved by conv2"), !inside);
+        actc_network_destroy(&network);
+    }
+}
+
+/* Nine operators save one tensor; any of them can keep it dense, the eighth too. */
+static void every_reader_counts(void **state)
+{
+    (void)state;
+    enum { READERS = 9 };
+    for (int dense = -1; dense < READERS; dense++) {
+        const int64_t sample[] = {2, 28, 28};
+        char name[32], rules[64];
+        actc_graph *graph;
+        actc_conv2d_options conv = actc_conv2d_options_default(2, 3);
+        actc_linear_options fc = actc_linear_options_default(10);
+        ok(actc_graph_create(context, "readers", &graph));
+        actc_tensor *x = actc_input(graph, "image", sample, 3), *y = actc_label_input(graph, "label"), *sum = NULL;
+        x = actc_conv2d(graph, "stem", x, &conv);
+        for (int i = 0; i < READERS; i++) {
+            snprintf(name, sizeof name, "reader%d", i);
+            actc_tensor *out = actc_conv2d(graph, name, x, &conv);
+            snprintf(name, sizeof name, "sum%d", i);
+            sum = sum ? actc_add(graph, name, sum, out) : out;
+        }
+        x = actc_linear(graph, "fc", actc_flatten(graph, "flat", sum), &fc);
+        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", x, y));
+        snprintf(rules, sizeof rules, "reader*=dct:lambda=10;reader%d=none", dense);
+        actc_network *network = prepare(graph, dense < 0 ? "reader*=dct:lambda=10" : rules);
+        assert_string_equal(codec_of(network, "stem"), dense < 0 ? "dct:lambda=10" : "none");
+        actc_network_destroy(&network);
+    }
+}
+
+/* The first error of a graph is what preparing it says, whatever failed in between. */
+static void a_graph_keeps_its_message(void **state)
+{
+    (void)state;
+    const int64_t sample[] = {2, 4, 4};
+    actc_graph *graph;
+    actc_network *network;
+    actc_conv2d_options big = actc_conv2d_options_default(4, 7);
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = 1;
+    ok(actc_graph_create(context, "bad", &graph));
+    assert_null(actc_conv2d(graph, "big", actc_input(graph, "x", sample, 3), &big));
+    actc_shape shape = {1, {64}};
+    actc_codec *codec = NULL;
+    assert_int_equal(actc_codec_create(device, "dcd", &shape, &codec), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(context), "dcd"));
+    assert_int_equal(actc_network_create(device, graph, &options, &network), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(context), "big (conv): the kernel spans 7"));
+    actc_graph_destroy(&graph);
+    ok(actc_graph_create(context, "bad", &graph));
+    actc_push_codec(graph, "dct:lamda=3");
+    assert_int_equal(actc_codec_create(device, "dcd", &shape, &codec), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(actc_network_create(device, graph, &options, &network), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(context), "lamda"));
+    actc_graph_destroy(&graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(globs_leave_probabilities_out), cmocka_unit_test(idle_payloads_are_named),
+        cmocka_unit_test(useless_rules_say_what_to_name), cmocka_unit_test(useless_scopes_say_so),
+        cmocka_unit_test(every_reader_counts), cmocka_unit_test(a_graph_keeps_its_message),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
