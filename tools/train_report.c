@@ -164,7 +164,7 @@ static void print_saved(const train_run *run, const double *errors)
 {
     tool_table table = {.align = "llllrrrr"};
     fprintf(run->text, "\ntensors saved for the backward pass, and the operators that read them, which is what rules match\n");
-    static const char *const heads[] = {"tensor", "saved by", "for", "kept as", "dense", "kept", "ratio", "error"};
+    static const char *const heads[] = {"tensor", "saved by", "for", "kept as", "dense", "kept", "ratio", "relative error"};
     for (int i = 0; i < 8; i++)
         tool_table_add(&table, "%s", heads[i]);
     for (size_t i = 0; i < actc_network_saved_count(run->network); i++) {
