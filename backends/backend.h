@@ -14,18 +14,34 @@
 /* ---- kernels ---- */
 
 typedef enum actc_kernel_id {
-#define ACTC_KERNEL(name, class, access) ACTC_KERNEL_##name,
+#define ACTC_KERNEL(name, class, access, family, grain) ACTC_KERNEL_##name,
 #include "kernels.def"
     ACTC_KERNEL_COUNT
 } actc_kernel_id;
 
 typedef enum actc_parity { ACTC_PARITY_EXACT, ACTC_PARITY_TOLERANT } actc_parity;
 
+typedef enum actc_kernel_family {
+    ACTC_FAMILY_ELEMENT,
+    ACTC_FAMILY_POOL,
+    ACTC_FAMILY_REDUCE,
+    ACTC_FAMILY_NORM,
+    ACTC_FAMILY_LOSS,
+    ACTC_FAMILY_UPDATE,
+    ACTC_FAMILY_PRODUCT, /* gemm and convolution, in tiles */
+    ACTC_FAMILY_CODEC
+} actc_kernel_family;
+
+typedef enum actc_kernel_grain { ACTC_GRAIN_LIGHT, ACTC_GRAIN_HEAVY, ACTC_GRAIN_WHOLE } actc_kernel_grain;
+
+/* A line of kernels.def, which says what the columns mean. */
 typedef struct actc_kernel_info {
     const char *name;
     actc_parity parity;
     const char *access;    /* a letter a view: r, w, x */
     uint32_t params_bytes;
+    actc_kernel_family family;
+    actc_kernel_grain grain;
 } actc_kernel_info;
 
 extern const actc_kernel_info actc_kernel_infos[ACTC_KERNEL_COUNT]; /* src/lower/kernel_table.c */

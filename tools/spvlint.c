@@ -28,7 +28,7 @@ static const struct {
 } kernels[] = {
 #define EXACT true
 #define TOLERANT false
-#define ACTC_KERNEL(name, class, access) {#name, class, access, (uint32_t)sizeof(struct actc_params_##name)},
+#define ACTC_KERNEL(name, class, access, family, grain) {#name, class, access, (uint32_t)sizeof(struct actc_params_##name)},
 #include "kernels.def"
 #undef EXACT
 #undef TOLERANT

@@ -59,25 +59,8 @@ static uint64_t filter_partial_bytes(const actc_conv *conv)
 
 static uint32_t grain_of(actc_kernel_id id)
 {
-    switch (id) {
-    case ACTC_KERNEL_relu_fwd:
-    case ACTC_KERNEL_relu_fwd_mask:
-    case ACTC_KERNEL_relu_bwd_mask:
-    case ACTC_KERNEL_relu_bwd_value:
-    case ACTC_KERNEL_add:
-    case ACTC_KERNEL_transpose:
-    case ACTC_KERNEL_nll_loss_bwd:
-    case ACTC_KERNEL_accumulate:
-    case ACTC_KERNEL_finite_check:
-    case ACTC_KERNEL_sgd: return GRAIN_LIGHT;
-    case ACTC_KERNEL_dropout:
-    case ACTC_KERNEL_max_pool2d_fwd:
-    case ACTC_KERNEL_max_pool2d_bwd:
-    case ACTC_KERNEL_column_sum_partial:
-    case ACTC_KERNEL_cross_entropy_bwd:
-    case ACTC_KERNEL_adam: return GRAIN_HEAVY;
-    default: return 1; /* whole rows or columns, sums of products: much work a group */
-    }
+    static const uint32_t grains[] = {[ACTC_GRAIN_LIGHT] = GRAIN_LIGHT, [ACTC_GRAIN_HEAVY] = GRAIN_HEAVY, [ACTC_GRAIN_WHOLE] = 1};
+    return grains[actc_kernel_infos[id].grain];
 }
 
 static uint32_t mac_groups(uint64_t products)

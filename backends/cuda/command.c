@@ -229,10 +229,9 @@ bool actc_cuda_supports(actc_device *base, const actc_command *command, char *wh
             snprintf(why, why_size, "%s", reason);
             return false;
         }
-        for (int id = ACTC_KERNEL_codec_dct; id <= ACTC_KERNEL_codec_random; id++) {
-            if (!has_kernel((actc_kernel_id)id, why, why_size))
+        for (int id = 0; id < ACTC_KERNEL_COUNT; id++)
+            if (actc_kernel_infos[id].family == ACTC_FAMILY_CODEC && !has_kernel((actc_kernel_id)id, why, why_size))
                 return false;
-        }
         return true;
     }
     case ACTC_COMMAND_COPY:

@@ -147,7 +147,7 @@ void actc_codec_launch(actc_codec_list *list, actc_kernel_id id, uint64_t groups
                        const actc_view *views)
 {
     static const char *const access[] = {
-#define ACTC_KERNEL(name, class, letters) [ACTC_KERNEL_##name] = letters,
+#define ACTC_KERNEL(name, class, letters, family, grain) [ACTC_KERNEL_##name] = letters,
 #include "kernels.def"
     };
     actc_command *c = groups ? append(list) : NULL;

@@ -208,7 +208,7 @@ static actc_status expand_codec(actc_vk_device *d, const actc_command *command, 
 static const char *missing_codec_shader(void)
 {
     for (int id = 0; id < ACTC_KERNEL_COUNT; id++)
-        if (!strncmp(actc_kernel_infos[id].name, "codec_", 6) && !actc_vk_find_shader(actc_kernel_infos[id].name))
+        if (actc_kernel_infos[id].family == ACTC_FAMILY_CODEC && !actc_vk_find_shader(actc_kernel_infos[id].name))
             return actc_kernel_infos[id].name;
     return NULL;
 }

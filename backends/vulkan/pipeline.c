@@ -142,17 +142,7 @@ fail:
 
 bool actc_vk_kernel_has_tiles(actc_kernel_id id)
 {
-    switch (id) {
-    case ACTC_KERNEL_gemm:
-    case ACTC_KERNEL_gemm_exact:
-    case ACTC_KERNEL_conv2d_fwd:
-    case ACTC_KERNEL_conv2d_fwd_exact:
-    case ACTC_KERNEL_conv2d_bwd_data:
-    case ACTC_KERNEL_conv2d_bwd_data_exact:
-    case ACTC_KERNEL_conv2d_bwd_filter:
-    case ACTC_KERNEL_conv2d_bwd_filter_exact: return true;
-    default: return false;
-    }
+    return actc_kernel_infos[id].family == ACTC_FAMILY_PRODUCT;
 }
 
 actc_status actc_vk_kernel_create(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,

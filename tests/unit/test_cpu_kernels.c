@@ -8,7 +8,7 @@
 #define SENTINEL 0xa5
 
 static const char *const kernel_names[] = {
-#define ACTC_KERNEL(name, class, access) #name,
+#define ACTC_KERNEL(name, class, access, family, grain) #name,
 #include "kernels.def"
 };
 static bool kernel_checked[ACTC_KERNEL_COUNT];
