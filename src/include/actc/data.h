@@ -22,6 +22,9 @@ ACTC_API void actc_dataset_destroy(actc_dataset **dataset);
 ACTC_API int64_t actc_dataset_size(const actc_dataset *dataset);
 /* Use only the first `count` samples; must be 1 <= count <= size, and no loader may have been made yet. */
 ACTC_API actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count);
+/* CRC-32 over the samples that are used, each its bytes and its label: the same images in the same order give the same number,
+ * in whatever files they lie. Reads all of them. */
+ACTC_API actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest);
 /* The shape of one sample (1,28,28) and the number of classes. */
 ACTC_API actc_shape actc_dataset_sample_shape(const actc_dataset *dataset);
 ACTC_API int64_t actc_dataset_classes(const actc_dataset *dataset);
