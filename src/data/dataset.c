@@ -6,6 +6,7 @@
 #include "dataset.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "../util/util.h"
 #include "idx.h"
@@ -149,6 +150,34 @@ actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count)
         return actc_fail(dataset->context, ACTC_ERROR_INVALID_ARGUMENT, "limit of %lld samples; 1 to %lld are accepted",
                          (long long)count, (long long)dataset->size);
     dataset->used = count;
+    return ACTC_OK;
+}
+
+const uint8_t *actc_dataset_sample(const actc_dataset *dataset, int64_t index, int32_t *label, char *why, size_t why_size)
+{
+    if (dataset->read)
+        return dataset->read(dataset, index, label, why, why_size);
+    *label = dataset->labels[index];
+    return dataset->pixels + index * dataset->sample_bytes;
+}
+
+actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest)
+{
+    if (!dataset)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    if (!digest)
+        return actc_fail(dataset->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_dataset_digest needs a number to fill");
+    char why[256] = "";
+    uLong crc = crc32_z(0, NULL, 0);
+    for (int64_t i = 0; i < dataset->used; i++) {
+        int32_t label;
+        const uint8_t *sample = actc_dataset_sample(dataset, i, &label, why, sizeof why);
+        if (!sample)
+            return actc_fail(dataset->context, ACTC_ERROR_IO, "sample %lld: %s", (long long)i, why);
+        crc = crc32_z(crc, sample, (size_t)dataset->sample_bytes);
+        crc = crc32_z(crc, (const Bytef *)&label, sizeof label);
+    }
+    *digest = (uint32_t)crc;
     return ACTC_OK;
 }
 

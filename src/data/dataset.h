@@ -19,6 +19,9 @@ struct actc_dataset {
     const uint8_t *(*read)(const actc_dataset *dataset, int64_t index, int32_t *label, char *why, size_t why_size);
 };
 
+/* Sample `index` (< used), wherever it lies; as `read` above. */
+const uint8_t *actc_dataset_sample(const actc_dataset *dataset, int64_t index, int32_t *label, char *why, size_t why_size);
+
 /* The permutation of 0..n-1 that epoch `epoch` goes through. 1 <= n < 2^31. */
 void actc_shuffle(uint32_t *order, uint32_t n, uint64_t seed, uint64_t epoch);
 

@@ -71,15 +71,9 @@ actc_loader_options actc_loader_options_default(void)
 static bool fill_sample(const actc_loader *loader, int64_t sample, float *inputs, int32_t *label, struct slot *slot)
 {
     const actc_dataset *dataset = loader->dataset;
-    const uint8_t *pixels;
-    if (dataset->read) {
-        pixels = dataset->read(dataset, sample, label, slot->why, sizeof slot->why);
-        if (!pixels)
-            return false;
-    } else {
-        pixels = dataset->pixels + sample * dataset->sample_bytes;
-        *label = dataset->labels[sample];
-    }
+    const uint8_t *pixels = actc_dataset_sample(dataset, sample, label, slot->why, sizeof slot->why);
+    if (!pixels)
+        return false;
     for (int64_t i = 0; i < dataset->sample_bytes; i++)
         inputs[i] = loader->lut[pixels[i]];
     return true;

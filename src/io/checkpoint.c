@@ -1,13 +1,16 @@
 /* checkpoint.c: a network's state as one safetensors file.
  *
  * Tensors carry the names and layouts of actc_network_state_info, which are PyTorch's; all else is strings in
- * __metadata__. A load checks names, shapes and counters first and writes into the network only when nothing can
- * be wrong with the file any more.
+ * __metadata__, a checksum of all of it included. A load checks that, names, shapes and counters first and writes into
+ * the network only when nothing can be wrong with the file any more.
+ *
+ * Versions of a checkpoint: 2; and 1, which has no checksum, and neither "accumulate" nor "run". It is read with a warning.
  *
  * Doubles are kept as the 16 hexadecimal digits of their bits: they may be infinite, and must come back exactly
  * whatever the program's locale.
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +20,12 @@
 
 #include "../util/util.h"
 #include "network_state.h"
+#include "safetensors.h"
 
 #define FORMAT_CHECKPOINT "actc-checkpoint"
 #define FORMAT_PARAMETERS "actc-parameters"
-#define VERSION "1"
+#define VERSION "2"
+#define VERSION_UNCHECKED "1"
 
 /* Which states a file holds. */
 #define KINDS_PARAMETERS (1u << ACTC_STATE_PARAMETER)
@@ -52,7 +57,7 @@ static actc_status check_position(actc_context *context, size_t size)
 
 /* ---- metadata ---- */
 
-#define MAX_PAIRS 16
+#define MAX_PAIRS 20
 
 struct metadata {
     actc_safetensors_pair pairs[MAX_PAIRS];
@@ -79,6 +84,13 @@ static void put_double(struct metadata *metadata, const char *key, double value)
     memcpy(&bits, &value, sizeof bits);
     snprintf(text, sizeof metadata->texts[0], "%016" PRIx64, bits);
     put_text(metadata, key, text);
+}
+
+static void put_checksum(struct metadata *metadata, uint32_t sum)
+{
+    char *text = metadata->texts[metadata->count];
+    snprintf(text, sizeof metadata->texts[0], "%08" PRIx32, sum);
+    put_text(metadata, ACTC_SAFETENSORS_CHECKSUM, text);
 }
 
 static actc_status bad_metadata(actc_context *context, const char *path, const char *key, const char *value)
@@ -109,7 +121,8 @@ static actc_status get_double(actc_context *context, const actc_safetensors *fil
 
 /* ---- save ---- */
 
-static actc_status save(actc_network *network, const char *path, unsigned kinds, const struct metadata *metadata)
+/* Adds the checksum to the metadata. */
+static actc_status save(actc_network *network, const char *path, unsigned kinds, struct metadata *metadata)
 {
     actc_context *context = actc_network_context(network);
     size_t states = actc_network_state_count(network), count = 0;
@@ -138,8 +151,10 @@ static actc_status save(actc_network *network, const char *path, unsigned kinds,
         entries[i].values = next;
         next += actc_shape_elements(&entries[i].shape);
     }
-    if (status == ACTC_OK)
+    if (status == ACTC_OK) {
+        put_checksum(metadata, actc_safetensors_checksum_of(entries, count, metadata->pairs, metadata->count));
         status = actc_safetensors_write(context, path, entries, count, metadata->pairs, metadata->count);
+    }
     actc_free(values);
     actc_free(indices);
     actc_free(entries);
@@ -177,9 +192,12 @@ actc_status actc_network_save_checkpoint(actc_network *network, const char *path
     put_text(&metadata, "version", VERSION);
     put_text(&metadata, "network", actc_network_name(network));
     put_text(&metadata, "optimizer", optimizer_name(actc_network_optimizer(network)));
+    if (p.run)
+        put_text(&metadata, "run", p.run);
     put_number(&metadata, "step", actc_network_step(network));
     put_number(&metadata, "updates", actc_network_updates(network));
     put_number(&metadata, "pending", (uint64_t)pending);
+    put_number(&metadata, "accumulate", (uint64_t)actc_network_accumulate(network));
     put_number(&metadata, "epoch", p.epoch);
     put_number(&metadata, "index", (uint64_t)p.index);
     put_double(&metadata, "loss_sum", p.loss_sum);
@@ -258,6 +276,21 @@ static actc_status write_states(actc_network *network, const actc_safetensors *f
     return ACTC_OK;
 }
 
+/* A file without a checksum (another program's, or of version 1) passes. */
+static actc_status check_sum(actc_context *context, const actc_safetensors *file, const char *path)
+{
+    const char *text = actc_safetensors_metadata(file, ACTC_SAFETENSORS_CHECKSUM);
+    if (!text)
+        return ACTC_OK;
+    if (strlen(text) != 8 || strspn(text, "0123456789abcdef") != 8)
+        return bad_metadata(context, path, ACTC_SAFETENSORS_CHECKSUM, text);
+    uint32_t sum = actc_safetensors_checksum(file);
+    if (sum != (uint32_t)strtoul(text, NULL, 16))
+        return actc_fail(context, ACTC_ERROR_CORRUPT, "%s is damaged: it was written with checksum %s, what it holds has %08" PRIx32,
+                         path, text, sum);
+    return ACTC_OK;
+}
+
 static bool metadata_is(const actc_safetensors *file, const char *key, const char *value)
 {
     const char *text = actc_safetensors_metadata(file, key);
@@ -270,7 +303,9 @@ actc_status actc_network_load_parameters(actc_network *network, const char *path
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_safetensors *file;
     ACTC_RETURN_IF_ERROR(actc_safetensors_open(actc_network_context(network), path, &file));
-    actc_status status = check_states(network, file, path, KINDS_PARAMETERS, metadata_is(file, "format", FORMAT_CHECKPOINT));
+    actc_status status = check_sum(actc_network_context(network), file, path);
+    if (status == ACTC_OK)
+        status = check_states(network, file, path, KINDS_PARAMETERS, metadata_is(file, "format", FORMAT_CHECKPOINT));
     if (status == ACTC_OK)
         status = write_states(network, file, KINDS_PARAMETERS);
     actc_safetensors_destroy(&file);
@@ -279,20 +314,48 @@ actc_status actc_network_load_parameters(actc_network *network, const char *path
 
 struct counters {
     int64_t step, updates, pending, epoch;
+    int64_t accumulate; /* 0: not in the file */
 };
+
+static actc_status check_version(actc_context *context, const actc_safetensors *file, const char *path, bool *checked)
+{
+    const char *version = actc_safetensors_metadata(file, "version");
+    *checked = metadata_is(file, "version", VERSION);
+    if (!*checked && !metadata_is(file, "version", VERSION_UNCHECKED))
+        return actc_fail(context, ACTC_ERROR_UNSUPPORTED,
+                         "%s is a checkpoint of version \"%.40s\", this library reads \"" VERSION_UNCHECKED "\" and \"" VERSION "\"",
+                         path, version ? version : "");
+    if (*checked && !actc_safetensors_metadata(file, ACTC_SAFETENSORS_CHECKSUM))
+        return bad_metadata(context, path, ACTC_SAFETENSORS_CHECKSUM, NULL);
+    if (!*checked)
+        actc_log_message(context, ACTC_LOG_WARNING, "%s is a checkpoint of version " VERSION_UNCHECKED
+                         ", which has no checksum: damage to its values would not be seen", path);
+    return ACTC_OK;
+}
+
+static actc_status check_run(actc_context *context, const actc_safetensors *file, const char *path, const char *run)
+{
+    const char *found = actc_safetensors_metadata(file, "run");
+    if (!found)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is a checkpoint that names no run, not one of \"%.350s\"", path,
+                         run);
+    if (strcmp(found, run) != 0)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "%s is a checkpoint of another run: of \"%.350s\", not of \"%.350s\"", path, found, run);
+    return ACTC_OK;
+}
 
 /* Reads all that is not a tensor. */
 static actc_status load_metadata(actc_network *network, const actc_safetensors *file, const char *path, struct counters *c,
                                  actc_checkpoint_position *p)
 {
     actc_context *context = actc_network_context(network);
-    const char *format = actc_safetensors_metadata(file, "format"), *version = actc_safetensors_metadata(file, "version");
+    const char *format = actc_safetensors_metadata(file, "format");
+    bool checked;
     if (!format || strcmp(format, FORMAT_CHECKPOINT) != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is no checkpoint of actc: its format is \"%.40s\", not \"%s\"", path,
                          format ? format : "", FORMAT_CHECKPOINT);
-    if (!version || strcmp(version, VERSION) != 0)
-        return actc_fail(context, ACTC_ERROR_UNSUPPORTED, "%s is a checkpoint of version \"%.40s\", this library reads \"%s\"", path,
-                         version ? version : "", VERSION);
+    ACTC_RETURN_IF_ERROR(check_version(context, file, path, &checked));
     const char *name = actc_safetensors_metadata(file, "network"), *optimizer = actc_safetensors_metadata(file, "optimizer");
     if (!name || strcmp(name, actc_network_name(network)) != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is a checkpoint of network \"%.80s\", not of \"%s\"", path,
@@ -301,9 +364,14 @@ static actc_status load_metadata(actc_network *network, const actc_safetensors *
     if (!optimizer || strcmp(optimizer, wanted) != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s holds the state of optimiser \"%.40s\", not of \"%s\"", path,
                          optimizer ? optimizer : "", wanted);
+    if (p->run && checked)
+        ACTC_RETURN_IF_ERROR(check_run(context, file, path, p->run));
     ACTC_RETURN_IF_ERROR(get_number(context, file, path, "step", &c->step));
     ACTC_RETURN_IF_ERROR(get_number(context, file, path, "updates", &c->updates));
     ACTC_RETURN_IF_ERROR(get_number(context, file, path, "pending", &c->pending));
+    c->accumulate = 0;
+    if (checked)
+        ACTC_RETURN_IF_ERROR(get_number(context, file, path, "accumulate", &c->accumulate));
     ACTC_RETURN_IF_ERROR(get_number(context, file, path, "epoch", &c->epoch));
     p->epoch = (uint64_t)c->epoch;
     ACTC_RETURN_IF_ERROR(get_number(context, file, path, "index", &p->index));
@@ -314,19 +382,54 @@ static actc_status load_metadata(actc_network *network, const actc_safetensors *
     return ACTC_OK;
 }
 
+/* Batches that wait for an update were accumulated towards the same number; version 1 did not say which, and had no update
+ * before it was reached. */
+static actc_status check_accumulated(const actc_network *network, const char *path, const struct counters *c)
+{
+    actc_context *context = actc_network_context(network);
+    int accumulate = actc_network_accumulate(network);
+    if (c->accumulate && c->pending && c->accumulate != accumulate)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "%s was saved with %" PRId64 " of %" PRId64 " batches accumulated, this network accumulates %d", path,
+                         c->pending, c->accumulate, accumulate);
+    if (!c->accumulate && c->pending != c->step % accumulate)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "%s was saved with %" PRId64 " batches accumulated, this network would have %" PRId64 " at step %" PRId64
+                         ": `accumulate` differs", path, c->pending, c->step % accumulate, c->step);
+    return ACTC_OK;
+}
+
+/* What a network accumulated before it took a state in which nothing is pending. */
+static actc_status clear_gradients(actc_network *network)
+{
+    actc_status status = ACTC_OK;
+    for (size_t i = 0; i < actc_network_state_count(network) && status == ACTC_OK; i++) {
+        actc_state_info info;
+        ACTC_RETURN_IF_ERROR(actc_network_state_info(network, i, &info));
+        if (info.kind != ACTC_STATE_GRADIENT)
+            continue;
+        size_t elements = (size_t)actc_shape_elements(&info.shape);
+        float *zeros = actc_calloc(elements, sizeof *zeros);
+        status = zeros ? actc_network_write_state(network, i, zeros)
+                       : actc_out_of_memory(actc_network_context(network), elements * sizeof *zeros, "a gradient");
+        actc_free(zeros);
+    }
+    return status;
+}
+
 /* Sets the counters first: of all that is written they alone can turn out not to fit the network's options. */
 static actc_status apply(actc_network *network, const actc_safetensors *file, const char *path, const struct counters *c,
                          unsigned kinds)
 {
-    uint64_t step = actc_network_step(network), updates = actc_network_updates(network);
-    ACTC_RETURN_IF_ERROR(actc_network_set_step(network, (uint64_t)c->step, (uint64_t)c->updates));
-    int pending = actc_network_pending(network);
-    if (pending != c->pending) {
-        ACTC_RETURN_IF_ERROR(actc_network_set_step(network, step, updates));
-        return actc_fail(actc_network_context(network), ACTC_ERROR_INVALID_ARGUMENT,
-                         "%s was saved with %lld batches accumulated, this network would have %d at step %lld: `accumulate` differs",
-                         path, (long long)c->pending, pending, (long long)c->step);
-    }
+    ACTC_RETURN_IF_ERROR(check_accumulated(network, path, c));
+    bool stale = actc_network_pending(network) && !c->pending;
+    if (c->pending > INT_MAX ||
+        actc_network_set_step(network, (uint64_t)c->step, (uint64_t)c->updates, (int)c->pending) != ACTC_OK)
+        return actc_fail(actc_network_context(network), ACTC_ERROR_CORRUPT,
+                         "%s is damaged: step %" PRId64 " with %" PRId64 " updates and %" PRId64 " batches pending of %d", path,
+                         c->step, c->updates, c->pending, actc_network_accumulate(network));
+    if (stale)
+        ACTC_RETURN_IF_ERROR(clear_gradients(network));
     return write_states(network, file, kinds);
 }
 
@@ -338,10 +441,18 @@ actc_status actc_network_load_checkpoint(actc_network *network, const char *path
     if (position)
         ACTC_RETURN_IF_ERROR(check_position(context, position->size));
     actc_safetensors *file;
-    ACTC_RETURN_IF_ERROR(actc_safetensors_open(context, path, &file));
+    actc_status status = actc_safetensors_open(context, path, &file);
+    if (status == ACTC_ERROR_UNSUPPORTED) /* of another type or with more dimensions than a checkpoint's tensors have */
+        status = actc_fail(context, ACTC_ERROR_CORRUPT, "%s is damaged or no checkpoint: %s", path, actc_error_message(context));
+    if (status != ACTC_OK)
+        return status;
     struct counters counters;
     actc_checkpoint_position loaded = actc_checkpoint_position_default();
-    actc_status status = load_metadata(network, file, path, &counters, &loaded);
+    if (position && position->size == sizeof *position)
+        loaded.run = position->run;
+    status = check_sum(context, file, path);
+    if (status == ACTC_OK)
+        status = load_metadata(network, file, path, &counters, &loaded);
     if (status == ACTC_OK) {
         unsigned kinds = counters.pending ? KINDS_CHECKPOINT | KINDS_GRADIENTS : KINDS_CHECKPOINT;
         status = check_states(network, file, path, kinds, false);

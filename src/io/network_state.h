@@ -6,5 +6,7 @@
 
 /* The context whose message a failure of this network's calls sets. */
 actc_context *actc_network_context(const actc_network *network);
+/* options.accumulate */
+int actc_network_accumulate(const actc_network *network);
 
 #endif

@@ -17,6 +17,17 @@
 /* As the format's own implementation: keeps a damaged length from asking for the whole memory. */
 #define ACTC_SAFETENSORS_MAX_HEADER ((uint64_t)100000000)
 
+/* The key under which a file's checksum is kept: 8 lower-case hexadecimal digits. */
+#define ACTC_SAFETENSORS_CHECKSUM "checksum"
+
+/* Of the tensors and the metadata but the checksum itself (checksum.c): of what is to be written, and of a file. */
+uint32_t actc_safetensors_checksum_of(const actc_safetensors_entry *entries, size_t count, const actc_safetensors_pair *metadata,
+                                      size_t metadata_count);
+uint32_t actc_safetensors_checksum(const actc_safetensors *file);
+
+/* Metadata number `index`, in the file's order; false past the last. */
+bool actc_safetensors_metadata_at(const actc_safetensors *file, size_t index, actc_safetensors_pair *pair);
+
 /* Whether the bytes are UTF-8, without overlong forms and surrogates. */
 bool actc_utf8_valid(const char *text, size_t bytes);
 

@@ -338,3 +338,13 @@ const char *actc_safetensors_metadata(const actc_safetensors *file, const char *
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(file->metadata, key);
     return item ? item->valuestring : NULL;
 }
+
+bool actc_safetensors_metadata_at(const actc_safetensors *file, size_t index, actc_safetensors_pair *pair)
+{
+    const cJSON *item = file->metadata ? file->metadata->child : NULL;
+    for (; item && index; index--)
+        item = item->next;
+    if (item)
+        *pair = (actc_safetensors_pair){item->string, item->valuestring};
+    return item != NULL;
+}

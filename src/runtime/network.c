@@ -264,6 +264,11 @@ actc_optimizer_kind actc_network_optimizer(const actc_network *network)
     return network->options.optimizer.kind;
 }
 
+int actc_network_accumulate(const actc_network *network)
+{
+    return network->options.accumulate;
+}
+
 const char *actc_network_note(const actc_network *network, size_t index)
 {
     return index < network->n_notes ? network->notes[index] : NULL;

@@ -52,7 +52,9 @@ static actc_status upload_batch(actc_network *network, uint32_t program, const f
     return actc_network_upload(network, build->v_step, 0, block, ACTC_STEP_BLOCK_BYTES);
 }
 
-static void fill_step_block(const actc_network *network, int64_t rows, int64_t counted, double learning_rate, uint32_t *block)
+/* batches: how many the update takes the mean of. */
+static void fill_step_block(const actc_network *network, int64_t rows, int64_t counted, int batches, double learning_rate,
+                            uint32_t *block)
 {
     const actc_optimizer_options *o = &network->options.optimizer;
     memset(block, 0, ACTC_STEP_BLOCK_BYTES);
@@ -63,7 +65,7 @@ static void fill_step_block(const actc_network *network, int64_t rows, int64_t c
     block[ACTC_STEP_ROWS] = (uint32_t)rows;
     block[ACTC_STEP_FIRST] = network->updates == 0;
     put_f32(block, ACTC_STEP_INV_ROWS, 1.0 / (double)counted);
-    put_f32(block, ACTC_STEP_GRAD_SCALE, 1.0 / network->options.accumulate);
+    put_f32(block, ACTC_STEP_GRAD_SCALE, 1.0 / batches);
     double t = (double)network->updates + 1, rate = learning_rate, root = 1, shrink = 1;
     if (o->kind != ACTC_OPTIMIZER_SGD) {
         rate = learning_rate / (1 - pow(o->beta1, t));
@@ -103,6 +105,14 @@ static actc_status not_finite(actc_network *network, uint32_t bad, float loss)
                      (unsigned long long)network->step + 1, name, (unsigned long long)element);
 }
 
+static actc_status check_rate(const actc_network *network, double learning_rate)
+{
+    if (!isfinite(learning_rate) || learning_rate < 0)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate is %g, must be finite and >= 0",
+                         learning_rate);
+    return ACTC_OK;
+}
+
 actc_status actc_network_train_step(actc_network *network, const float *inputs, const int32_t *labels, double learning_rate,
                                     actc_step_result *result)
 {
@@ -113,12 +123,11 @@ actc_status actc_network_train_step(actc_network *network, const float *inputs, 
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_train_step: inputs or labels is NULL");
     if (result && result->size != sizeof *result)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_step_result.size must be sizeof(actc_step_result)");
-    if (!isfinite(learning_rate) || learning_rate < 0)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate is %g, must be finite and >= 0", learning_rate);
+    ACTC_RETURN_IF_ERROR(check_rate(network, learning_rate));
     int64_t batch = network->options.train_batch, counted;
     uint32_t block[ACTC_STEP_BLOCK_BYTES / 4], out[ACTC_RESULT_BLOCK_BYTES / 4];
     ACTC_RETURN_IF_ERROR(check_labels(network, labels, batch, &counted));
-    fill_step_block(network, batch, counted, learning_rate, block);
+    fill_step_block(network, batch, counted, network->options.accumulate, learning_rate, block);
     ACTC_RETURN_IF_ERROR(upload_batch(network, ACTC_PROGRAM_TRAIN, inputs, labels, batch, block));
     ACTC_RETURN_IF_ERROR(actc_network_run_training(network));
     bool last = network->pending + 1 == network->options.accumulate;
@@ -147,6 +156,25 @@ actc_status actc_network_train_step(actc_network *network, const float *inputs, 
     return ACTC_OK;
 }
 
+actc_status actc_network_apply_pending(actc_network *network, double learning_rate)
+{
+    uint32_t block[ACTC_STEP_BLOCK_BYTES / 4];
+    static const uint32_t all_finite[ACTC_RESULT_BLOCK_BYTES / 4];
+    ACTC_RETURN_IF_ERROR(check_rate(network, learning_rate));
+    if (!network->pending)
+        return ACTC_OK;
+    if (network->executables[ACTC_PROGRAM_UPDATE]) {
+        fill_step_block(network, 0, 1, network->pending, learning_rate, block);
+        ACTC_RETURN_IF_ERROR(actc_network_upload(network, network->build->v_step, 0, block, sizeof block));
+        /* what is pending was checked batch by batch; the block may hold an evaluation's result, or nothing yet */
+        ACTC_RETURN_IF_ERROR(actc_network_upload(network, network->build->v_result, 0, all_finite, sizeof all_finite));
+        ACTC_RETURN_IF_ERROR(run(network, ACTC_PROGRAM_UPDATE));
+    }
+    network->pending = 0;
+    network->updates++;
+    return ACTC_OK;
+}
+
 actc_status actc_network_evaluate(actc_network *network, const float *inputs, const int32_t *labels, int64_t count,
                                   double *loss_sum, int64_t *correct)
 {
@@ -161,7 +189,7 @@ actc_status actc_network_evaluate(actc_network *network, const float *inputs, co
     int64_t counted;
     uint32_t block[ACTC_STEP_BLOCK_BYTES / 4], out[ACTC_RESULT_BLOCK_BYTES / 4];
     ACTC_RETURN_IF_ERROR(check_labels(network, labels, count, &counted));
-    fill_step_block(network, count, counted, 0, block);
+    fill_step_block(network, count, counted, 1, 0, block);
     ACTC_RETURN_IF_ERROR(upload_batch(network, ACTC_PROGRAM_EVAL, inputs, labels, count, block));
     ACTC_RETURN_IF_ERROR(run(network, ACTC_PROGRAM_EVAL));
     ACTC_RETURN_IF_ERROR(actc_network_download(network, network->build->v_result, 0, out, sizeof out));
@@ -187,13 +215,18 @@ int actc_network_pending(const actc_network *network)
     return network->pending;
 }
 
-actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates)
+actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates, int pending)
 {
-    if (updates > step)
-        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "step %llu with %llu updates: more updates than steps",
-                         (unsigned long long)step, (unsigned long long)updates);
+    if (pending < 0 || pending >= network->options.accumulate)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "%d pending batches: must be 0 to %d, `accumulate` being %d", pending, network->options.accumulate - 1,
+                         network->options.accumulate);
+    if (updates > step || (uint64_t)pending > step - updates)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "step %llu with %llu updates and %d pending batches: every update and every pending batch is a step",
+                         (unsigned long long)step, (unsigned long long)updates, pending);
     network->step = step;
     network->updates = updates;
-    network->pending = (int)(step % (uint64_t)network->options.accumulate);
+    network->pending = pending;
     return ACTC_OK;
 }

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(actc_network_step(network) == 0 && actc_network_updates(network) == 0 && p.epoch == 0 && p.index == 0);
     } else {
         char saved[192];
-        FUZZ_CHECK((uint64_t)actc_network_pending(network) == actc_network_step(network) % 3);
+        FUZZ_CHECK(actc_network_pending(network) >= 0 && actc_network_pending(network) < 3);
         FUZZ_CHECK(p.index >= 0 && p.schedule_bad_epochs >= 0 && p.schedule_reductions >= 0 && p.epoch <= INT64_MAX);
         /* what it says can be saved and is accepted again */
         snprintf(saved, sizeof saved, "%s/saved", fuzz_folder());

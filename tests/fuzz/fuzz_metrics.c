@@ -18,7 +18,7 @@ static actc_network *network_at_step(uint64_t step)
         FUZZ_CHECK(actc_network_create(fuzz_device("null"), graph, &options, &network) == ACTC_OK);
         actc_graph_destroy(&graph);
     }
-    FUZZ_CHECK(actc_network_set_step(network, step, step) == ACTC_OK);
+    FUZZ_CHECK(actc_network_set_step(network, step, step, 0) == ACTC_OK);
     return network;
 }
 

@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import sys
+import zlib
 
 ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
@@ -89,14 +90,32 @@ def checkpoint(pending=0, step=6, parameters_only=False, **changes):
         "format": "actc-checkpoint", "version": "1", "network": "small", "optimizer": "adam", "step": str(step),
         "updates": "2", "pending": str(pending), "epoch": "1", "index": "0", "loss_sum": "3ff0000000000000",
         "schedule_best": "7ff0000000000000", "schedule_bad_epochs": "0", "schedule_reductions": "0", **changes}
+    if changes.get("version") == "2":
+        header["__metadata__"].setdefault("checksum", "%08x" % checksum(header, data))
     return safetensors(header, data)
+
+
+def checksum(header, data):
+    """As src/io/checksum.c."""
+    total = 0
+    for key, value in header["__metadata__"].items():
+        total += zlib.crc32(b"m" + key.encode() + b"\0" + value.encode() + b"\0")
+    for name, t in header.items():
+        if name != "__metadata__":
+            begin, end = t["data_offsets"]
+            shape = struct.pack(f"<{len(t['shape'])}q", *t["shape"])
+            total += zlib.crc32(b"t" + name.encode() + b"\0" + shape + data[begin:end])
+    return total & 0xffffffff
 
 
 def checkpoint_files():
     for name, content in {
         "good": checkpoint(), "pending": checkpoint(1, 7), "pending-differs": checkpoint(0, 7),
         "network": checkpoint(network="other"), "optimizer": checkpoint(optimizer="sgd "),
-        "version": checkpoint(version="2"), "step": checkpoint(step=-1), "huge-step": checkpoint(step=9223372036854775806),
+        "version": checkpoint(version="3"), "checked": checkpoint(version="2", accumulate="3", run="r"),
+        "checked-pending": checkpoint(2, 7, version="2", accumulate="3"),
+        "checksum": checkpoint(version="2", accumulate="3", checksum="0123abcd"),
+        "accumulate": checkpoint(1, 7, version="2", accumulate="4"), "step": checkpoint(step=-1), "huge-step": checkpoint(step=9223372036854775806),
         "updates": checkpoint(updates="99999999999999999999"), "index": checkpoint(index="-5"),
         "best": checkpoint(schedule_best="7ff8"), "parameters": checkpoint(parameters_only=True),
         "truncated": checkpoint()[:-40],

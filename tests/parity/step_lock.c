@@ -63,7 +63,8 @@ static bool copy_state(const step_side *from, const step_side *to, float *values
         if (actc_network_write_state(to->network, i, values) != ACTC_OK)
             return step_say(message, "writing %s: %s", info.name, actc_error_message(to->network->context));
     }
-    if (actc_network_set_step(to->network, actc_network_step(from->network), actc_network_updates(from->network)) != ACTC_OK)
+    if (actc_network_set_step(to->network, actc_network_step(from->network), actc_network_updates(from->network),
+                              actc_network_pending(from->network)) != ACTC_OK)
         return step_say(message, "%s", actc_error_message(to->network->context));
     return true;
 }

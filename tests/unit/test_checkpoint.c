@@ -8,6 +8,7 @@
 #include "files.h"
 
 #include "io/network_state.h"
+#include "io/safetensors.h"
 
 #define MAX_STATES 8
 
@@ -17,6 +18,7 @@ struct actc_network {
     actc_optimizer_kind optimizer;
     int accumulate;
     uint64_t step, updates;
+    int pending;
     size_t count;
     actc_state_info states[MAX_STATES];
     float values[MAX_STATES][24];
@@ -30,10 +32,14 @@ actc_optimizer_kind actc_network_optimizer(const actc_network *network) { return
 size_t actc_network_state_count(const actc_network *network) { return network->count; }
 uint64_t actc_network_step(const actc_network *network) { return network->step; }
 uint64_t actc_network_updates(const actc_network *network) { return network->updates; }
-int actc_network_pending(const actc_network *network) { return (int)(network->step % (uint64_t)network->accumulate); }
+int actc_network_pending(const actc_network *network) { return network->pending; }
+int actc_network_accumulate(const actc_network *network) { return network->accumulate; }
 
-actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates)
+actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates, int pending)
 {
+    if (pending >= network->accumulate || updates + (uint64_t)pending > step)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    network->pending = pending;
     network->step = step;
     network->updates = updates;
     return ACTC_OK;
@@ -151,23 +157,23 @@ static void test_round_trip(void **state)
     assert_ok(other.context, actc_network_load_checkpoint(&other, f->path, NULL));
 }
 
-/* Between two updates the summed gradients are part of the state. */
-static void test_accumulating(void **state)
+/* The file again, with metadata as version 1 wrote them. */
+static void as_version_1(const struct fixture *f)
 {
-    struct fixture *f = *state;
-    f->network.accumulate = 4;
-    f->network.step = 6;
-    f->network.updates = 1;
-    save(f);
-    actc_network other = network_of(f->folder->context, "mnistnet", -9);
-    other.accumulate = 4;
-    assert_ok(other.context, actc_network_load_checkpoint(&other, f->path, NULL));
-    assert_same(&other, &f->network, 0);
-    actc_network third = network_of(f->folder->context, "mnistnet", -9), before = third;
-    third.accumulate = before.accumulate = 3;
-    assert_failed(third.context, actc_network_load_checkpoint(&third, f->path, NULL), ACTC_ERROR_INVALID_ARGUMENT,
-                  "2 batches accumulated", "would have 0 at step 6", NULL);
-    assert_memory_equal(&third, &before, sizeof third);
+    static const char *const keys[] = {"network", "optimizer", "step", "updates", "pending", "epoch", "index", "loss_sum",
+                                       "schedule_best", "schedule_bad_epochs", "schedule_reductions"};
+    actc_context *context = f->folder->context;
+    actc_safetensors *file;
+    actc_safetensors_entry entries[MAX_STATES];
+    actc_safetensors_pair pairs[13] = {{"format", "actc-checkpoint"}, {"version", "1"}};
+    assert_ok(context, actc_safetensors_open(context, f->path, &file));
+    size_t count = actc_safetensors_count(file);
+    for (size_t i = 0; i < count; i++)
+        assert_ok(context, actc_safetensors_get(file, i, &entries[i].name, &entries[i].shape, &entries[i].values));
+    for (size_t i = 0; i < 11; i++)
+        pairs[i + 2] = (actc_safetensors_pair){keys[i], actc_safetensors_metadata(file, keys[i])};
+    assert_ok(context, actc_safetensors_write(context, f->path, entries, count, pairs, 13));
+    actc_safetensors_destroy(&file);
 }
 
 static void refused(struct fixture *f, actc_network *network, actc_status wanted, const char *text, const char *also)
@@ -177,6 +183,39 @@ static void refused(struct fixture *f, actc_network *network, actc_status wanted
     assert_failed(network->context, actc_network_load_checkpoint(network, f->path, &position), wanted, f->path, text, also, NULL);
     assert_memory_equal(network, &before, sizeof before);
     assert_memory_equal(&position, &as_before, sizeof position);
+}
+
+/* Between two updates the summed gradients are part of the state. */
+static void test_accumulating(void **state)
+{
+    struct fixture *f = *state;
+    f->network.accumulate = 4;
+    f->network.step = 6;
+    f->network.updates = 1;
+    f->network.pending = 3; /* two before, applied early */
+    save(f);
+    actc_network other = network_of(f->folder->context, "mnistnet", -9);
+    other.accumulate = 4;
+    assert_ok(other.context, actc_network_load_checkpoint(&other, f->path, NULL));
+    assert_same(&other, &f->network, 0);
+    assert_int_equal(other.pending, 3);
+    actc_network third = network_of(f->folder->context, "mnistnet", -9), before = third;
+    third.accumulate = before.accumulate = 3;
+    assert_failed(third.context, actc_network_load_checkpoint(&third, f->path, NULL), ACTC_ERROR_INVALID_ARGUMENT,
+                  "3 of 4 batches accumulated", "accumulates 3", NULL);
+    assert_memory_equal(&third, &before, sizeof third);
+    /* of version 1, which did not say what it accumulated towards */
+    as_version_1(f);
+    refused(f, &third, ACTC_ERROR_INVALID_ARGUMENT, "3 batches accumulated", "would have 0 at step 6");
+    third.accumulate = 4;
+    refused(f, &third, ACTC_ERROR_INVALID_ARGUMENT, "3 batches accumulated", "would have 2 at step 6");
+    /* where nothing is pending, what was accumulated goes */
+    f->network.pending = 0;
+    save(f);
+    assert_ok(other.context, actc_network_load_checkpoint(&other, f->path, NULL));
+    for (int i = 0; i < 6; i++)
+        assert_true(other.values[2][i] == 0);
+    assert_int_equal(other.pending, 0);
 }
 
 static void test_other_network(void **state)
@@ -212,6 +251,116 @@ static void patch(const char *path, const char *from, const char *to)
     free(bytes);
 }
 
+/* One flipped bit, wherever it is, and nothing of the file is taken. */
+static void test_flipped_bits(void **state)
+{
+    struct fixture *f = *state;
+    save(f);
+    size_t count;
+    unsigned char *bytes = read_raw(f->path, &count);
+    uint64_t header;
+    memcpy(&header, bytes, sizeof header);
+    actc_network other = network_of(f->folder->context, "mnistnet", -9);
+    for (size_t i = 0; i < count * 8; i++) {
+        if (i / 8 > 8 + header + 16 && i % 11) /* of the values, every eleventh */
+            continue;
+        bytes[i / 8] ^= (unsigned char)(1u << i % 8);
+        write_raw(f->path, bytes, count);
+        bytes[i / 8] ^= (unsigned char)(1u << i % 8);
+        refused(f, &other, ACTC_ERROR_CORRUPT, "is damaged", "");
+        /* as parameters it may have lost its checksum alone, but never values */
+        actc_network before = other;
+        if (actc_network_load_parameters(&other, f->path) == ACTC_OK)
+            assert_same(&other, &f->network, 1u << ACTC_STATE_GRADIENT | 1u << ACTC_STATE_OPTIMIZER);
+        other = before;
+    }
+    write_raw(f->path, bytes, count);
+    assert_ok(other.context, actc_network_load_checkpoint(&other, f->path, NULL));
+    /* the message says what was expected and what was found */
+    bytes[count - 5] ^= 64;
+    write_raw(f->path, bytes, count);
+    refused(f, &other, ACTC_ERROR_CORRUPT, "it was written with checksum", "what it holds has");
+    free(bytes);
+    /* the same of parameters alone */
+    assert_ok(other.context, actc_network_save_parameters(&f->network, f->path));
+    bytes = read_raw(f->path, &count);
+    bytes[count - 5] ^= 64;
+    write_raw(f->path, bytes, count);
+    assert_failed(other.context, actc_network_load_parameters(&other, f->path), ACTC_ERROR_CORRUPT,
+                  "it was written with checksum", NULL);
+    free(bytes);
+}
+
+/* What another program writes with the same metadata and tensors in its own order is the same checkpoint. */
+static void test_rewritten(void **state)
+{
+    struct fixture *f = *state;
+    actc_context *context = f->folder->context;
+    save(f);
+    actc_safetensors *file;
+    actc_safetensors_entry entries[MAX_STATES];
+    actc_safetensors_pair pairs[20], pair;
+    size_t n = 0;
+    assert_ok(context, actc_safetensors_open(context, f->path, &file));
+    size_t count = actc_safetensors_count(file);
+    for (size_t i = 0; i < count; i++) {
+        actc_safetensors_entry *e = &entries[count - 1 - i];
+        assert_ok(context, actc_safetensors_get(file, i, &e->name, &e->shape, &e->values));
+    }
+    while (actc_safetensors_metadata_at(file, n, &pair))
+        n++;
+    for (size_t i = 0; i < n; i++)
+        assert_true(actc_safetensors_metadata_at(file, n - 1 - i, &pairs[i]));
+    assert_ok(context, actc_safetensors_write(context, f->path, entries, count, pairs, n));
+    actc_safetensors_destroy(&file);
+    actc_network other = network_of(context, "mnistnet", -9);
+    assert_ok(context, actc_network_load_checkpoint(&other, f->path, NULL));
+    assert_same(&other, &f->network, 1u << ACTC_STATE_GRADIENT);
+}
+
+static void count_warnings(void *user, actc_log_level level, const char *message)
+{
+    if (level == ACTC_LOG_WARNING && strstr(message, "has no checksum"))
+        ++*(int *)user;
+}
+
+static void test_run(void **state)
+{
+    struct fixture *f = *state;
+    int warnings = 0;
+    actc_context_options options = actc_context_options_default();
+    options.log = count_warnings;
+    options.log_user = &warnings;
+    actc_context *context = NULL;
+    assert_int_equal(actc_context_create(&options, &context), ACTC_OK);
+    f->network.context = context;
+    actc_checkpoint_position mine = somewhere, others = somewhere;
+    mine.run = "mine, seed 1";
+    others.run = "others, seed 2";
+    assert_ok(context, actc_network_save_checkpoint(&f->network, f->path, &mine));
+    actc_network other = network_of(context, "mnistnet", -9), before = other;
+    assert_failed(context, actc_network_load_checkpoint(&other, f->path, &others), ACTC_ERROR_INVALID_ARGUMENT,
+                  "another run: of \"mine, seed 1\", not of \"others, seed 2\"", NULL);
+    assert_memory_equal(&other, &before, sizeof other);
+    actc_checkpoint_position loaded = actc_checkpoint_position_default();
+    assert_ok(context, actc_network_load_checkpoint(&other, f->path, &loaded)); /* asked for no run's */
+    assert_null(loaded.run);
+    loaded.run = "mine, seed 1";
+    assert_ok(context, actc_network_load_checkpoint(&other, f->path, &loaded));
+    assert_string_equal(loaded.run, mine.run);
+    assert_int_equal(loaded.index, mine.index);
+    /* one that names no run */
+    save(f);
+    assert_failed(context, actc_network_load_checkpoint(&other, f->path, &loaded), ACTC_ERROR_INVALID_ARGUMENT,
+                  "names no run, not one of \"mine, seed 1\"", NULL);
+    /* and those of version 1, which never do, nor have a checksum: that is said */
+    assert_int_equal(warnings, 0);
+    as_version_1(f);
+    assert_ok(context, actc_network_load_checkpoint(&other, f->path, &loaded));
+    assert_int_equal(warnings, 1);
+    actc_context_destroy(&context);
+}
+
 static void test_damaged(void **state)
 {
     struct fixture *f = *state;
@@ -223,7 +372,8 @@ static void test_damaged(void **state)
     } cases[] = {
         {"actc-checkpoint", "abcd-checkpoint", ACTC_ERROR_INVALID_ARGUMENT, "no checkpoint of actc", "abcd-checkpoint"},
         {"\"format\"", "\"farmot\"", ACTC_ERROR_INVALID_ARGUMENT, "no checkpoint of actc", ""},
-        {"\"version\":\"1\"", "\"version\":\"2\"", ACTC_ERROR_UNSUPPORTED, "version \"2\"", "reads \"1\""},
+        {"\"version\":\"1\"", "\"version\":\"3\"", ACTC_ERROR_UNSUPPORTED, "version \"3\"", "reads \"1\" and \"2\""},
+        {"\"version\":\"1\"", "\"version\":\"2\"", ACTC_ERROR_CORRUPT, "\"checksum\" is missing", ""},
         {"\"step\":\"1", "\"step\":\"-", ACTC_ERROR_CORRUPT, "\"step\" is \"-23456789012\"", ""},
         {"\"step\"", "\"stop\"", ACTC_ERROR_CORRUPT, "\"step\" is missing", ""},
         {"\"updates\":\"1", "\"updates\":\"x", ACTC_ERROR_CORRUPT, "\"updates\" is \"x23456789000\"", ""},
@@ -234,6 +384,7 @@ static void test_damaged(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         save(f);
+        as_version_1(f); /* without a checksum, which would speak first */
         patch(f->path, cases[i].from, cases[i].to);
         refused(f, &other, cases[i].status, cases[i].text, cases[i].also);
     }
@@ -353,6 +504,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_round_trip), TEST(test_accumulating),   TEST(test_other_network), TEST(test_damaged),
         TEST(test_parameters), TEST(test_device_failure), TEST(test_position),      TEST(test_out_of_memory),
+        TEST(test_rewritten),  TEST(test_flipped_bits),   TEST(test_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,6 +289,38 @@ static void test_failure(void **state)
     actc_loader_destroy(&loader);
 }
 
+static uint32_t digest_of(struct fixture *f)
+{
+    uint32_t digest = 0;
+    assert_ok(f->context, actc_dataset_digest(&f->dataset, &digest));
+    return digest;
+}
+
+/* Every pixel, every label and their number count, wherever they lie; what is left out does not. */
+static void test_digest(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t first = digest_of(f), other;
+    f->labels[999]++;
+    assert_int_not_equal(digest_of(f), first);
+    f->labels[999]--;
+    f->pixels[0] ^= 1;
+    assert_int_not_equal(digest_of(f), first);
+    f->pixels[0] ^= 1;
+    assert_int_equal(digest_of(f), first);
+    f->dataset.read = failing_read;
+    f->fail_at = 990;
+    assert_failed(f->context, actc_dataset_digest(&f->dataset, &other), ACTC_ERROR_IO, "sample 990", "cannot be read", NULL);
+    f->fail_at = -1;
+    assert_int_equal(digest_of(f), first);
+    assert_ok(f->context, actc_dataset_limit(&f->dataset, 999));
+    other = digest_of(f);
+    assert_int_not_equal(other, first);
+    f->labels[999]++;
+    assert_int_equal(digest_of(f), other);
+    assert_int_equal(actc_dataset_digest(NULL, &other), ACTC_ERROR_INVALID_ARGUMENT);
+}
+
 /* What a caller holds is not written until its next call, and two batches are made while it holds it. */
 static _Atomic int reads;
 static const uint8_t *counting_read(const actc_dataset *dataset, int64_t index, int32_t *label, char *why, size_t why_size)
@@ -415,7 +447,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_epochs),  TEST(test_order), TEST(test_fair),    TEST(test_values),  TEST(test_seek),          TEST(test_without_thread),
-        TEST(test_failure), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_out_of_memory),
+        TEST(test_failure), TEST(test_digest),
+        TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

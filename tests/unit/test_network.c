@@ -194,6 +194,66 @@ static void accumulates(void **state)
     actc_network_destroy(&network);
 }
 
+static actc_network *accumulating(const fixture *f, int accumulate)
+{
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = options.eval_batch = BATCH;
+    options.accumulate = accumulate;
+    options.seed = 7;
+    actc_network *network;
+    CHECK(f->context, actc_network_create(f->device, f->graph, &options, &network));
+    CHECK(f->context, actc_network_initialize(network));
+    return network;
+}
+
+/* Two batches of three that are applied early are two of two, to the bit, and go on as they. */
+static void pending_batches_are_applied(void **state)
+{
+    const fixture *f = *state;
+    static float images[BATCH * 784], wild[BATCH * 784];
+    int32_t labels[BATCH];
+    fill_batch(images, labels, BATCH);
+    for (size_t i = 0; i < BATCH * 784; i++)
+        wild[i] = NAN;
+    actc_network *early = accumulating(f, 3), *whole = accumulating(f, 2);
+    actc_step_result result = {.size = sizeof result};
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 2; i++) {
+            CHECK(f->context, actc_network_train_step(early, images, labels, 1e-3, NULL));
+            CHECK(f->context, actc_network_train_step(whole, images, labels, 1e-3, &result));
+        }
+        assert_true(result.updated);
+        assert_int_equal(actc_network_pending(early), 2);
+        /* whatever an evaluation left behind; the rate must be one */
+        double sum = 0;
+        int64_t correct = 0;
+        CHECK(f->context, actc_network_evaluate(early, wild, labels, BATCH, &sum, &correct));
+        assert_true(isnan(sum));
+        assert_int_equal(actc_network_apply_pending(early, NAN), ACTC_ERROR_INVALID_ARGUMENT);
+        assert_int_equal(actc_network_pending(early), 2);
+        CHECK(f->context, actc_network_apply_pending(early, 1e-3));
+        assert_int_equal(actc_network_pending(early), 0);
+        assert_int_equal(actc_network_updates(early), round + 1);
+        assert_int_equal(actc_network_step(early), actc_network_step(whole));
+        /* nothing is left to apply */
+        CHECK(f->context, actc_network_apply_pending(early, 1e-3));
+        assert_int_equal(actc_network_updates(early), round + 1);
+        size_t n, m;
+        float *a = state_of(f, early, &n), *b = state_of(f, whole, &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(a, b, n * sizeof *a);
+        free(a);
+        free(b);
+    }
+    assert_int_equal(actc_network_set_step(early, 4, 2, 3), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(f->context), "3 pending batches: must be 0 to 2"));
+    assert_int_equal(actc_network_set_step(early, 4, 3, 2), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(f->context), "step 4 with 3 updates and 2 pending"));
+    assert_int_equal(actc_network_step(early), 4);
+    actc_network_destroy(&early);
+    actc_network_destroy(&whole);
+}
+
 static void evaluates_part_of_a_batch(void **state)
 {
     const fixture *f = *state;
@@ -361,7 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test(name)
         TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
-        TEST(accumulates), TEST(evaluates_part_of_a_batch), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches),
+        TEST(accumulates), TEST(pending_batches_are_applied), TEST(evaluates_part_of_a_batch), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches),
         TEST(compile_only),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);

@@ -22,6 +22,9 @@ ACTC_API void actc_dataset_destroy(actc_dataset **dataset);
 ACTC_API int64_t actc_dataset_size(const actc_dataset *dataset);
 /* Use only the first `count` samples; must be 1 <= count <= size, and no loader may have been made yet. */
 ACTC_API actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count);
+/* CRC-32 over the samples that are used, each its bytes and its label: the same images in the same order give the same number,
+ * in whatever files they lie. Reads all of them. */
+ACTC_API actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest);
 /* The shape of one sample (1,28,28) and the number of classes. */
 ACTC_API actc_shape actc_dataset_sample_shape(const actc_dataset *dataset);
 ACTC_API int64_t actc_dataset_classes(const actc_dataset *dataset);
@@ -96,14 +99,15 @@ ACTC_API actc_status actc_safetensors_write(actc_context *context, const char *p
 
 /* ---- a network's state ---- */
 
-/* Parameters only, named as PyTorch names them. Network and step in the metadata. */
+/* Parameters only, named as PyTorch names them. Network and step in the metadata, and a checksum: 8 hexadecimal digits under
+ * "checksum", which other readers of the format pass over as they do the rest. */
 ACTC_API actc_status actc_network_save_parameters(actc_network *network, const char *path);
 /* The file must hold every parameter with its shape and nothing else, but may be a checkpoint, whose optimiser state
- * is passed over. Fails without changing the network. Optimiser state and counters stay as they are. */
+ * is passed over. A file that has a checksum must fit it (CORRUPT). Fails without changing the network. Optimiser state and counters stay as they are. */
 ACTC_API actc_status actc_network_load_parameters(actc_network *network, const char *path);
 
-/* Parameters, optimiser state (and gradients, while batches are being accumulated) and counters in one file, so that
- * a run can go on bit for bit. The position belongs to the caller's loop and is kept as it is. */
+/* Parameters, optimiser state (and gradients, while batches are being accumulated), counters and a checksum of all of them in
+ * one file, so that a run can go on bit for bit. The position belongs to the caller's loop and is kept as it is. */
 typedef struct actc_checkpoint_position {
     size_t size;
     uint64_t epoch;              /* the batch that comes next: for actc_loader_seek */
@@ -112,13 +116,17 @@ typedef struct actc_checkpoint_position {
     double schedule_best;        /* state of ACTC_SCHEDULE_PLATEAU, which may be Inf */
     int64_t schedule_bad_epochs;
     int64_t schedule_reductions;
+    const char *run;             /* what the run is, in the caller's words (UTF-8); NULL: not said. Kept with a checkpoint; a load
+                                  * into a position that names a run takes a checkpoint of no other */
 } actc_checkpoint_position;
 /* Epoch 0, batch 0, a schedule that has seen nothing. */
 ACTC_API actc_checkpoint_position actc_checkpoint_position_default(void);
 ACTC_API actc_status actc_network_save_checkpoint(actc_network *network, const char *path,
                                                   const actc_checkpoint_position *position);
-/* Fails without changing network or position where the file is damaged (CORRUPT) or of another network or optimiser
- * (INVALID_ARGUMENT). position->size must be set by the caller. */
+/* Fails without changing network or position where the file is damaged (CORRUPT: its checksum does not fit, as after one
+ * flipped bit) or of another network, optimiser or run (INVALID_ARGUMENT; the message names both). position->size and
+ * position->run must be set by the caller (NULL: any run's). Checkpoints of version 1 have no checksum and name no run: they are
+ * taken with a warning to the context's log. */
 ACTC_API actc_status actc_network_load_checkpoint(actc_network *network, const char *path,
                                                   actc_checkpoint_position *position);
 

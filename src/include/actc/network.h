@@ -36,7 +36,8 @@ typedef struct actc_network_options {
     size_t size;
     int64_t train_batch;  /* samples a training step; 0: not prepared for training */
     int64_t eval_batch;   /* the largest number of samples of one evaluation; 0: not prepared for it */
-    int accumulate;       /* training batches whose gradients are averaged before an update; >= 1 */
+    int accumulate;       /* training batches whose gradients are averaged before an update; >= 1. Where an epoch or a
+                           * run ends in between, actc_network_apply_pending takes what there is */
     const char *compress; /* rules, NULL or "" for none: GLOB[,GLOB...][@KIND[,KIND...]]=CODEC[;...] */
     actc_optimizer_options optimizer;
     uint64_t seed;        /* keys every random number of the run */
@@ -62,17 +63,23 @@ ACTC_API actc_status actc_network_initialize(actc_network *network);
 typedef struct actc_step_result {
     size_t size;
     float loss;         /* mean over the batch */
-    bool updated;       /* an optimiser step followed (every `accumulate`-th batch) */
+    bool updated;       /* an optimiser step followed: `accumulate` batches were there */
     uint64_t step;      /* training batches done, this one included */
 } actc_step_result;
 
-/* One training batch: forward, backward and, on every accumulate-th call, the update.
+/* One training batch: forward, backward and, where it is the accumulate-th since the last update, the update.
  * inputs: train_batch samples, f32, in the logical order N,C,H,W (row-major). labels: train_batch classes.
  * learning_rate: used by the update. result may be NULL.
  * ACTC_ERROR_NOT_FINITE: the loss or a gradient is NaN or Inf; parameters and optimiser state are as before,
  * and the message names the step and the first tensor. */
 ACTC_API actc_status actc_network_train_step(actc_network *network, const float *inputs, const int32_t *labels,
                                              double learning_rate, actc_step_result *result);
+
+/* The update with the batches since the last one, which are fewer than `accumulate`: the optimiser steps by the mean of
+ * their gradients, over their true number. For the end of an epoch or a run, whose batches may be no multiple of
+ * `accumulate`: without it the last ones are never applied, and none is where the run has fewer. Counts as an update,
+ * not as a step; where nothing is pending, nothing happens. learning_rate: as in actc_network_train_step. */
+ACTC_API actc_status actc_network_apply_pending(actc_network *network, double learning_rate);
 
 /* Evaluates `count` samples, 1 <= count <= eval_batch; adds to *loss_sum the sum of their losses and to
  * *correct the number whose largest output is at the label (the lowest index wins a tie). */
@@ -101,12 +108,13 @@ ACTC_API actc_status actc_network_read_state(actc_network *network, size_t index
 ACTC_API actc_status actc_network_write_state(actc_network *network, size_t index, const float *values);
 /* Training batches done since actc_network_initialize; part of what a checkpoint keeps. */
 ACTC_API uint64_t actc_network_step(const actc_network *network);
-/* updates: optimiser steps done (Adam's t). */
+/* Optimiser steps done (Adam's t). */
 ACTC_API uint64_t actc_network_updates(const actc_network *network);
 /* Training batches since the last update, 0 <= pending < accumulate: their sum is what ACTC_STATE_GRADIENT holds. */
 ACTC_API int actc_network_pending(const actc_network *network);
-/* Pending becomes step modulo accumulate; where that is not 0, the gradients must be written as well. */
-ACTC_API actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates);
+/* Must be 0 <= pending < accumulate and updates + pending <= step. Where networks accumulate, the gradients must be written
+ * as well: the sum of the pending batches', or zeros. */
+ACTC_API actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates, int pending);
 
 /* ---- memory ---- */
 
