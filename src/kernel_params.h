@@ -40,6 +40,8 @@ typedef unsigned int uint;
 #define ACTC_STEP_ROOT 8          /* f32: 1 / sqrt(1 - beta2^t) */
 #define ACTC_STEP_SHRINK 9        /* f32: 1 - lr * weight decay for AdamW, else 1 */
 #define ACTC_STEP_FIRST 10        /* 1 on the first update: momentum buffers start with the gradient */
+#define ACTC_STEP_NORM 16         /* words 16..31, f32: 1 / what loss or metric s counts of this batch */
+#define ACTC_STEP_VALUES 16u      /* losses and metrics of a network, at most */
 #define ACTC_STEP_BLOCK_BYTES 256
 
 /* Words of the result block: what a step tells the host and its own update. */
@@ -49,6 +51,7 @@ typedef unsigned int uint;
  * program or the host clears it before the first batch of a step. */
 #define ACTC_RESULT_BAD 1
 #define ACTC_RESULT_CORRECT 2     /* written by count_correct */
+#define ACTC_RESULT_VALUES 8      /* words 8..23: what loss or metric s came to, f32 or a count */
 #define ACTC_RESULT_BLOCK_BYTES 256
 
 /* y = x where x > 0, +0 where x <= 0; NaN stays NaN: actc_relu_bits. */
@@ -103,6 +106,8 @@ struct actc_params_count_correct { uint groups, rows, cols; };
 struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + i for the first i where g is not finite. */
 struct actc_params_finite_check { uint groups, n; };
+/* states = staged where BAD is 0, else staged = states: what a step staged becomes the state, or is forgotten. Moves bits. */
+struct actc_params_state_commit { uint groups, n; };
 /* actc_sgd and actc_adam with g * GRAD_SCALE as gradient. Nothing is touched where BAD is not 0. The momentum buffer is
  * neither read nor written where momentum is 0 (its view is empty). */
 struct actc_params_sgd { uint groups, n; float momentum, weight_decay; };

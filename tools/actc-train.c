@@ -174,7 +174,7 @@ static void introduce(const train_run *run)
     const actc_device_info *device = actc_device_get_info(run->device);
     int64_t parameters = 0;
     for (size_t i = 0; i < actc_network_state_count(run->network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         if (actc_network_state_info(run->network, i, &info) == ACTC_OK && info.kind == ACTC_STATE_PARAMETER)
             parameters += actc_shape_elements(&info.shape);
     }

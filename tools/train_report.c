@@ -39,7 +39,8 @@ double report_images_per_s(const train_run *run)
 
 static bool is_compressed(const actc_saved_info *info)
 {
-    return strcmp(info->codec, "none") != 0 && strcmp(info->codec, "mask") != 0 && strcmp(info->codec, "index") != 0;
+    return strcmp(info->codec, "none") != 0 && strcmp(info->codec, "mask") != 0 && strcmp(info->codec, "index") != 0 &&
+           strcmp(info->codec, "own") != 0;
 }
 
 /* ---- relative errors ---- */
@@ -80,7 +81,7 @@ static actc_status capture(train_run *run, actc_network *network)
 {
     actc_status status = actc_network_initialize(network);
     for (size_t i = 0; i < actc_network_state_count(network) && status == ACTC_OK; i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         status = actc_network_state_info(network, i, &info);
         if (status != ACTC_OK || info.kind != ACTC_STATE_PARAMETER)
             continue;

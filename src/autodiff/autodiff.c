@@ -1,4 +1,4 @@
-/* autodiff.c: marks live operators from the loss down, gradients from the parameters up, and collects needs. */
+/* autodiff.c: marks live operators from their roots down, gradients from the parameters up, and collects needs. */
 #include "autodiff.h"
 
 static bool needs_gradient(const actc_autodiff *autodiff, const actc_tensor *tensor)
@@ -29,39 +29,60 @@ static void collect(void *user, const actc_op *op, const actc_tensor *tensor, ac
         autodiff->failed = true;
 }
 
-actc_status actc_autodiff_create(const actc_graph *graph, bool training, actc_autodiff *autodiff)
+void actc_autodiff_live(const actc_graph *graph, unsigned roots, bool *live)
+{
+    for (size_t i = 0; roots & ACTC_ROOT_LOSSES && i < graph->n_losses; i++)
+        live[graph->losses[i].tensor->producer->id] = true;
+    for (size_t i = 0; roots & ACTC_ROOT_METRICS && i < graph->n_metrics; i++)
+        live[graph->metrics[i]->producer->id] = true;
+    for (size_t i = 0; roots & ACTC_ROOT_OUTPUTS && i < graph->n_outputs; i++)
+        live[graph->outputs[i]->producer->id] = true;
+    for (size_t i = graph->n_ops; i-- > 0;)
+        for (uint32_t k = 0; live[i] && k < graph->ops[i]->n_inputs; k++)
+            if (graph->ops[i]->inputs[k]->producer)
+                live[graph->ops[i]->inputs[k]->producer->id] = true;
+}
+
+/* Flags for every input and parameter of every operator, in one block. */
+static bool allocate(const actc_graph *graph, actc_autodiff *autodiff)
+{
+    size_t flags = 0;
+    for (size_t i = 0; i < graph->n_ops; i++)
+        flags += graph->ops[i]->n_inputs + graph->ops[i]->n_parameters;
+    autodiff->backward = actc_calloc(graph->n_ops, sizeof *autodiff->backward);
+    autodiff->gradients = actc_calloc(graph->n_ops, sizeof *autodiff->gradients);
+    autodiff->flags = actc_calloc(flags, sizeof *autodiff->flags);
+    if (!autodiff->backward || !autodiff->gradients || !autodiff->flags)
+        return false;
+    bool *next = autodiff->flags;
+    for (size_t i = 0; i < graph->n_ops; i++) {
+        autodiff->gradients[i].input = next;
+        autodiff->gradients[i].parameter = next += graph->ops[i]->n_inputs;
+        next += graph->ops[i]->n_parameters;
+    }
+    return true;
+}
+
+actc_status actc_autodiff_create(const actc_graph *graph, const bool *live, actc_autodiff *autodiff)
 {
     *autodiff = (actc_autodiff){0};
     size_t n = graph->n_ops;
-    autodiff->backward = actc_calloc(n, sizeof *autodiff->backward);
-    autodiff->gradients = actc_calloc(n, sizeof *autodiff->gradients);
-    autodiff->live = actc_calloc(n, sizeof *autodiff->live);
-    if (!autodiff->backward || !autodiff->gradients || !autodiff->live) {
-        actc_autodiff_destroy(autodiff);
-        return actc_out_of_memory(graph->context, n, "differentiation");
-    }
-    autodiff->live[graph->loss->producer->id] = true;
-    for (size_t i = n; i-- > 0;)
-        for (uint32_t k = 0; autodiff->live[i] && k < graph->ops[i]->n_inputs; k++)
-            if (graph->ops[i]->inputs[k]->producer)
-                autodiff->live[graph->ops[i]->inputs[k]->producer->id] = true;
-    if (!training)
-        return ACTC_OK;
-    for (size_t i = 0; i < n; i++) {
+    autodiff->failed = !allocate(graph, autodiff);
+    for (size_t i = 0; i < n && live && !autodiff->failed; i++) {
         const actc_op *op = graph->ops[i];
         actc_gradient_flags *g = &autodiff->gradients[i];
         for (uint32_t k = 0; k < op->n_inputs; k++)
             autodiff->backward[i] |= g->input[k] = needs_gradient(autodiff, op->inputs[k]);
-        for (uint32_t k = 0; k < ACTC_OP_MAX_PARAMETERS; k++)
+        for (uint32_t k = 0; k < op->n_parameters; k++)
             autodiff->backward[i] |= g->parameter[k] = op->parameters[k] && !op->parameters[k]->frozen;
-        autodiff->backward[i] &= autodiff->live[i];
+        autodiff->backward[i] &= live[i] && op->def->backward;
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && live && !autodiff->failed; i++)
         if (autodiff->backward[i] && graph->ops[i]->def->needs)
             graph->ops[i]->def->needs(graph->ops[i], &autodiff->gradients[i], collect, autodiff);
     if (autodiff->failed) {
         actc_autodiff_destroy(autodiff);
-        return actc_out_of_memory(graph->context, n, "the list of saved tensors");
+        return actc_out_of_memory(graph->context, n, "differentiation");
     }
     return ACTC_OK;
 }
@@ -70,7 +91,7 @@ void actc_autodiff_destroy(actc_autodiff *autodiff)
 {
     actc_free(autodiff->backward);
     actc_free(autodiff->gradients);
-    actc_free(autodiff->live);
+    actc_free(autodiff->flags);
     for (size_t i = 0; i < autodiff->n_saved; i++)
         actc_free(autodiff->saved[i].values);
     actc_free(autodiff->saved);

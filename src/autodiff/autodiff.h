@@ -2,12 +2,17 @@
 #ifndef ACTC_AUTODIFF_H
 #define ACTC_AUTODIFF_H
 
-#include "../ops/op.h"
+#include "../graph/op.h"
 
 typedef struct actc_value_need {
     const actc_op *op;
     actc_need_kind kind; /* not ACTC_NEED_SIGN */
 } actc_value_need;
+
+/* What a program must compute. */
+enum { ACTC_ROOT_LOSSES = 1, ACTC_ROOT_METRICS = 2, ACTC_ROOT_OUTPUTS = 4 };
+/* live: [op id], all false before: which operators these roots depend on. */
+void actc_autodiff_live(const actc_graph *graph, unsigned roots, bool *live);
 
 /* A tensor that some backward operator reads. Each tensor appears once, however many operators need it. */
 typedef struct actc_saved_need {
@@ -20,14 +25,14 @@ typedef struct actc_saved_need {
 typedef struct actc_autodiff {
     bool *backward;                 /* [op id]: the operator has a backward */
     actc_gradient_flags *gradients; /* [op id] */
-    bool *live;                     /* [op id]: the loss depends on it */
+    bool *flags;                    /* what gradients points to */
     actc_saved_need *saved;
     size_t n_saved, saved_capacity;
-    bool failed;                    /* out of memory while collecting */
+    bool failed;                    /* out of memory */
 } actc_autodiff;
 
-/* The graph must have a loss. Without `training` only `live` is filled. */
-actc_status actc_autodiff_create(const actc_graph *graph, bool training, actc_autodiff *autodiff);
+/* live: [op id], what training computes; NULL where the network is not prepared for it: then nothing has a gradient. */
+actc_status actc_autodiff_create(const actc_graph *graph, const bool *live, actc_autodiff *autodiff);
 void actc_autodiff_destroy(actc_autodiff *autodiff);
 
 #endif

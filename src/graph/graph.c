@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../codec/codec_plan.h"
-#include "../ops/op.h"
+#include "op.h"
 
 /* The error whose message the context has now becomes the graph's. */
 static void keep_error(actc_graph *graph, actc_status status)
@@ -78,6 +78,10 @@ void actc_graph_destroy(actc_graph **graph)
     for (size_t i = 0; i < g->n_strings; i++)
         actc_free(g->strings[i]);
     actc_free(g->tensors);
+    actc_free(g->inputs);
+    actc_free(g->losses);
+    actc_free(g->metrics);
+    actc_free(g->outputs);
     actc_free(g->ops);
     actc_free(g->parameters);
     actc_free(g->strings);
@@ -147,43 +151,51 @@ static actc_tensor *append_tensor(actc_graph *graph, const char *name, const act
     return tensor;
 }
 
-static actc_tensor *append_input(actc_graph *graph, const char *name, const actc_shape *shape, actc_dtype dtype)
+actc_tensor *actc_input_of(actc_graph *graph, const char *name, actc_dtype dtype, const int64_t *dims, int ndim)
 {
-    if (!valid_name(graph, "input", name))
+    if (graph->status != ACTC_OK || !valid_name(graph, "input", name))
         return NULL;
+    if (dtype != ACTC_F32 && dtype != ACTC_I32)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "input %s: dtype %d; ACTC_F32 and ACTC_I32 are accepted", name,
+                               (int)dtype);
+    if (ndim < 0 || ndim >= ACTC_MAX_DIMS || (ndim && !dims))
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "input %s: %d dimensions a sample given, 0 to %d are accepted",
+                               name, ndim, ACTC_MAX_DIMS - 1);
+    actc_shape shape = {.ndim = ndim + 1, .dims = {1}};
+    for (int i = 0; i < ndim; i++) {
+        if (dims[i] < 1 || dims[i] > INT32_MAX)
+            return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "input %s: dimension %d is %lld, must be 1 to %d", name, i,
+                                   (long long)dims[i], INT32_MAX);
+        shape.dims[i + 1] = dims[i];
+    }
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        if (!strcmp(graph->inputs[i]->name, name))
+            return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "input %s: there is one of this name already", name);
+    if (!actc_grow((void **)&graph->inputs, &graph->inputs_capacity, graph->n_inputs + 1, sizeof *graph->inputs))
+        return no_memory(graph);
     const char *kept = keep(graph, actc_strdup(name));
-    return kept ? append_tensor(graph, kept, shape, dtype) : NULL;
+    actc_tensor *tensor = kept ? append_tensor(graph, kept, &shape, dtype) : NULL;
+    if (tensor)
+        graph->inputs[graph->n_inputs++] = tensor;
+    return tensor;
 }
 
 actc_tensor *actc_input(actc_graph *graph, const char *name, const int64_t *dims, int ndim)
 {
-    if (graph->status != ACTC_OK)
-        return NULL;
-    if (graph->input)
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "input %s: the network has an input already (%s)",
-                               name ? name : "(null)", graph->input->name);
-    if (!dims || ndim < 1 || ndim >= ACTC_MAX_DIMS)
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT,
-                               "input: %d dimensions a sample given, 1 to %d are accepted", ndim, ACTC_MAX_DIMS - 1);
-    actc_shape shape = {.ndim = ndim + 1, .dims = {1}};
-    for (int i = 0; i < ndim; i++) {
-        if (dims[i] < 1 || dims[i] > INT32_MAX)
-            return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "input: dimension %d is %lld, must be 1 to %d", i,
-                                   (long long)dims[i], INT32_MAX);
-        shape.dims[i + 1] = dims[i];
-    }
-    return graph->input = append_input(graph, name, &shape, ACTC_F32);
+    return actc_input_of(graph, name, ACTC_F32, dims, ndim);
 }
 
 actc_tensor *actc_label_input(actc_graph *graph, const char *name)
 {
-    if (graph->status != ACTC_OK)
-        return NULL;
-    if (graph->labels)
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "labels %s: the network has labels already (%s)",
-                               name ? name : "(null)", graph->labels->name);
-    actc_shape shape = {.ndim = 1, .dims = {1}};
-    return graph->labels = append_input(graph, name, &shape, ACTC_I32);
+    return actc_input_of(graph, name, ACTC_I32, NULL, 0);
+}
+
+actc_tensor *actc_graph_input_of(const actc_graph *graph, actc_dtype dtype)
+{
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        if (graph->inputs[i]->dtype == dtype)
+            return graph->inputs[i];
+    return NULL;
 }
 
 void actc_push_scope(actc_graph *graph, const char *name)
@@ -252,26 +264,75 @@ bool actc_graph_accepts(actc_graph *graph, actc_tensor *const *inputs, uint32_t 
     return true;
 }
 
+bool actc_graph_take_options(actc_graph *graph, const char *op_name, const char *what, const void *given, size_t full,
+                             const void *defaults, void *out)
+{
+    actc_status status = actc_take_options(graph->context, what, given, full, defaults, out);
+    if (status != ACTC_OK) {
+        char *why = actc_strdup(actc_error_message(graph->context));
+        actc_graph_fail(graph, status, "%s: %s", op_name, why ? why : what);
+        actc_free(why);
+    }
+    return status == ACTC_OK;
+}
+
+/* The output's shape from the inputs' shapes[tensor id], or from those for batch 1 where that is NULL. */
+static bool infer(const actc_op *op, const actc_shape *shapes, actc_shape *out, char *why, size_t why_size)
+{
+    actc_shape few[8] = {0}, *in = op->n_inputs <= 8 ? few : actc_calloc(op->n_inputs, sizeof *in);
+    if (!in) {
+        snprintf(why, why_size, "out of memory");
+        return false;
+    }
+    for (uint32_t i = 0; i < op->n_inputs; i++)
+        in[i] = shapes ? shapes[op->inputs[i]->id] : op->inputs[i]->shape;
+    *out = (actc_shape){0};
+    bool good = op->def->infer(op, in, out, why, why_size);
+    if (in != few)
+        actc_free(in);
+    return good;
+}
+
+/* A copy with arrays and attributes of its own, all in one block. */
+static actc_op *copy_op(const actc_op *prototype)
+{
+    size_t inputs = prototype->n_inputs * sizeof *prototype->inputs, parameters = prototype->n_parameters * sizeof *prototype->parameters;
+    size_t attributes = prototype->attributes ? prototype->def->attributes_bytes : 0;
+    size_t arrays_at = actc_align(sizeof *prototype, 16), attributes_at = actc_align(arrays_at + inputs + parameters, 16);
+    char *block = actc_calloc(1, attributes_at + attributes);
+    if (!block)
+        return NULL;
+    actc_op *op = (actc_op *)block;
+    *op = *prototype;
+    op->inputs = (actc_tensor **)(void *)(block + arrays_at);
+    op->parameters = (actc_parameter **)(void *)(block + arrays_at + inputs);
+    op->attributes = attributes ? block + attributes_at : NULL;
+    if (inputs)
+        memcpy(op->inputs, prototype->inputs, inputs);
+    if (parameters)
+        memcpy(op->parameters, prototype->parameters, parameters);
+    if (attributes)
+        memcpy(block + attributes_at, prototype->attributes, attributes);
+    return op;
+}
+
 actc_tensor *actc_graph_append(actc_graph *graph, const char *name, const actc_op *prototype)
 {
     if (graph->status != ACTC_OK)
         return NULL;
     char why[256] = "";
-    actc_shape in[ACTC_OP_MAX_INPUTS], out = {0};
-    for (uint32_t i = 0; i < prototype->n_inputs; i++)
-        in[i] = prototype->inputs[i]->shape;
-    if (!prototype->def->infer(prototype, in, &out, why, sizeof why))
+    actc_shape out;
+    if (!infer(prototype, NULL, &out, why, sizeof why))
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (%s): %s", name, prototype->def->kind, why);
     if (!actc_grow((void **)&graph->ops, &graph->ops_capacity, graph->n_ops + 1, sizeof *graph->ops))
         return no_memory(graph);
-    actc_op *op = actc_malloc(sizeof *op);
+    actc_op *op = copy_op(prototype);
     char *path = path_of(graph, name);
     if (!op || !path) {
         actc_free(op);
         actc_free(path);
         return no_memory(graph);
     }
-    *op = *prototype;
     op->path = path;
     op->hash = actc_hash(path);
     op->id = (uint32_t)graph->n_ops;
@@ -297,7 +358,7 @@ actc_tensor *actc_graph_append(actc_graph *graph, const char *name, const actc_o
     return output;
 }
 
-static actc_parameter *append_parameter(actc_graph *graph, char *name, const int64_t *dims, int ndim,
+static actc_parameter *append_parameter(actc_graph *graph, char *name, const int64_t *dims, int ndim, actc_parameter_role role,
                                         actc_parameter_layout layout, actc_init init, int64_t fan_in, bool frozen)
 {
     if (!name || !actc_grow((void **)&graph->parameters, &graph->parameters_capacity, graph->n_parameters + 1,
@@ -323,7 +384,9 @@ static actc_parameter *append_parameter(actc_graph *graph, char *name, const int
     parameter->id = (uint32_t)graph->n_parameters;
     parameter->name = name;
     parameter->shape.ndim = ndim;
-    memcpy(parameter->shape.dims, dims, (size_t)ndim * sizeof *dims);
+    if (ndim)
+        memcpy(parameter->shape.dims, dims, (size_t)ndim * sizeof *dims);
+    parameter->role = role;
     parameter->layout = layout;
     parameter->init = init;
     parameter->fan_in = fan_in;
@@ -332,20 +395,41 @@ static actc_parameter *append_parameter(actc_graph *graph, char *name, const int
     return parameter;
 }
 
+/* "scope.scope.name.suffix"; NULL when out of memory. */
+static char *parameter_name(const actc_graph *graph, const char *op_name, const char *suffix)
+{
+    char *path = path_of(graph, op_name);
+    for (char *p = path; p && *p; p++)
+        if (*p == '/')
+            *p = '.';
+    char *name = path ? actc_format("%s.%s", path, suffix) : NULL;
+    actc_free(path);
+    return name;
+}
+
 actc_parameter *actc_graph_parameter(actc_graph *graph, const char *op_name, const char *suffix, const int64_t *dims,
-                                     int ndim, actc_parameter_layout layout, int64_t fan_in, bool frozen)
+                                     int ndim, actc_parameter_layout layout, actc_init init, int64_t fan_in, bool frozen)
 {
     if (graph->status != ACTC_OK)
         return NULL;
-    char *path = path_of(graph, op_name);
-    if (!path)
-        return no_memory(graph);
-    for (char *p = path; *p; p++)
-        if (*p == '/')
-            *p = '.';
-    char *name = actc_format("%s.%s", path, suffix);
-    actc_free(path);
-    return append_parameter(graph, name, dims, ndim, layout, ACTC_INIT_DEFAULT, fan_in, frozen);
+    return append_parameter(graph, parameter_name(graph, op_name, suffix), dims, ndim, ACTC_ROLE_WEIGHT, layout, init, fan_in,
+                            frozen);
+}
+
+actc_parameter *actc_graph_state(actc_graph *graph, const char *op_name, const char *suffix, const int64_t *dims, int ndim,
+                                 actc_init init)
+{
+    if (graph->status != ACTC_OK)
+        return NULL;
+    return append_parameter(graph, parameter_name(graph, op_name, suffix), dims, ndim, ACTC_ROLE_STATE, ACTC_LAYOUT_PLAIN, init, 1,
+                            true);
+}
+
+void actc_graph_counter(actc_graph *graph, const char *op_name, const char *suffix)
+{
+    if (graph->status == ACTC_OK)
+        append_parameter(graph, parameter_name(graph, op_name, suffix), NULL, 0, ACTC_ROLE_COUNTER, ACTC_LAYOUT_PLAIN,
+                         ACTC_INIT_ZEROS, 1, true);
 }
 
 actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const int64_t *dims, int ndim, actc_init init,
@@ -353,14 +437,14 @@ actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const
 {
     if (graph->status != ACTC_OK)
         return NULL;
-    if (!name || !*name || !dims || ndim < 1 || ndim > 4)
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: needs a name and 1 to 4 dimensions",
-                               name ? name : "(null)");
+    if (!name || !*name || !dims || ndim < 1 || ndim > ACTC_MAX_DIMS)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: needs a name and 1 to %d dimensions",
+                               name ? name : "(null)", ACTC_MAX_DIMS);
     if (init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && fan_in < 1)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: fan_in is %lld, must be > 0", name,
                                (long long)fan_in);
-    return append_parameter(graph, actc_strdup(name), dims, ndim, ndim == 4 ? ACTC_LAYOUT_OHWI : ACTC_LAYOUT_PLAIN, init,
-                            fan_in, false);
+    return append_parameter(graph, actc_strdup(name), dims, ndim, ACTC_ROLE_WEIGHT,
+                            ndim >= 3 ? ACTC_LAYOUT_CHANNELS_LAST : ACTC_LAYOUT_PLAIN, init, fan_in, false);
 }
 
 void actc_parameter_freeze(actc_parameter *parameter)
@@ -385,17 +469,67 @@ bool actc_graph_check_parameter(actc_graph *graph, const char *op_name, const ac
     return false;
 }
 
-void actc_graph_set_loss(actc_graph *graph, actc_tensor *loss)
+/* Whether `tensor` is of this graph and made by an operator of this role. */
+static bool made_by(actc_graph *graph, const actc_tensor *tensor, actc_op_role role, const char *call, const char *what)
 {
+    if (tensor && tensor->graph == graph && tensor->producer && tensor->producer->def->role == role)
+        return true;
+    actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s: needs the output of %s of this graph", call, what);
+    return false;
+}
+
+void actc_graph_add_loss(actc_graph *graph, actc_tensor *loss, double weight)
+{
+    if (graph->status != ACTC_OK ||
+        !made_by(graph, loss, ACTC_OP_LOSS, "actc_graph_add_loss", "a loss operator (nll_loss, cross_entropy)"))
+        return;
+    if (!(weight > 0 && weight <= 1e30)) {
+        actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "loss %s: weight %g, must be > 0 and <= 1e30", loss->name, weight);
+        return;
+    }
+    for (size_t i = 0; i < graph->n_losses; i++)
+        if (graph->losses[i].tensor == loss)
+            actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "loss %s is added already", loss->name);
     if (graph->status != ACTC_OK)
         return;
-    if (!loss || loss->graph != graph || !loss->producer || !loss->producer->def->is_loss)
-        actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT,
-                        "actc_graph_set_loss: needs the output of a loss operator of this graph (nll_loss, cross_entropy)");
-    else if (graph->loss)
-        actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "actc_graph_set_loss: the loss is %s already", graph->loss->name);
+    if (graph->n_losses + graph->n_metrics == ACTC_STEP_VALUES)
+        actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "loss %s: a network has at most %u losses and metrics", loss->name,
+                        ACTC_STEP_VALUES);
+    else if (!actc_grow((void **)&graph->losses, &graph->losses_capacity, graph->n_losses + 1, sizeof *graph->losses))
+        no_memory(graph);
     else
-        graph->loss = loss;
+        graph->losses[graph->n_losses++] = (actc_graph_loss){loss, weight};
+}
+
+/* Appends to a list of tensors. */
+static void add_tensor(actc_graph *graph, const actc_tensor ***list, size_t *count, size_t *capacity, const actc_tensor *tensor)
+{
+    for (size_t i = 0; i < *count; i++)
+        if ((*list)[i] == tensor)
+            return;
+    if (!actc_grow((void **)list, capacity, *count + 1, sizeof **list))
+        no_memory(graph);
+    else
+        (*list)[(*count)++] = tensor;
+}
+
+void actc_graph_add_metric(actc_graph *graph, actc_tensor *metric)
+{
+    if (graph->status != ACTC_OK ||
+        !made_by(graph, metric, ACTC_OP_METRIC, "actc_graph_add_metric", "a metric operator (count_correct)"))
+        return;
+    if (graph->n_losses + graph->n_metrics == ACTC_STEP_VALUES)
+        actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "metric %s: a network has at most %u losses and metrics", metric->name,
+                        ACTC_STEP_VALUES);
+    else
+        add_tensor(graph, &graph->metrics, &graph->n_metrics, &graph->metrics_capacity, metric);
+}
+
+void actc_graph_add_output(actc_graph *graph, actc_tensor *tensor)
+{
+    if (graph->status != ACTC_OK || !made_by(graph, tensor, ACTC_OP_LAYER, "actc_graph_add_output", "an operator that is no loss"))
+        return;
+    add_tensor(graph, &graph->outputs, &graph->n_outputs, &graph->outputs_capacity, tensor);
 }
 
 actc_status actc_graph_shapes(const actc_graph *graph, int64_t batch, actc_shape *shapes)
@@ -407,11 +541,8 @@ actc_status actc_graph_shapes(const actc_graph *graph, int64_t batch, actc_shape
             shapes[i] = tensor->shape;
             shapes[i].dims[0] = batch;
         } else {
-            actc_shape in[ACTC_OP_MAX_INPUTS];
             const actc_op *op = tensor->producer;
-            for (uint32_t k = 0; k < op->n_inputs; k++)
-                in[k] = shapes[op->inputs[k]->id];
-            if (!op->def->infer(op, in, &shapes[i], why, sizeof why))
+            if (!infer(op, shapes, &shapes[i], why, sizeof why))
                 return actc_fail(graph->context, ACTC_ERROR_INVALID_ARGUMENT, "%s (%s) at batch %lld: %s", op->path,
                                  op->def->kind, (long long)batch, why);
         }

@@ -25,8 +25,14 @@ struct actc_tensor {
 /* How a parameter lies in device memory; PyTorch's layout is what the public interface shows. */
 typedef enum actc_parameter_layout {
     ACTC_LAYOUT_PLAIN, /* as PyTorch's */
-    ACTC_LAYOUT_OHWI   /* PyTorch's OIHW, stored O,H,W,I */
+    ACTC_LAYOUT_CHANNELS_LAST /* PyTorch's O,I,spatial..., stored O,spatial...,I */
 } actc_parameter_layout;
+
+typedef enum actc_parameter_role {
+    ACTC_ROLE_WEIGHT,  /* trained, unless frozen */
+    ACTC_ROLE_STATE,   /* what PyTorch calls a buffer: written by training steps, not by the optimiser (running statistics) */
+    ACTC_ROLE_COUNTER  /* an i64 scalar of PyTorch's files that says how many training batches there were; no memory of its own */
+} actc_parameter_role;
 
 struct actc_parameter {
     actc_graph *graph;
@@ -35,44 +41,30 @@ struct actc_parameter {
     actc_shape shape; /* PyTorch's */
     actc_parameter_layout layout;
     actc_init init;
+    actc_parameter_role role;
     int64_t fan_in;
-    bool frozen;
+    bool frozen; /* gets no gradient; always true where the role is not a weight's */
 };
-
-#define ACTC_OP_MAX_INPUTS 2
-#define ACTC_OP_MAX_PARAMETERS 2
-
-typedef struct actc_conv2d_attributes {
-    uint32_t kernel[2], stride[2], padding[2], dilation[2];
-    uint32_t out_channels;
-} actc_conv2d_attributes;
-
-typedef struct actc_pool2d_attributes {
-    uint32_t kernel[2], stride[2], padding[2];
-} actc_pool2d_attributes;
-
-typedef struct actc_dropout_attributes {
-    double p;
-    bool channels; /* one draw a channel of a sample */
-} actc_dropout_attributes;
 
 struct actc_op {
     const actc_op_def *def;
     uint32_t id;
     char *path;        /* "block1/conv2" */
     uint32_t hash;     /* of the path: key of its random numbers */
-    actc_tensor *inputs[ACTC_OP_MAX_INPUTS];
+    actc_tensor **inputs;
     uint32_t n_inputs;
     actc_tensor *output;
-    actc_parameter *parameters[ACTC_OP_MAX_PARAMETERS]; /* weight, bias; NULL where absent */
+    actc_parameter **parameters; /* weight, bias, ...: the operator knows which; NULL where absent */
+    uint32_t n_parameters;
+    const void *attributes; /* the operator's own struct, of def->attributes_bytes */
     const char *codec; /* spec of the innermost scope, NULL outside; belongs to the graph */
-    union {
-        actc_conv2d_attributes conv2d;
-        actc_pool2d_attributes pool2d;
-        actc_dropout_attributes dropout;
-        uint32_t out_features; /* linear */
-    } u;
 };
+
+/* A loss and its part in what training minimises. */
+typedef struct actc_graph_loss {
+    const actc_tensor *tensor;
+    double weight;
+} actc_graph_loss;
 
 struct actc_graph {
     actc_context *context;
@@ -92,8 +84,23 @@ struct actc_graph {
     uint32_t n_scopes;
     const char *codecs[32];
     uint32_t n_codecs;
-    actc_tensor *input, *labels, *loss;
+    actc_tensor **inputs; /* what the host gives to a step, in the order in which they were built */
+    size_t n_inputs, inputs_capacity;
+    actc_graph_loss *losses;
+    size_t n_losses, losses_capacity;
+    const actc_tensor **metrics, **outputs; /* what an evaluation reports, and what can be read after it */
+    size_t n_metrics, metrics_capacity, n_outputs, outputs_capacity;
 };
+
+static inline uint64_t actc_dtype_bytes(actc_dtype dtype)
+{
+    (void)dtype; /* f32 and i32 */
+    return 4;
+}
+
+/* The first input of this type, NULL where there is none: what the calls for classifiers use. */
+actc_tensor *actc_graph_input_of(const actc_graph *graph, actc_dtype dtype);
+
 
 /* A network keeps its graph: released by actc_graph_destroy like the user's own reference. */
 actc_graph *actc_graph_retain(const actc_graph *graph);
@@ -107,12 +114,21 @@ void *actc_graph_fail(actc_graph *graph, actc_status status, const char *format,
 /* False, with the graph's error set, where the graph has failed already, or a tensor is NULL or of another graph. */
 bool actc_graph_accepts(actc_graph *graph, actc_tensor *const *inputs, uint32_t n_inputs, const char *name);
 
-/* Appends an operator made of `prototype` (def, inputs, parameters, attributes); infers its output. */
+/* Options of an operator, from a caller of this or an older header (actc_take_options); false with the graph's error set. */
+bool actc_graph_take_options(actc_graph *graph, const char *op_name, const char *what, const void *given, size_t full,
+                             const void *defaults, void *out);
+
+/* Appends an operator made of `prototype` (def, inputs, parameters, attributes), of which copies are kept; infers its output. */
 actc_tensor *actc_graph_append(actc_graph *graph, const char *name, const actc_op *prototype);
 
 /* The parameter "PATH.suffix" of the operator about to be built. */
 actc_parameter *actc_graph_parameter(actc_graph *graph, const char *op_name, const char *suffix, const int64_t *dims,
-                                     int ndim, actc_parameter_layout layout, int64_t fan_in, bool frozen);
+                                     int ndim, actc_parameter_layout layout, actc_init init, int64_t fan_in, bool frozen);
+/* The state "PATH.suffix" of the operator about to be built, with its first value (PyTorch's buffers). */
+actc_parameter *actc_graph_state(actc_graph *graph, const char *op_name, const char *suffix, const int64_t *dims, int ndim,
+                                 actc_init init);
+/* The counter "PATH.suffix". */
+void actc_graph_counter(actc_graph *graph, const char *op_name, const char *suffix);
 /* Checks a parameter handed in by the user against the shape the operator needs. */
 bool actc_graph_check_parameter(actc_graph *graph, const char *op_name, const actc_parameter *parameter,
                                 const int64_t *dims, int ndim);

@@ -28,7 +28,7 @@
 #define VERSION_UNCHECKED "1"
 
 /* Which states a file holds. */
-#define KINDS_PARAMETERS (1u << ACTC_STATE_PARAMETER)
+#define KINDS_PARAMETERS (1u << ACTC_STATE_PARAMETER | 1u << ACTC_STATE_BUFFER)
 #define KINDS_CHECKPOINT (KINDS_PARAMETERS | 1u << ACTC_STATE_OPTIMIZER)
 #define KINDS_GRADIENTS (1u << ACTC_STATE_GRADIENT)
 
@@ -132,7 +132,7 @@ static actc_status save(actc_network *network, const char *path, unsigned kinds,
     float *values = NULL;
     actc_status status = entries && indices ? ACTC_OK : actc_out_of_memory(context, states * sizeof *entries, "a checkpoint");
     for (size_t i = 0; i < states && status == ACTC_OK; i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         status = actc_network_state_info(network, i, &info);
         if (status != ACTC_OK || !(kinds & 1u << info.kind))
             continue;
@@ -217,7 +217,7 @@ static actc_status name_extra(actc_network *network, const actc_safetensors *fil
         bool known = false;
         ACTC_RETURN_IF_ERROR(actc_safetensors_get(file, i, &name, NULL, NULL));
         for (size_t j = 0; j < actc_network_state_count(network) && !known; j++) {
-            actc_state_info info;
+            actc_state_info info = {.size = sizeof info};
             ACTC_RETURN_IF_ERROR(actc_network_state_info(network, j, &info));
             known = (kinds & 1u << info.kind) && strcmp(info.name, name) == 0;
         }
@@ -235,7 +235,7 @@ static actc_status check_states(actc_network *network, const actc_safetensors *f
     actc_context *context = actc_network_context(network);
     size_t wanted = 0;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         ACTC_RETURN_IF_ERROR(actc_network_state_info(network, i, &info));
         if (!(kinds & 1u << info.kind))
             continue;
@@ -263,7 +263,7 @@ static actc_status check_states(actc_network *network, const actc_safetensors *f
 static actc_status write_states(actc_network *network, const actc_safetensors *file, unsigned kinds)
 {
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         ACTC_RETURN_IF_ERROR(actc_network_state_info(network, i, &info));
         if (!(kinds & 1u << info.kind))
             continue;
@@ -404,7 +404,7 @@ static actc_status clear_gradients(actc_network *network)
 {
     actc_status status = ACTC_OK;
     for (size_t i = 0; i < actc_network_state_count(network) && status == ACTC_OK; i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         ACTC_RETURN_IF_ERROR(actc_network_state_info(network, i, &info));
         if (info.kind != ACTC_STATE_GRADIENT)
             continue;

@@ -9,4 +9,7 @@ actc_context *actc_network_context(const actc_network *network);
 /* options.accumulate */
 int actc_network_accumulate(const actc_network *network);
 
+/* The names under which PyTorch's files count training batches, one by one; NULL past the last. */
+const char *actc_network_counter(const actc_network *network, size_t index);
+
 #endif

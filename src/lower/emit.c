@@ -146,6 +146,12 @@ void actc_emit_copy(actc_lower *lower, actc_view source, actc_view target)
     set_view(command, 1, target, 'w');
 }
 
+void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target)
+{
+    struct actc_params_accumulate params = {.n = (uint32_t)(target.bytes / 4)};
+    ACTC_EMIT_ELEMENTWISE(lower, accumulate, &params, source, target);
+}
+
 void actc_emit_column_sum(actc_lower *lower, actc_view x, uint32_t rows, uint32_t cols, actc_view sum, bool add)
 {
     uint32_t chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
@@ -230,11 +236,17 @@ static actc_view constants(actc_lower *lower, const actc_codec_plan *plan)
     return view;
 }
 
+/* Of a codec's random numbers: apart from those of the operator that made the tensor, whose path has the same hash. */
+static uint32_t random_key(const actc_tensor *tensor)
+{
+    return actc_hash(tensor->name) ^ 0x9e3779b9u;
+}
+
 static void emit_codec(actc_lower *lower, const actc_saved *saved, bool pack, actc_view from, actc_view to, uint32_t first,
                        uint32_t count)
 {
     const actc_codec_plan *plan = saved->codec;
-    uint32_t key = actc_hash(saved->tensor->name);
+    uint32_t key = random_key(saved->tensor);
     if (plan->spec.kind == ACTC_CODEC_USER) {
         emit_host_codec(lower, plan, key, pack, from, to);
         return;
@@ -254,6 +266,12 @@ static void emit_codec(actc_lower *lower, const actc_saved *saved, bool pack, ac
     command->n_views = 5;
     command->access[ACTC_WORKSPACE_VIEW] = 'x';
     finish(lower, command, true);
+    if (lower->status != ACTC_OK)
+        return;
+    if (command->views[ACTC_WORKSPACE_VIEW].buffer != ACTC_NO_BUFFER)
+        lower->build->vbufs[command->views[ACTC_WORKSPACE_VIEW].buffer].owner = plan;
+    if (!pack)
+        lower->build->vbufs[to.buffer].owner = plan;
 }
 
 static actc_kept *kept_of(actc_lower *lower, const actc_saved *saved)
@@ -283,7 +301,7 @@ actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint3
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
     if (lower->status != ACTC_OK)
         return ACTC_NO_VIEW;
-    uint64_t bytes = actc_lower_elements(lower, tensor) * 4;
+    uint64_t bytes = actc_lower_bytes(lower, tensor);
     uint64_t sample = bytes / (uint64_t)lower->shapes[tensor->id].dims[0];
     if (!saved || !saved->codec)
         return actc_lower_part(lower->values[tensor->id], first * sample, count * sample);

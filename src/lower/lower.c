@@ -8,6 +8,11 @@ uint64_t actc_lower_elements(const actc_lower *lower, const actc_tensor *tensor)
     return (uint64_t)actc_shape_elements(&lower->shapes[tensor->id]);
 }
 
+uint64_t actc_lower_bytes(const actc_lower *lower, const actc_tensor *tensor)
+{
+    return actc_lower_elements(lower, tensor) * actc_dtype_bytes(tensor->dtype);
+}
+
 actc_view actc_lower_new(actc_lower *lower, actc_memory_category category, uint64_t bytes, const char *name)
 {
     actc_build *build = lower->build;
@@ -36,15 +41,6 @@ actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index)
     return lower->values[op->inputs[index]->id];
 }
 
-actc_view actc_lower_output(actc_lower *lower, const actc_op *op)
-{
-    const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, op->output) : NULL;
-    bool kept_dense = saved && saved->value && !saved->codec;
-    return lower->values[op->output->id] =
-               actc_lower_new(lower, kept_dense ? ACTC_MEMORY_KEPT_DENSE : ACTC_MEMORY_TRANSIENT,
-                              actc_lower_elements(lower, op->output) * 4, op->output->name);
-}
-
 /* Saved as it is: the bytes must stay until the backward pass. */
 static bool value_survives(const actc_lower *lower, const actc_tensor *tensor)
 {
@@ -52,21 +48,61 @@ static bool value_survives(const actc_lower *lower, const actc_tensor *tensor)
     return saved && saved->value && !saved->codec;
 }
 
+/* The tensor lies in this buffer from now on, beside those that did or, where `alone`, in their place. */
+static void settle(actc_lower *lower, const actc_tensor *tensor, actc_view view, bool alone)
+{
+    lower->values[tensor->id] = view;
+    if (lower->status != ACTC_OK)
+        return;
+    actc_vbuf *vbuf = &lower->build->vbufs[view.buffer];
+    bool survives = value_survives(lower, tensor);
+    vbuf->last_use = alone || lower->last_use[tensor->id] > vbuf->last_use ? lower->last_use[tensor->id] : vbuf->last_use;
+    vbuf->survives = survives || (vbuf->survives && !alone);
+    if (survives && !vbuf->entry)
+        vbuf->category = ACTC_MEMORY_KEPT_DENSE;
+    if (lower->last_use[tensor->id] == UINT32_MAX) {
+        vbuf->exit = true;
+        vbuf->program = lower->program;
+    }
+}
+
+void actc_lower_settle(actc_lower *lower, const actc_tensor *tensor, actc_view view)
+{
+    settle(lower, tensor, view, true);
+}
+
+actc_view actc_lower_output(actc_lower *lower, const actc_op *op)
+{
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, actc_lower_bytes(lower, op->output), op->output->name);
+    settle(lower, op->output, view, true);
+    return view;
+}
+
+/* Whether nobody needs the storage of this input but the operator, and through this input alone. */
+static bool is_free(const actc_lower *lower, const actc_op *op, uint32_t index)
+{
+    actc_view view = lower->values[op->inputs[index]->id];
+    const actc_vbuf *vbuf = &lower->build->vbufs[view.buffer];
+    uint32_t readers = 0;
+    for (uint32_t i = 0; i < op->n_inputs; i++)
+        readers += lower->values[op->inputs[i]->id].buffer == view.buffer;
+    return readers == 1 && vbuf->last_use == op->id + 1 && !vbuf->survives && !vbuf->entry && !vbuf->persistent;
+}
+
 actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op)
 {
-    const actc_tensor *input = op->inputs[0];
-    if (!input->producer || input->consumers > 1 || value_survives(lower, input))
-        return actc_lower_output(lower, op);
-    actc_lower_output_alias(lower, op);
-    return lower->values[op->output->id];
+    for (uint32_t i = 0; i < op->n_inputs && lower->status == ACTC_OK && !lower->build->options->no_inplace; i++) {
+        if (actc_lower_bytes(lower, op->inputs[i]) != actc_lower_bytes(lower, op->output) || !is_free(lower, op, i))
+            continue;
+        settle(lower, op->output, lower->values[op->inputs[i]->id], true);
+        return lower->values[op->output->id];
+    }
+    return actc_lower_output(lower, op);
 }
 
 void actc_lower_output_alias(actc_lower *lower, const actc_op *op)
 {
-    actc_view view = lower->values[op->inputs[0]->id];
-    lower->values[op->output->id] = view;
-    if (lower->status == ACTC_OK && value_survives(lower, op->output) && op->inputs[0]->producer)
-        lower->build->vbufs[view.buffer].category = ACTC_MEMORY_KEPT_DENSE;
+    settle(lower, op->output, lower->values[op->inputs[0]->id], false);
 }
 
 actc_view actc_lower_parameter(actc_lower *lower, const actc_parameter *parameter)
@@ -75,9 +111,33 @@ actc_view actc_lower_parameter(actc_lower *lower, const actc_parameter *paramete
     return (actc_view){.buffer = lower->build->v_parameters, .offset = place->offset, .bytes = place->elements * 4};
 }
 
-actc_view actc_lower_labels(actc_lower *lower)
+actc_view actc_lower_state(actc_lower *lower, const actc_parameter *state)
 {
-    return lower->values[lower->build->graph->labels->id];
+    const actc_build *build = lower->build;
+    actc_view view = actc_lower_parameter(lower, state);
+    if (lower->training) {
+        view.buffer = build->v_staged;
+        view.offset -= build->state_offset;
+    }
+    return view;
+}
+
+uint32_t actc_lower_slot(const actc_lower *lower, const actc_op *op, double *weight, bool *first)
+{
+    const actc_graph *graph = lower->build->graph;
+    *weight = 1;
+    *first = false;
+    for (uint32_t i = 0; i < graph->n_losses; i++) {
+        if (graph->losses[i].tensor == op->output) {
+            *weight = graph->losses[i].weight;
+            *first = i == 0;
+            return i;
+        }
+    }
+    for (uint32_t i = 0; i < graph->n_metrics; i++)
+        if (graph->metrics[i] == op->output)
+            return (uint32_t)graph->n_losses + i;
+    return ACTC_STEP_VALUES - 1; /* of no consequence: it is not live */
 }
 
 actc_view actc_lower_step_block(actc_lower *lower)
@@ -100,27 +160,57 @@ actc_view actc_lower_output_gradient(actc_lower *lower, const actc_op *op)
 actc_view actc_lower_input_gradient(actc_lower *lower, const actc_op *op, uint32_t index, bool inplace)
 {
     const actc_tensor *input = op->inputs[index];
-    uint64_t bytes = actc_lower_elements(lower, input) * 4;
+    uint64_t bytes = actc_lower_bytes(lower, input);
     actc_view of_output = lower->gradients[op->output->id];
-    if (inplace && of_output.bytes == bytes)
+    if (inplace && of_output.bytes == bytes && lower->build->vbufs[of_output.buffer].gradients == 1 &&
+        !lower->build->options->no_inplace)
         return of_output;
     return actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, bytes, input->name);
+}
+
+static void set_gradient(actc_lower *lower, const actc_tensor *tensor, actc_view gradient)
+{
+    actc_lower_drop_gradient(lower, tensor);
+    lower->gradients[tensor->id] = gradient;
+    if (lower->status == ACTC_OK)
+        lower->build->vbufs[gradient.buffer].gradients++;
+}
+
+void actc_lower_drop_gradient(actc_lower *lower, const actc_tensor *tensor)
+{
+    actc_view *known = &lower->gradients[tensor->id];
+    if (known->bytes && lower->status == ACTC_OK)
+        lower->build->vbufs[known->buffer].gradients--;
+    *known = ACTC_NO_VIEW;
 }
 
 void actc_lower_commit_gradient(actc_lower *lower, const actc_op *op, uint32_t index, actc_view gradient)
 {
     const actc_tensor *input = op->inputs[index];
-    actc_view *known = &lower->gradients[input->id];
-    if (!known->bytes) {
-        *known = gradient;
+    actc_view known = lower->gradients[input->id];
+    if (lower->status != ACTC_OK)
+        return;
+    if (!known.bytes) {
+        set_gradient(lower, input, gradient);
         return;
     }
-    /* The sum goes to a buffer of its own: either part may still be another tensor's gradient (add hands one view to
-     * both of its inputs). */
+    /* The sum goes where nobody else's gradient lies: either part may be another tensor's too (add hands one on to both of its
+     * inputs). Addition commutes, so that the bits are the same. */
+    const actc_vbuf *vbufs = lower->build->vbufs;
+    bool inplace = !lower->build->options->no_inplace && known.buffer != gradient.buffer;
+    if (inplace && vbufs[known.buffer].gradients == 1) {
+        actc_emit_accumulate(lower, gradient, known);
+        return;
+    }
+    if (inplace && vbufs[gradient.buffer].gradients == 0) {
+        actc_emit_accumulate(lower, known, gradient);
+        set_gradient(lower, input, gradient);
+        return;
+    }
     actc_view sum = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, gradient.bytes, input->name);
     struct actc_params_add params = {.n = (uint32_t)(gradient.bytes / 4)};
-    ACTC_EMIT_ELEMENTWISE(lower, add, &params, *known, gradient, sum);
-    *known = sum;
+    ACTC_EMIT_ELEMENTWISE(lower, add, &params, known, gradient, sum);
+    set_gradient(lower, input, sum);
 }
 
 actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, bool *add)
@@ -137,7 +227,7 @@ uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor, u
     uint64_t batch = (uint64_t)lower->shapes[tensor->id].dims[0];
     if (!saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
         return 1;
-    uint64_t sample = actc_lower_elements(lower, tensor) * 4 / batch, sibling = sibling_bytes / batch;
+    uint64_t sample = actc_lower_bytes(lower, tensor) / batch, sibling = sibling_bytes / batch;
     uint32_t slices = lower->build->slices;
     /* Parts must be equal, and begin where a view may begin. */
     while (slices > 1 && (batch % slices || batch / slices * sample % ACTC_VIEW_ALIGNMENT ||
@@ -154,7 +244,7 @@ actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is
         return actc_lower_restore_all(lower, tensor);
     for (size_t i = 0; i < lower->build->n_kept; i++)
         if (lower->build->kept[i].saved == saved)
-            return (actc_view){.buffer = lower->build->kept[i].mask, .bytes = lower->build->vbufs[lower->build->kept[i].mask].used};
+            return (actc_view){.buffer = lower->build->kept[i].own, .bytes = lower->build->vbufs[lower->build->kept[i].own].used};
     return ACTC_NO_VIEW;
 }
 
@@ -169,30 +259,37 @@ actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t by
     actc_view view = actc_lower_new(lower, ACTC_MEMORY_MASKS, bytes, op->path);
     for (size_t i = 0; i < lower->build->n_kept; i++)
         if (lower->build->kept[i].saved && lower->build->kept[i].saved->tensor == op->output)
-            lower->build->kept[i].mask = view.buffer;
+            lower->build->kept[i].own = view.buffer;
     return view;
 }
 
-actc_view actc_lower_keep_index(actc_lower *lower, const actc_op *op, uint64_t bytes)
+bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op)
+{
+    return lower->training && lower->build->autodiff.backward[op->id];
+}
+
+actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes)
 {
     actc_build *build = lower->build;
-    actc_view view = actc_lower_new(lower, ACTC_MEMORY_MASKS, bytes, op->path);
+    actc_view view = actc_lower_new(lower, category, bytes, op->path);
     if (lower->status != ACTC_OK)
         return view;
     if (!actc_grow((void **)&build->kept, &build->kept_capacity, build->n_kept + 1, sizeof *build->kept)) {
         lower->status = actc_out_of_memory(build->context, sizeof *build->kept, "the list of kept tensors");
         return view;
     }
-    build->kept[build->n_kept++] = (actc_kept){
-        .op = op, .payload = UINT32_MAX, .mask = view.buffer, .capture = UINT32_MAX, .dense_bytes = bytes, .kept_bytes = bytes};
+    build->kept[build->n_kept++] = (actc_kept){.op = op, .slot = slot, .payload = UINT32_MAX, .own = view.buffer,
+                                               .capture = UINT32_MAX, .dense_bytes = bytes, .kept_bytes = bytes};
     return view;
 }
 
-actc_view actc_lower_kept_index(actc_lower *lower, const actc_op *op)
+actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot)
 {
     actc_build *build = lower->build;
     for (size_t i = 0; i < build->n_kept; i++)
-        if (build->kept[i].op == op)
-            return (actc_view){.buffer = build->kept[i].mask, .bytes = build->vbufs[build->kept[i].mask].used};
+        if (build->kept[i].op == op && build->kept[i].slot == slot)
+            return (actc_view){.buffer = build->kept[i].own, .bytes = build->vbufs[build->kept[i].own].used};
+    if (lower->status == ACTC_OK)
+        lower->status = actc_fail(build->context, ACTC_ERROR_INTERNAL, "%s keeps nothing in slot %u", op->path, slot);
     return ACTC_NO_VIEW;
 }

@@ -11,26 +11,10 @@
 
 #include <actc/network.h>
 
+#include "../plan/plan.h"
 #include "../policy/policy.h"
 
-/* A range of bytes that commands read and write, placed by the planner. */
-typedef struct actc_vbuf {
-    const char *name; /* of a tensor or a role; belongs to the graph or is a literal */
-    actc_memory_category category;
-    uint64_t bytes;   /* multiple of ACTC_VIEW_ALIGNMENT */
-    uint64_t used;    /* bytes that mean something */
-    bool persistent;  /* lives through all programs and between them */
-    bool entry;       /* written by the host before its program: lives from the program's first command */
-    uint32_t program; /* of an entry buffer */
-    uint32_t first, last; /* commands of its life, counted through all programs (planner) */
-    bool touched;
-    uint32_t arena;   /* arena buffer and offset there (planner) */
-    uint64_t offset;
-    const void *initial; /* uploaded once after allocation (codec tables), NULL for none */
-    uint64_t initial_bytes;
-} actc_vbuf;
-
-enum { ACTC_PROGRAM_TRAIN, ACTC_PROGRAM_UPDATE, ACTC_PROGRAM_EVAL, ACTC_PROGRAM_COUNT };
+enum { ACTC_PROGRAM_TRAIN, ACTC_PROGRAM_UPDATE, ACTC_PROGRAM_EVAL, ACTC_PROGRAM_INFER, ACTC_PROGRAM_COUNT };
 
 /* Adapter of a user's codec to a host command. */
 typedef struct actc_host_codec {
@@ -39,24 +23,32 @@ typedef struct actc_host_codec {
     uint32_t tensor;
 } actc_host_codec;
 
-/* Where a parameter lies in the parameter, gradient and optimiser regions, which have the same layout. */
+/* Where a parameter lies in the parameter, gradient and optimiser regions, which have the same layout: trained ones first,
+ * then frozen ones, then states (no counters). */
 typedef struct actc_parameter_place {
     uint64_t offset; /* bytes from the start of the region, multiple of ACTC_VIEW_ALIGNMENT */
     uint64_t elements;
-    bool trained;    /* else it has no gradient: it lies behind all trained ones */
+    bool trained;    /* has a gradient */
 } actc_parameter_place;
 
-/* One tensor kept from forward to backward, for reports. */
+/* Something kept from forward to backward, for reports: a saved tensor, or what an operator keeps for itself. */
 typedef struct actc_kept {
-    const actc_saved *saved; /* NULL for a pooling index */
-    const actc_op *op;       /* whose index it is */
-    uint32_t payload;        /* virtual buffers, UINT32_MAX where absent */
-    uint32_t mask;
+    const actc_saved *saved; /* NULL for what an operator keeps */
+    const actc_op *op;       /* whose it is, */
+    uint32_t slot;           /* and which of its own */
+    uint32_t payload;        /* virtual buffers, UINT32_MAX where absent: of a codec; of a mask, or of what the operator keeps */
+    uint32_t own;
     uint32_t capture;
     actc_view dense;         /* where a tensor kept as it is lies between forward and backward; bytes 0 where it is not */
     uint64_t dense_bytes, kept_bytes;
-    bool idle;               /* kept dense instead of by its codec, the plan's peak would be no higher (planner) */
+    bool idle;               /* kept dense instead of by its codec, the plan's peak would be no higher */
 } actc_kept;
+
+/* An input of the graph in a program. */
+typedef struct actc_entry {
+    const actc_tensor *tensor;
+    uint32_t vbuf;           /* in the order of the host: N,C,... */
+} actc_entry;
 
 typedef struct actc_build {
     actc_context *context;
@@ -64,7 +56,8 @@ typedef struct actc_build {
     const actc_graph *graph;
     const actc_network_options *options;
     uint32_t slices;               /* parts a compressed tensor is restored in, at most */
-    actc_shape *train_shapes, *eval_shapes; /* [tensor id], NULL where not prepared */
+    actc_shape *shapes[ACTC_PROGRAM_COUNT]; /* [tensor id], NULL where the program is not prepared */
+    bool *live[ACTC_PROGRAM_COUNT];         /* [op id]: the program computes it */
     actc_autodiff autodiff;
     actc_policy policy;
     actc_program programs[ACTC_PROGRAM_COUNT]; /* n_commands 0 where not prepared */
@@ -77,17 +70,15 @@ typedef struct actc_build {
     actc_host_codec *host_codecs;
     actc_parameter_place *places;  /* [parameter id] */
     uint64_t region_bytes, trained_bytes; /* of the parameter region; of its trained part */
-    uint32_t v_parameters, v_gradients, v_moments[2], v_step, v_result;
-    uint32_t v_input[ACTC_PROGRAM_COUNT], v_labels[ACTC_PROGRAM_COUNT];
+    uint64_t state_offset;         /* where the states begin in it */
+    uint32_t v_parameters, v_gradients, v_moments[2], v_staged, v_step, v_result;
+    actc_entry *entries[ACTC_PROGRAM_COUNT]; /* [graph->n_inputs]: those that the program reads, vbuf ACTC_NO_BUFFER else */
+    actc_view *outputs[ACTC_PROGRAM_COUNT];  /* [graph->n_outputs]: where they are after it, in virtual buffers */
     actc_kept *kept;
     size_t n_kept, kept_capacity;
-    /* the plan (plan.c) */
-    uint64_t *arena_bytes;
-    size_t n_arenas;
-    uint64_t planned_bytes, peak_bytes;
-    uint64_t tensor_peak_bytes;    /* peak of all but workspace: the same on every device */
+    actc_plan plan;
+    uint64_t planned_bytes;        /* all arenas, rounded as the device does, and what it needs besides */
     uint64_t category_bytes[ACTC_MEMORY_CATEGORIES];
-    const char *peak_label;
     uint64_t transfer_bytes;       /* largest transfer between host and device */
 } actc_build;
 
@@ -96,9 +87,6 @@ actc_status actc_build_create(actc_device *device, const actc_graph *graph, cons
                               bool compress, uint32_t slices, actc_build **out);
 void actc_build_destroy(actc_build **build);
 
-/* plan.c */
-actc_status actc_plan(actc_build *build);
-
 /* ---- for operators ---- */
 
 typedef struct actc_lower {
@@ -106,6 +94,8 @@ typedef struct actc_lower {
     uint32_t program;
     bool training;
     const actc_shape *shapes;
+    const bool *live;         /* [op id] */
+    uint32_t *last_use;       /* [tensor id]: 1 + the last operator that reads it in the forward pass, 0 for none */
     actc_status status;       /* the first error */
     const actc_op *op;        /* being lowered, for labels */
     actc_view *values;        /* [tensor id]: where the forward value is */
@@ -121,24 +111,36 @@ actc_view actc_lower_new(actc_lower *lower, actc_memory_category category, uint6
 /* Bytes [offset, offset + bytes) of a view; offset must keep the alignment. */
 actc_view actc_lower_part(actc_view view, uint64_t offset, uint64_t bytes);
 
-/* Forward: the value of an input; a new buffer for the output; the output in the place of input 0 where nobody else
- * needs that (else a new buffer). The operator writes to what it gets. */
+uint64_t actc_lower_bytes(const actc_lower *lower, const actc_tensor *tensor);
+
+/* Forward: the value of an input; a new buffer for the output; the output in the place of the first input of its size
+ * whose storage nobody needs after this operator (else a new buffer). The operator writes to what it gets; in place it must
+ * read an element no later than it writes it. Operators whose output is their input, bytes and all, say so in their
+ * definition (`alias`) and are not asked to emit anything. */
 actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index);
 actc_view actc_lower_output(actc_lower *lower, const actc_op *op);
 actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op);
-/* The output is the input, bytes and all. */
-void actc_lower_output_alias(actc_lower *lower, const actc_op *op);
 actc_view actc_lower_parameter(actc_lower *lower, const actc_parameter *parameter);
-actc_view actc_lower_labels(actc_lower *lower);
+/* A state: as evaluation reads it, or in training the staged copy, which the operator reads and writes; it becomes the state
+ * at the end of the batch, if that was finite. */
+actc_view actc_lower_state(actc_lower *lower, const actc_parameter *state);
+/* The number of a loss or metric among the network's: of its word in the result block and its norm in the step block; the
+ * weight of a loss, and whether it is the first. */
+uint32_t actc_lower_slot(const actc_lower *lower, const actc_op *op, double *weight, bool *first);
 actc_view actc_lower_step_block(actc_lower *lower);
 actc_view actc_lower_result_block(actc_lower *lower);
 
 /* Backward: the gradient of the op's output; a buffer for the gradient of an input (in the place of the output's
- * gradient where `inplace`), handed in with commit when it has been written; a buffer for a parameter's gradient, to be
- * written in full or, where *add is set, added to. */
+ * gradient where `inplace` and nobody else needs that), handed in with commit when it has been written; a buffer for a
+ * parameter's gradient, to be written in full or, where *add is set, added to. The output's gradient itself may be committed,
+ * to several inputs too. */
 actc_view actc_lower_output_gradient(actc_lower *lower, const actc_op *op);
 actc_view actc_lower_input_gradient(actc_lower *lower, const actc_op *op, uint32_t index, bool inplace);
 void actc_lower_commit_gradient(actc_lower *lower, const actc_op *op, uint32_t index, actc_view gradient);
+/* For build.c: an operator that is its input; an input of the graph; a gradient that has been used up. */
+void actc_lower_output_alias(actc_lower *lower, const actc_op *op);
+void actc_lower_settle(actc_lower *lower, const actc_tensor *tensor, actc_view view);
+void actc_lower_drop_gradient(actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, bool *add);
 
 /* Saved values. slices: in how many parts of the batch a tensor is best restored (1: whole); restore gives samples
@@ -149,10 +151,14 @@ actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);
 /* Saved sign of an operator's own output. mask: *is_mask true, else the values. */
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask);
 bool actc_lower_wants_mask(const actc_lower *lower, const actc_tensor *tensor);
-/* A buffer for the mask or index that an operator keeps for its backward (training only). */
+/* A buffer for the mask of an operator's own output (training only). */
 actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t bytes);
-actc_view actc_lower_keep_index(actc_lower *lower, const actc_op *op, uint64_t bytes);
-actc_view actc_lower_kept_index(actc_lower *lower, const actc_op *op);
+/* A buffer for what else an operator keeps for its backward, in slots that it numbers itself (training only): an index
+ * (ACTC_MEMORY_MASKS), statistics or probabilities (ACTC_MEMORY_KEPT_DENSE). kept gives it back in the backward pass. */
+actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes);
+actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot);
+/* Whether the operator has a backward in this program: else nothing need be kept. */
+bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op);
 
 /* Commands. params: the kernel's struct; `groups` is filled in. */
 void actc_emit_kernel(actc_lower *lower, actc_kernel_id id, uint32_t groups, const void *params, const actc_view *views,
@@ -165,6 +171,8 @@ void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view vi
 void actc_emit_conv(actc_lower *lower, const actc_conv *conv, const actc_view views[4]);
 void actc_emit_fill(actc_lower *lower, actc_view view, uint32_t word);
 void actc_emit_copy(actc_lower *lower, actc_view source, actc_view target);
+/* target += source, element by element */
+void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target);
 /* gradient (cols) = sum over rows of x (rows, cols); added to where `add`. */
 void actc_emit_column_sum(actc_lower *lower, actc_view x, uint32_t rows, uint32_t cols, actc_view sum, bool add);
 /* Keeps the values of a saved tensor that has just been produced. */

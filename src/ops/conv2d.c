@@ -3,9 +3,14 @@
 
 #include "../lower/lower.h"
 
+typedef struct actc_conv2d_attributes {
+    uint32_t kernel[2], stride[2], padding[2], dilation[2];
+    uint32_t out_channels;
+} actc_conv2d_attributes;
+
 static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
-    const actc_conv2d_attributes *a = &op->u.conv2d;
+    const actc_conv2d_attributes *a = op->attributes;
     char text[96];
     if (in[0].ndim != 4) {
         snprintf(why, why_size, "needs an input N,C,H,W, got %s", actc_shape_text(&in[0], text));
@@ -33,7 +38,7 @@ static void needs(const actc_op *op, const actc_gradient_flags *gradients, actc_
 
 static actc_conv describe(const actc_lower *lower, const actc_op *op, actc_conv_pass pass)
 {
-    const actc_conv2d_attributes *a = &op->u.conv2d;
+    const actc_conv2d_attributes *a = op->attributes;
     const int64_t *x = lower->shapes[op->inputs[0]->id].dims, *y = lower->shapes[op->output->id].dims;
     return (actc_conv){
         .pass = pass, .batch = (uint32_t)x[0],
@@ -89,7 +94,8 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     }
 }
 
-static const actc_op_def conv2d_def = {"conv", false, infer, needs, forward, backward};
+const actc_op_def actc_conv2d_def = {.kind = "conv", .attributes_bytes = sizeof(actc_conv2d_attributes), .infer = infer,
+                                     .needs = needs, .forward = forward, .backward = backward};
 
 actc_conv2d_options actc_conv2d_options_default(int64_t out_channels, int64_t kernel)
 {
@@ -112,14 +118,16 @@ static bool axis_option(actc_graph *graph, const char *op, const char *what, con
     return true;
 }
 
-actc_tensor *actc_conv2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv2d_options *options)
+actc_tensor *actc_conv2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv2d_options *given)
 {
     if (!actc_graph_accepts(graph, &x, 1, name))
         return NULL;
-    if (!options || options->size != sizeof *options)
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (conv): options must come from actc_conv2d_options_default", name);
-    actc_op op = {.def = &conv2d_def, .inputs = {x}, .n_inputs = 1};
-    actc_conv2d_attributes *a = &op.u.conv2d;
+    actc_conv2d_options full, defaults = actc_conv2d_options_default(1, 1);
+    if (!actc_graph_take_options(graph, name, "actc_conv2d_options", given, sizeof full, &defaults, &full))
+        return NULL;
+    const actc_conv2d_options *options = &full;
+    actc_conv2d_attributes attributes, *a = &attributes;
+    actc_parameter *parameters[2] = {0};
     if (options->out_channels < 1 || options->out_channels > INT32_MAX)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (conv): out_channels is %lld, must be 1 to %d", name,
                                (long long)options->out_channels, INT32_MAX);
@@ -132,16 +140,17 @@ actc_tensor *actc_conv2d(actc_graph *graph, const char *name, actc_tensor *x, co
     if (x->shape.ndim == 4) { /* else infer says what is wrong */
         int64_t w[] = {a->out_channels, x->shape.dims[1], a->kernel[0], a->kernel[1]};
         int64_t fan_in = w[1] * w[2] * w[3];
-        op.parameters[0] = options->weight_parameter;
-        op.parameters[1] = options->bias_parameter;
-        if (!op.parameters[0])
-            op.parameters[0] = actc_graph_parameter(graph, name, "weight", w, 4, ACTC_LAYOUT_OHWI, fan_in, options->frozen);
-        else if (!actc_graph_check_parameter(graph, name, op.parameters[0], w, 4))
+        parameters[0] = options->weight_parameter;
+        parameters[1] = options->bias_parameter;
+        if (!parameters[0])
+            parameters[0] = actc_graph_parameter(graph, name, "weight", w, 4, ACTC_LAYOUT_CHANNELS_LAST, ACTC_INIT_DEFAULT, fan_in, options->frozen);
+        else if (!actc_graph_check_parameter(graph, name, parameters[0], w, 4))
             return NULL;
-        if (op.parameters[1] && !actc_graph_check_parameter(graph, name, op.parameters[1], w, 1))
+        if (parameters[1] && !actc_graph_check_parameter(graph, name, parameters[1], w, 1))
             return NULL;
-        if (options->bias && !op.parameters[1])
-            op.parameters[1] = actc_graph_parameter(graph, name, "bias", w, 1, ACTC_LAYOUT_PLAIN, fan_in, options->frozen);
+        if (options->bias && !parameters[1])
+            parameters[1] = actc_graph_parameter(graph, name, "bias", w, 1, ACTC_LAYOUT_PLAIN, ACTC_INIT_DEFAULT, fan_in, options->frozen);
     }
-    return actc_graph_append(graph, name, &op);
+    return actc_graph_append(graph, name, &(actc_op){.def = &actc_conv2d_def, .inputs = &x, .n_inputs = 1, .parameters = parameters,
+                                                     .n_parameters = 2, .attributes = a});
 }

@@ -56,47 +56,42 @@ static void relu_backward(actc_lower *lower, const actc_op *op, const actc_gradi
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
-static const actc_op_def relu_def = {"relu", false, same_shape, relu_needs, relu_forward, relu_backward};
+const actc_op_def actc_relu_def = {.kind = "relu", .infer = same_shape, .needs = relu_needs, .forward = relu_forward, .backward = relu_backward};
 
 actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x)
 {
     if (!actc_graph_accepts(graph, &x, 1, name))
         return NULL;
-    return actc_graph_append(graph, name, &(actc_op){.def = &relu_def, .inputs = {x}, .n_inputs = 1});
+    return actc_graph_append(graph, name, &(actc_op){.def = &actc_relu_def, .inputs = &x, .n_inputs = 1});
 }
 
 /* ---- add ---- */
 
 static void add_forward(actc_lower *lower, const actc_op *op)
 {
+    actc_view a = actc_lower_input(lower, op, 0), b = actc_lower_input(lower, op, 1), y = actc_lower_output_inplace(lower, op);
     struct actc_params_add params = {.n = (uint32_t)actc_lower_elements(lower, op->output)};
-    ACTC_EMIT_ELEMENTWISE(lower, add, &params, actc_lower_input(lower, op, 0), actc_lower_input(lower, op, 1),
-                          actc_lower_output(lower, op));
+    if (y.buffer == a.buffer && y.offset == a.offset)
+        actc_emit_accumulate(lower, b, y);
+    else if (y.buffer == b.buffer && y.offset == b.offset)
+        actc_emit_accumulate(lower, a, y);
+    else
+        ACTC_EMIT_ELEMENTWISE(lower, add, &params, a, b, y);
 }
 
 static void add_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
 {
-    actc_view dy = actc_lower_output_gradient(lower, op);
-    bool both = gradients->input[0] && gradients->input[1];
-    for (uint32_t i = 0; i < 2; i++) {
-        if (!gradients->input[i])
-            continue;
-        actc_view dx = dy;
-        if (both && i == 1) {
-            /* Two tensors, two gradients: an operator further down may work in place on its own. */
-            dx = actc_lower_input_gradient(lower, op, i, false);
-            actc_emit_copy(lower, dy, dx);
-        }
-        actc_lower_commit_gradient(lower, op, i, dx);
-    }
+    for (uint32_t i = 0; i < 2; i++)
+        if (gradients->input[i])
+            actc_lower_commit_gradient(lower, op, i, actc_lower_output_gradient(lower, op));
 }
 
-static const actc_op_def add_def = {"add", false, same_shape, NULL, add_forward, add_backward};
+const actc_op_def actc_add_def = {.kind = "add", .infer = same_shape, .forward = add_forward, .backward = add_backward};
 
 actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b)
 {
     actc_tensor *inputs[] = {a, b};
     if (!actc_graph_accepts(graph, inputs, 2, name))
         return NULL;
-    return actc_graph_append(graph, name, &(actc_op){.def = &add_def, .inputs = {a, b}, .n_inputs = 2});
+    return actc_graph_append(graph, name, &(actc_op){.def = &actc_add_def, .inputs = inputs, .n_inputs = 2});
 }

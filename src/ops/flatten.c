@@ -14,28 +14,30 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
     return true;
 }
 
-/* Pixels and channels of a sample; with one of either the bytes are in order already. */
-static bool geometry(const actc_lower *lower, const actc_op *op, uint32_t *pixels, uint32_t *channels)
+/* With one pixel or one channel the bytes are in order already. */
+static void geometry(const actc_shape *x, uint32_t *pixels, uint32_t *channels)
 {
-    const actc_shape *x = &lower->shapes[op->inputs[0]->id];
     *pixels = *channels = 1;
     if (x->ndim < 4)
-        return false;
+        return;
     *channels = (uint32_t)x->dims[1];
     for (int i = 2; i < x->ndim; i++)
         *pixels *= (uint32_t)x->dims[i];
-    return *pixels > 1 && *channels > 1;
+}
+
+static bool alias(const actc_op *op, const actc_shape *in, bool training)
+{
+    (void)op;
+    (void)training;
+    uint32_t pixels, channels;
+    geometry(in, &pixels, &channels);
+    return pixels == 1 || channels == 1;
 }
 
 static void forward(actc_lower *lower, const actc_op *op)
 {
-    uint32_t pixels, channels;
-    if (!geometry(lower, op, &pixels, &channels)) {
-        actc_lower_output_alias(lower, op);
-        return;
-    }
-    struct actc_params_transpose params = {
-        .n = (uint32_t)actc_lower_elements(lower, op->output), .rows = pixels, .cols = channels};
+    struct actc_params_transpose params = {.n = (uint32_t)actc_lower_elements(lower, op->output)};
+    geometry(&lower->shapes[op->inputs[0]->id], &params.rows, &params.cols);
     ACTC_EMIT_ELEMENTWISE(lower, transpose, &params, actc_lower_input(lower, op, 0), actc_lower_output(lower, op));
 }
 
@@ -43,23 +45,18 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
 {
     if (!gradients->input[0])
         return;
-    uint32_t pixels, channels;
-    actc_view dy = actc_lower_output_gradient(lower, op);
-    bool moves = geometry(lower, op, &pixels, &channels);
-    actc_view dx = moves ? actc_lower_input_gradient(lower, op, 0, false) : dy;
-    if (moves) {
-        struct actc_params_transpose params = {
-            .n = (uint32_t)actc_lower_elements(lower, op->output), .rows = channels, .cols = pixels};
-        ACTC_EMIT_ELEMENTWISE(lower, transpose, &params, dy, dx);
-    }
+    struct actc_params_transpose params = {.n = (uint32_t)actc_lower_elements(lower, op->output)};
+    geometry(&lower->shapes[op->inputs[0]->id], &params.cols, &params.rows);
+    actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
+    ACTC_EMIT_ELEMENTWISE(lower, transpose, &params, actc_lower_output_gradient(lower, op), dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
-static const actc_op_def flatten_def = {"flatten", false, infer, NULL, forward, backward};
+const actc_op_def actc_flatten_def = {.kind = "flatten", .infer = infer, .alias = alias, .forward = forward, .backward = backward};
 
 actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x)
 {
     if (!actc_graph_accepts(graph, &x, 1, name))
         return NULL;
-    return actc_graph_append(graph, name, &(actc_op){.def = &flatten_def, .inputs = {x}, .n_inputs = 1});
+    return actc_graph_append(graph, name, &(actc_op){.def = &actc_flatten_def, .inputs = &x, .n_inputs = 1});
 }

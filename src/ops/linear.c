@@ -1,6 +1,15 @@
 /* linear.c: y = x W^T + b, PyTorch's Linear. */
 #include "../lower/lower.h"
 
+typedef struct linear_attributes {
+    uint32_t out_features;
+} linear_attributes;
+
+static uint32_t out_features(const actc_op *op)
+{
+    return ((const linear_attributes *)op->attributes)->out_features;
+}
+
 static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
     char text[96];
@@ -8,7 +17,7 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
         snprintf(why, why_size, "needs an input N,F (flatten first), got %s", actc_shape_text(&in[0], text));
         return false;
     }
-    *out = (actc_shape){.ndim = 2, .dims = {in[0].dims[0], op->u.out_features}};
+    *out = (actc_shape){.ndim = 2, .dims = {in[0].dims[0], out_features(op)}};
     return true;
 }
 
@@ -21,7 +30,7 @@ static void needs(const actc_op *op, const actc_gradient_flags *gradients, actc_
 static void forward(actc_lower *lower, const actc_op *op)
 {
     const int64_t *x = lower->shapes[op->inputs[0]->id].dims;
-    actc_gemm gemm = {.m = (uint32_t)x[0], .n = op->u.out_features, .k = (uint32_t)x[1], .trans_b = 1,
+    actc_gemm gemm = {.m = (uint32_t)x[0], .n = out_features(op), .k = (uint32_t)x[1], .trans_b = 1,
                       .bias = op->parameters[1] != NULL};
     actc_view b = gemm.bias ? actc_lower_parameter(lower, op->parameters[1]) : ACTC_NO_VIEW;
     actc_emit_gemm(lower, &gemm, (actc_view[]){actc_lower_input(lower, op, 0), actc_lower_parameter(lower, op->parameters[0]), b,
@@ -32,7 +41,7 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
 {
     actc_view dy = actc_lower_output_gradient(lower, op);
     const int64_t *x = lower->shapes[op->inputs[0]->id].dims;
-    uint32_t rows = (uint32_t)x[0], in = (uint32_t)x[1], out = op->u.out_features;
+    uint32_t rows = (uint32_t)x[0], in = (uint32_t)x[1], out = out_features(op);
     bool add;
     if (gradients->parameter[1]) {
         actc_view db = actc_lower_parameter_gradient(lower, op->parameters[1], &add);
@@ -56,35 +65,40 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     }
 }
 
-static const actc_op_def linear_def = {"linear", false, infer, needs, forward, backward};
+const actc_op_def actc_linear_def = {.kind = "linear", .attributes_bytes = sizeof(linear_attributes), .infer = infer, .needs = needs,
+                                     .forward = forward, .backward = backward};
 
 actc_linear_options actc_linear_options_default(int64_t out_features)
 {
     return (actc_linear_options){.size = sizeof(actc_linear_options), .out_features = out_features, .bias = true};
 }
 
-actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *options)
+actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *given)
 {
     if (!actc_graph_accepts(graph, &x, 1, name))
         return NULL;
-    if (!options || options->size != sizeof *options)
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (linear): options must come from actc_linear_options_default", name);
+    actc_linear_options full, defaults = actc_linear_options_default(1);
+    if (!actc_graph_take_options(graph, name, "actc_linear_options", given, sizeof full, &defaults, &full))
+        return NULL;
+    const actc_linear_options *options = &full;
     if (options->out_features < 1 || options->out_features > INT32_MAX)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (linear): out_features is %lld, must be 1 to %d", name,
                                (long long)options->out_features, INT32_MAX);
-    actc_op op = {.def = &linear_def, .inputs = {x}, .n_inputs = 1, .u.out_features = (uint32_t)options->out_features};
+    linear_attributes attributes = {(uint32_t)options->out_features};
+    actc_parameter *parameters[2] = {0};
     if (x->shape.ndim == 2) { /* else infer says what is wrong */
         int64_t w[] = {options->out_features, x->shape.dims[1]};
-        op.parameters[0] = options->weight_parameter;
-        op.parameters[1] = options->bias_parameter;
-        if (!op.parameters[0])
-            op.parameters[0] = actc_graph_parameter(graph, name, "weight", w, 2, ACTC_LAYOUT_PLAIN, w[1], options->frozen);
-        else if (!actc_graph_check_parameter(graph, name, op.parameters[0], w, 2))
+        parameters[0] = options->weight_parameter;
+        parameters[1] = options->bias_parameter;
+        if (!parameters[0])
+            parameters[0] = actc_graph_parameter(graph, name, "weight", w, 2, ACTC_LAYOUT_PLAIN, ACTC_INIT_DEFAULT, w[1], options->frozen);
+        else if (!actc_graph_check_parameter(graph, name, parameters[0], w, 2))
             return NULL;
-        if (op.parameters[1] && !actc_graph_check_parameter(graph, name, op.parameters[1], w, 1))
+        if (parameters[1] && !actc_graph_check_parameter(graph, name, parameters[1], w, 1))
             return NULL;
-        if (options->bias && !op.parameters[1])
-            op.parameters[1] = actc_graph_parameter(graph, name, "bias", w, 1, ACTC_LAYOUT_PLAIN, w[1], options->frozen);
+        if (options->bias && !parameters[1])
+            parameters[1] = actc_graph_parameter(graph, name, "bias", w, 1, ACTC_LAYOUT_PLAIN, ACTC_INIT_DEFAULT, w[1], options->frozen);
     }
-    return actc_graph_append(graph, name, &op);
+    return actc_graph_append(graph, name, &(actc_op){.def = &actc_linear_def, .inputs = &x, .n_inputs = 1, .parameters = parameters,
+                                                     .n_parameters = 2, .attributes = &attributes});
 }

@@ -7,47 +7,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lower/lower.h"
+#include "plan.h"
 
-static uint32_t program_start(const actc_build *build, uint32_t program)
+/* What is being planned. */
+typedef struct planner {
+    actc_context *context;
+    actc_program *programs;
+    uint32_t n_programs;
+    actc_vbuf *vbufs;
+    size_t n_vbufs;
+    const actc_plan_limits *limits;
+    actc_plan *plan;
+} planner;
+
+static uint32_t program_start(const planner *p, uint32_t program)
 {
     uint32_t start = 0;
-    for (uint32_t p = 0; p < program; p++)
-        start += build->programs[p].n_commands;
+    for (uint32_t i = 0; i < program; i++)
+        start += p->programs[i].n_commands;
     return start;
 }
 
-static void find_lifetimes(actc_build *build)
+static void touch(actc_vbuf *vbuf, uint32_t time)
 {
-    uint32_t time = 0, end = program_start(build, ACTC_PROGRAM_COUNT);
-    for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; p++) {
-        for (uint32_t c = 0; c < build->programs[p].n_commands; c++, time++) {
-            const actc_command *command = &build->programs[p].commands[c];
-            for (uint32_t i = 0; i < command->n_views; i++) {
-                if (command->views[i].buffer == ACTC_NO_BUFFER)
-                    continue;
-                actc_vbuf *vbuf = &build->vbufs[command->views[i].buffer];
-                if (!vbuf->touched)
-                    vbuf->first = time;
-                vbuf->touched = true;
-                vbuf->last = time;
-            }
-        }
-    }
-    for (size_t i = 0; i < build->n_vbufs; i++) {
-        actc_vbuf *vbuf = &build->vbufs[i];
+    if (!vbuf->touched || time < vbuf->first)
+        vbuf->first = time;
+    if (!vbuf->touched || time > vbuf->last)
+        vbuf->last = time;
+    vbuf->touched = true;
+}
+
+static void find_lifetimes(const planner *p)
+{
+    uint32_t time = 0;
+    for (uint32_t i = 0; i < p->n_programs; i++)
+        for (uint32_t c = 0; c < p->programs[i].n_commands; c++, time++)
+            for (uint32_t v = 0; v < p->programs[i].commands[c].n_views; v++)
+                if (p->programs[i].commands[c].views[v].buffer != ACTC_NO_BUFFER)
+                    touch(&p->vbufs[p->programs[i].commands[c].views[v].buffer], time);
+    for (size_t i = 0; i < p->n_vbufs; i++) {
+        actc_vbuf *vbuf = &p->vbufs[i];
+        uint32_t start = program_start(p, vbuf->program), end = program_start(p, vbuf->program + 1);
         if (vbuf->persistent) {
-            vbuf->touched = true;
-            vbuf->first = 0;
-            vbuf->last = end;
-        } else if (vbuf->entry) {
-            /* Uploaded even where no command reads it. */
-            uint32_t start = program_start(build, vbuf->program);
-            if (!vbuf->touched)
-                vbuf->last = start;
-            vbuf->touched = true;
-            vbuf->first = start;
+            touch(vbuf, 0);
+            touch(vbuf, time);
         }
+        if (vbuf->entry) /* uploaded even where no command reads it */
+            touch(vbuf, start);
+        if (vbuf->exit)
+            touch(vbuf, end > start ? end - 1 : start);
     }
 }
 
@@ -74,12 +82,12 @@ static bool overlap_in_time(const actc_vbuf *a, const actc_vbuf *b)
 }
 
 /* The lowest offset in arena `arena` where `vbuf` fits beside the `placed` ones; placed are sorted by offset. */
-static uint64_t lowest_offset(const actc_build *build, const uint32_t *placed, size_t n_placed, const actc_vbuf *vbuf,
+static uint64_t lowest_offset(const planner *p, const uint32_t *placed, size_t n_placed, const actc_vbuf *vbuf,
                               uint32_t arena)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < n_placed; i++) {
-        const actc_vbuf *other = &build->vbufs[placed[i]];
+        const actc_vbuf *other = &p->vbufs[placed[i]];
         if (other->arena != arena || !overlap_in_time(vbuf, other))
             continue;
         if (other->offset >= offset + vbuf->bytes)
@@ -96,16 +104,16 @@ static bool before(const actc_vbuf *a, const actc_vbuf *b)
 }
 
 /* Places all buffers in this order; returns the sum of the arenas' sizes. limit: bytes of one arena buffer. */
-static uint64_t place_all(actc_build *build, const order_key *order, size_t n, uint32_t *placed, uint64_t limit,
+static uint64_t place_all(const planner *p, const order_key *order, size_t n, uint32_t *placed, uint64_t limit,
                           uint64_t *arena_bytes, size_t *n_arenas)
 {
     size_t n_placed = 0;
     uint64_t total = 0;
     *n_arenas = 0;
     for (size_t k = 0; k < n; k++) {
-        actc_vbuf *vbuf = &build->vbufs[order[k].index];
+        actc_vbuf *vbuf = &p->vbufs[order[k].index];
         for (vbuf->arena = 0;; vbuf->arena++) {
-            vbuf->offset = lowest_offset(build, placed, n_placed, vbuf, vbuf->arena);
+            vbuf->offset = lowest_offset(p, placed, n_placed, vbuf, vbuf->arena);
             if (vbuf->arena >= *n_arenas)
                 arena_bytes[(*n_arenas)++] = 0;
             if (vbuf->offset + vbuf->bytes <= limit || vbuf->offset == 0)
@@ -114,7 +122,7 @@ static uint64_t place_all(actc_build *build, const order_key *order, size_t n, u
         if (vbuf->offset + vbuf->bytes > arena_bytes[vbuf->arena])
             arena_bytes[vbuf->arena] = vbuf->offset + vbuf->bytes;
         size_t at = n_placed++;
-        while (at > 0 && before(vbuf, &build->vbufs[placed[at - 1]])) {
+        while (at > 0 && before(vbuf, &p->vbufs[placed[at - 1]])) {
             placed[at] = placed[at - 1];
             at--;
         }
@@ -125,11 +133,11 @@ static uint64_t place_all(actc_build *build, const order_key *order, size_t n, u
     return total;
 }
 
-static size_t list_touched(const actc_build *build, int strategy, order_key *order)
+static size_t list_touched(const planner *p, int strategy, order_key *order)
 {
     size_t n = 0;
-    for (size_t i = 0; i < build->n_vbufs; i++) {
-        const actc_vbuf *v = &build->vbufs[i];
+    for (size_t i = 0; i < p->n_vbufs; i++) {
+        const actc_vbuf *v = &p->vbufs[i];
         if (!v->touched)
             continue;
         uint64_t life = v->last - v->first + 1;
@@ -146,24 +154,24 @@ static size_t list_touched(const actc_build *build, int strategy, order_key *ord
     return n;
 }
 
-static actc_status place_best(actc_build *build)
+static actc_status place_best(const planner *p)
 {
-    size_t n = build->n_vbufs;
+    size_t n = p->n_vbufs;
     order_key *order = actc_calloc(n, sizeof *order);
     uint32_t *placed = actc_calloc(n, sizeof *placed);
-    build->arena_bytes = actc_calloc(n, sizeof *build->arena_bytes);
-    if (!order || !placed || !build->arena_bytes) {
+    uint64_t *arenas = p->plan->arena_bytes = actc_calloc(n, sizeof *arenas);
+    if (!order || !placed || !arenas) {
         actc_free(order);
         actc_free(placed);
-        return actc_out_of_memory(build->context, n * sizeof *order, "the memory plan");
+        return actc_out_of_memory(p->context, n * sizeof *order, "the memory plan");
     }
-    uint64_t limit = build->device->info.max_buffer_bytes ? build->device->info.max_buffer_bytes : UINT64_MAX;
+    uint64_t limit = p->limits->buffer_bytes ? p->limits->buffer_bytes : UINT64_MAX;
     uint64_t least = UINT64_MAX;
     int best = 0;
     for (int strategy = 0; strategy < 5; strategy++) {
         /* the fifth run repeats the best one for keeps */
-        size_t touched = list_touched(build, strategy < 4 ? strategy : best, order);
-        uint64_t total = place_all(build, order, touched, placed, limit, build->arena_bytes, &build->n_arenas);
+        size_t touched = list_touched(p, strategy < 4 ? strategy : best, order);
+        uint64_t total = place_all(p, order, touched, placed, limit, arenas, &p->plan->n_arenas);
         if (strategy < 4 && total < least) {
             least = total;
             best = strategy;
@@ -171,28 +179,23 @@ static actc_status place_best(actc_build *build)
     }
     actc_free(order);
     actc_free(placed);
-    for (size_t i = 0; i < n; i++) {
-        const actc_vbuf *v = &build->vbufs[i];
-        uint64_t range = build->device->info.max_binding_bytes;
-        if (v->touched && (v->bytes > limit || (range && v->bytes > range)))
-            return actc_fail(build->context, ACTC_ERROR_UNSUPPORTED,
-                             "%s needs %llu bytes (%s), %s allows %llu in one buffer; use a smaller batch", v->name,
-                             (unsigned long long)v->bytes, actc_memory_category_string(v->category), build->device->info.spec,
-                             (unsigned long long)(v->bytes > limit ? limit : range));
-    }
+    for (size_t i = 0; i < n; i++)
+        if (p->vbufs[i].touched && p->vbufs[i].bytes > limit)
+            return actc_fail(p->context, ACTC_ERROR_UNSUPPORTED, "%s needs %llu bytes (%s), %s allows %llu in one buffer; use a "
+                             "smaller batch", p->vbufs[i].name, (unsigned long long)p->vbufs[i].bytes,
+                             actc_memory_category_string(p->vbufs[i].category), p->limits->device, (unsigned long long)limit);
     return ACTC_OK;
 }
 
 /* ---- accounting ---- */
 
-/* curve[t] += bytes for every t of the buffer's life, as differences: curve[t] becomes a sum only in `integrate`. */
-static void add_life(const actc_vbuf *vbuf, uint64_t bytes, uint64_t *curve)
+void actc_plan_add_life(const actc_vbuf *vbuf, uint64_t bytes, uint64_t *curve)
 {
     curve[vbuf->first] += bytes;
     curve[vbuf->last + 1] -= bytes;
 }
 
-static void integrate(uint64_t *curve, uint32_t times)
+void actc_plan_integrate(uint64_t *curve, uint32_t times)
 {
     for (uint32_t t = 1; t < times; t++)
         curve[t] += curve[t - 1];
@@ -207,101 +210,82 @@ static uint64_t greatest(const uint64_t *curve, uint32_t times, uint32_t *at)
     return times ? curve[*at] : 0;
 }
 
-static const char *label_at(const actc_build *build, uint32_t time)
+static const char *label_at(const planner *p, uint32_t time)
 {
-    for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; time -= build->programs[p++].n_commands)
-        if (time < build->programs[p].n_commands)
-            return build->programs[p].commands[time].label;
+    for (uint32_t i = 0; i < p->n_programs; time -= p->programs[i++].n_commands)
+        if (time < p->programs[i].n_commands)
+            return p->programs[i].commands[time].label;
     return NULL;
 }
 
-/* The greatest number of bytes live while the tensor is kept, were it kept dense: without the payload, what it is restored
- * to and the codec's workspaces. `curve`, of two more elements than there are times, is scratch. */
-static uint64_t peak_if_dense(const actc_build *build, const actc_kept *kept, const uint64_t *live, uint32_t times, uint64_t *curve)
+static actc_status find_peak(const planner *p)
 {
-    const actc_vbuf *payload = &build->vbufs[kept->payload];
-    const actc_program *train = &build->programs[ACTC_PROGRAM_TRAIN];
-    memset(curve, 0, (times + 2) * sizeof *curve);
-    for (uint32_t c = 0; c < train->n_commands; c++) {
-        const actc_command *command = &train->commands[c];
-        bool pack = command->type == ACTC_COMMAND_PACK;
-        if ((!pack && command->type != ACTC_COMMAND_UNPACK) || command->u.codec.plan != kept->saved->codec)
-            continue;
-        if (!pack)
-            add_life(&build->vbufs[command->views[1].buffer], build->vbufs[command->views[1].buffer].bytes, curve);
-        if (command->views[ACTC_WORKSPACE_VIEW].buffer != ACTC_NO_BUFFER)
-            add_life(&build->vbufs[command->views[ACTC_WORKSPACE_VIEW].buffer],
-                     build->vbufs[command->views[ACTC_WORKSPACE_VIEW].buffer].bytes, curve);
+    actc_plan *plan = p->plan;
+    uint32_t times = plan->times = program_start(p, p->n_programs), at;
+    uint64_t *tensors = actc_calloc((size_t)times + 2, sizeof *tensors);
+    plan->live = actc_calloc((size_t)times + 2, sizeof *plan->live);
+    if (!plan->live || !tensors) {
+        actc_free(tensors);
+        return actc_out_of_memory(p->context, ((uint64_t)times + 2) * sizeof *tensors, "the memory plan");
     }
-    integrate(curve, times);
-    uint64_t most = 0;
-    for (uint32_t t = payload->first; t <= payload->last && t < times; t++) {
-        uint64_t bytes = live[t] - curve[t] - payload->bytes + actc_align(kept->dense_bytes, ACTC_VIEW_ALIGNMENT);
-        most = bytes > most ? bytes : most;
-    }
-    return most;
-}
-
-static actc_status find_peak(actc_build *build)
-{
-    uint32_t times = program_start(build, ACTC_PROGRAM_COUNT), at;
-    uint64_t *live = actc_calloc(3 * ((size_t)times + 2), sizeof *live), *tensors = live + times + 2, *scratch = tensors + times + 2;
-    if (!live)
-        return actc_out_of_memory(build->context, 3 * ((uint64_t)times + 2) * sizeof *live, "the memory plan");
-    for (size_t i = 0; i < build->n_vbufs; i++) {
-        const actc_vbuf *v = &build->vbufs[i];
+    for (size_t i = 0; i < p->n_vbufs; i++) {
+        const actc_vbuf *v = &p->vbufs[i];
         if (!v->touched)
             continue;
-        add_life(v, v->bytes, live);
+        actc_plan_add_life(v, v->bytes, plan->live);
         if (v->category != ACTC_MEMORY_WORKSPACE)
-            add_life(v, v->bytes, tensors);
+            actc_plan_add_life(v, v->bytes, tensors);
     }
-    integrate(live, times);
-    integrate(tensors, times);
-    build->tensor_peak_bytes = greatest(tensors, times, &at);
-    build->peak_bytes = greatest(live, times, &at);
-    build->peak_label = label_at(build, at);
-    memset(build->category_bytes, 0, sizeof build->category_bytes);
-    for (size_t i = 0; i < build->n_vbufs; i++) {
-        const actc_vbuf *v = &build->vbufs[i];
+    actc_plan_integrate(plan->live, times);
+    actc_plan_integrate(tensors, times);
+    plan->tensor_peak_bytes = greatest(tensors, times, &at);
+    plan->peak_bytes = greatest(plan->live, times, &at);
+    plan->peak_label = label_at(p, at);
+    for (size_t i = 0; i < p->n_vbufs; i++) {
+        const actc_vbuf *v = &p->vbufs[i];
         if (v->touched && v->first <= at && at <= v->last)
-            build->category_bytes[v->category] += v->used < v->bytes ? v->used : v->bytes;
+            plan->category_bytes[v->category] += v->used < v->bytes ? v->used : v->bytes;
     }
-    for (size_t i = 0; i < build->n_kept; i++) {
-        actc_kept *kept = &build->kept[i];
-        if (kept->payload != UINT32_MAX && build->vbufs[kept->payload].touched)
-            kept->idle = peak_if_dense(build, kept, live, times, scratch) <= build->peak_bytes;
-    }
-    actc_free(live);
+    actc_free(tensors);
     return ACTC_OK;
 }
 
-actc_status actc_plan(actc_build *build)
+static void rewrite_views(const planner *p)
 {
-    find_lifetimes(build);
-    ACTC_RETURN_IF_ERROR(place_best(build));
-    ACTC_RETURN_IF_ERROR(find_peak(build));
-    for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; p++) {
-        for (uint32_t c = 0; c < build->programs[p].n_commands; c++) {
-            actc_command *command = &build->programs[p].commands[c];
-            for (uint32_t i = 0; i < command->n_views; i++) {
-                actc_view *view = &command->views[i];
+    for (uint32_t i = 0; i < p->n_programs; i++) {
+        for (uint32_t c = 0; c < p->programs[i].n_commands; c++) {
+            actc_command *command = &p->programs[i].commands[c];
+            for (uint32_t v = 0; v < command->n_views; v++) {
+                actc_view *view = &command->views[v];
                 if (view->buffer == ACTC_NO_BUFFER)
                     continue;
-                const actc_vbuf *v = &build->vbufs[view->buffer];
-                view->buffer = v->arena;
-                view->offset += v->offset;
+                const actc_vbuf *vbuf = &p->vbufs[view->buffer];
+                view->buffer = vbuf->arena;
+                view->offset += vbuf->offset;
             }
         }
     }
-    const actc_backend *backend = build->device->backend;
-    uint64_t overhead = backend->overhead_bytes ? backend->overhead_bytes(build->device, build->transfer_bytes) : 0;
-    build->category_bytes[ACTC_MEMORY_WORKSPACE] += overhead;
-    build->planned_bytes = overhead;
-    for (size_t i = 0; i < build->n_arenas; i++) {
-        if (backend->buffer_bytes)
-            build->arena_bytes[i] = backend->buffer_bytes(build->device, build->arena_bytes[i]);
-        build->planned_bytes += build->arena_bytes[i];
-    }
-    return ACTC_OK;
+}
+
+actc_status actc_plan_create(actc_context *context, actc_program *programs, uint32_t n_programs, actc_vbuf *vbufs, size_t n_vbufs,
+                             const actc_plan_limits *limits, actc_plan *plan)
+{
+    *plan = (actc_plan){0};
+    planner p = {context, programs, n_programs, vbufs, n_vbufs, limits, plan};
+    find_lifetimes(&p);
+    actc_status status = place_best(&p);
+    if (status == ACTC_OK)
+        status = find_peak(&p);
+    if (status == ACTC_OK)
+        rewrite_views(&p);
+    else
+        actc_plan_destroy(plan);
+    return status;
+}
+
+void actc_plan_destroy(actc_plan *plan)
+{
+    actc_free(plan->arena_bytes);
+    actc_free(plan->live);
+    *plan = (actc_plan){0};
 }

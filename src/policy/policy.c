@@ -75,6 +75,15 @@ static bool asks_relu_value(actc_context *context, const choice *c)
     return c->codec && actc_codec_spec_parse(context, c->codec, &spec) == ACTC_OK && spec.relu_value;
 }
 
+/* Whether the tensor is a network input, under whatever shape. */
+static bool is_input(const actc_tensor *tensor, const actc_shape *shapes)
+{
+    while (tensor->producer && tensor->producer->def->alias &&
+           tensor->producer->def->alias(tensor->producer, &shapes[tensor->producer->inputs[0]->id], true))
+        tensor = tensor->producer->inputs[0];
+    return !tensor->producer;
+}
+
 /* Rules and scopes speak of whole parts of a network: they reach a probability only where a rule names its kind. */
 static bool reaches(const choice *c, actc_need_kind kind)
 {
@@ -82,8 +91,8 @@ static bool reaches(const choice *c, actc_need_kind kind)
 }
 
 /* The codec chosen among the operators that need the values; NULL where one of them keeps the tensor dense, with the
- * reason in *note (NULL: nobody asked for a codec). */
-static const choice *choose(const actc_saved_need *need, const choice *choices, bool relu_value, char **note)
+ * reason in *note ("" where nobody asked for a codec; NULL when out of memory). */
+static const choice *choose(const actc_saved_need *need, const choice *choices, bool input, bool relu_value, char **note)
 {
     const choice *chosen = NULL;
     const actc_value_need *dense_by = NULL;
@@ -99,15 +108,16 @@ static const choice *choose(const actc_saved_need *need, const choice *choices, 
         if (!chosen || c->rule_index >= chosen->rule_index)
             chosen = c;
     }
-    *note = NULL;
     if (dense_by && reaches(&choices[dense_by->op->id], ACTC_NEED_FOR_GRADIENT))
         *note = actc_format("dense: the loss is computed from this probability; only a rule that names the kind compresses it "
                             "(%s@%s=...)", dense_by->op->path, dense_by->op->def->kind);
-    else if (chosen && !need->tensor->producer)
+    else if (chosen && input)
         *note = actc_strdup("network inputs are never compressed");
     else if (chosen && dense_by)
         *note = actc_format("dense: %s keeps it so", dense_by->op->path);
-    return need->tensor->producer && !dense_by ? chosen : NULL;
+    else
+        *note = actc_strdup("");
+    return !input && !dense_by ? chosen : NULL;
 }
 
 /* "conv2, fc1"; NULL when out of memory. */
@@ -135,33 +145,36 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
 }
 
 /* How one saved tensor is kept. */
-static actc_status decide(const actc_graph *graph, const actc_saved_need *need, const choice *choices, actc_saved *saved)
+static actc_status decide(const actc_graph *graph, const actc_saved_need *need, const choice *choices, bool input, actc_saved *saved)
 {
     actc_context *context = graph->context;
     bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
     saved->value |= relu_value;
     saved->use = use_of(need, relu_value);
     saved->readers = list_readers(need);
-    char *note;
-    const choice *chosen = choose(need, choices, relu_value, &note);
+    const choice *chosen = choose(need, choices, input, relu_value, &saved->note);
+    if (!saved->note || !saved->readers)
+        return actc_out_of_memory(context, 128, "a note");
     if (chosen) {
+        char *note = NULL;
         actc_codec_spec spec;
         ACTC_RETURN_IF_ERROR(actc_codec_spec_parse(context, chosen->codec, &spec));
         ACTC_RETURN_IF_ERROR(actc_codec_plan_create(context, &spec, &saved->shape, &saved->codec));
         uint64_t n = (uint64_t)actc_shape_elements(&saved->shape);
-        uint64_t mask = need->sign_op && !relu_value ? (n + 31) / 32 * 4 : 0;
-        if (saved->codec->payload_bytes + mask >= n * 4) {
+        uint64_t mask = need->sign_op && !relu_value ? (n + 31) / 32 * 4 : 0, dense = n * actc_dtype_bytes(need->tensor->dtype);
+        if (saved->codec->payload_bytes + mask >= dense) {
             note = actc_format("dense: %s would take %llu bytes%s, dense takes %llu", saved->codec->text,
                                (unsigned long long)(saved->codec->payload_bytes + mask), mask ? " with its ReLU mask" : "",
-                               (unsigned long long)(n * 4));
+                               (unsigned long long)dense);
             actc_codec_plan_destroy(&saved->codec);
-        } else if (saved->codec->note) {
-            note = actc_strdup(saved->codec->note);
+        } else {
+            note = actc_strdup(saved->codec->note ? saved->codec->note : "");
         }
+        actc_free(saved->note);
+        saved->note = note;
+        if (!note)
+            return actc_out_of_memory(context, 128, "a note");
     }
-    saved->note = note ? note : actc_strdup("");
-    if (!saved->note || !saved->readers)
-        return actc_out_of_memory(context, 128, "a note");
     /* A ReLU reads its sign from the values, dense or restored (relu=value); beside other compressed values it has a mask. */
     saved->mask = saved->sign && (!saved->value || (saved->codec && !relu_value));
     return ACTC_OK;
@@ -278,10 +291,11 @@ static actc_status assign(const actc_graph *graph, const actc_autodiff *autodiff
         const actc_saved_need *need = &autodiff->saved[s];
         actc_saved *saved = &policy->saved[policy->n_saved++];
         saved->tensor = need->tensor;
+        policy->index[need->tensor->id] = (uint32_t)policy->n_saved;
         saved->shape = shapes[need->tensor->id];
         saved->value = need->n_values > 0;
         saved->sign = need->sign_op != NULL;
-        ACTC_RETURN_IF_ERROR(decide(graph, need, choices, saved));
+        ACTC_RETURN_IF_ERROR(decide(graph, need, choices, is_input(need->tensor, shapes), saved));
     }
     return note_useless(graph, autodiff, rules, choices, policy);
 }
@@ -294,7 +308,8 @@ actc_status actc_policy_create(const actc_graph *graph, const actc_autodiff *aut
     ACTC_RETURN_IF_ERROR(actc_rules_parse(graph->context, text, &rules));
     choice *choices = actc_calloc(graph->n_ops, sizeof *choices);
     policy->saved = actc_calloc(autodiff->n_saved, sizeof *policy->saved);
-    actc_status status = choices && policy->saved ? check_matches(graph, &rules)
+    policy->index = actc_calloc(graph->n_tensors, sizeof *policy->index);
+    actc_status status = choices && policy->saved && policy->index ? check_matches(graph, &rules)
                                                   : actc_out_of_memory(graph->context, graph->n_ops, "the compression policy");
     if (status == ACTC_OK)
         status = assign(graph, autodiff, shapes, &rules, compress, choices, policy);
@@ -315,14 +330,13 @@ void actc_policy_destroy(actc_policy *policy)
     for (size_t i = 0; i < policy->n_notes; i++)
         actc_free(policy->notes[i]);
     actc_free(policy->saved);
+    actc_free(policy->index);
     actc_free(policy->notes);
     *policy = (actc_policy){0};
 }
 
 const actc_saved *actc_policy_find(const actc_policy *policy, const actc_tensor *tensor)
 {
-    for (size_t i = 0; i < policy->n_saved; i++)
-        if (policy->saved[i].tensor == tensor)
-            return &policy->saved[i];
-    return NULL;
+    uint32_t index = policy->index ? policy->index[tensor->id] : 0;
+    return index ? &policy->saved[index - 1] : NULL;
 }

@@ -23,6 +23,7 @@ typedef struct actc_saved {
 typedef struct actc_policy {
     actc_saved *saved;
     size_t n_saved;
+    uint32_t *index; /* [tensor id]: 1 + its place in `saved`, 0 where it is not saved */
     char **notes; /* for the user, one line each */
     size_t n_notes, notes_capacity;
 } actc_policy;

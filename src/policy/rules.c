@@ -3,9 +3,35 @@
 
 #include "policy.h"
 
-static const char *const kinds[] = {"conv", "bn", "relu", "linear", "ln", "gelu", "softmax", "matmul", "pool"};
-#define KINDS (sizeof kinds / sizeof *kinds)
-#define KIND_LIST "conv, bn, relu, linear, ln, gelu, softmax, matmul, pool"
+/* The kinds of all operators, each once; returns how many. */
+enum { MOST_KINDS = 64 };
+static size_t list_kinds(const char **kinds)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < actc_n_op_defs && n < MOST_KINDS; i++) {
+        size_t k = 0;
+        while (k < n && strcmp(kinds[k], actc_op_defs[i]->kind) != 0)
+            k++;
+        if (k == n && actc_op_defs[i]->role == ACTC_OP_LAYER)
+            kinds[n++] = actc_op_defs[i]->kind;
+    }
+    return n;
+}
+
+static actc_status check_kind(actc_context *context, const char *kind, const char *begin, const char *end)
+{
+    const char *kinds[MOST_KINDS];
+    size_t n = list_kinds(kinds);
+    char list[512] = "";
+    for (size_t k = 0; k < n; k++) {
+        if (!strcmp(kind, kinds[k]))
+            return ACTC_OK;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", k ? ", " : "", kinds[k]);
+    }
+    const char *near = actc_nearest(kind, kinds, n);
+    return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "rule '%.*s': unknown kind '%s'%s%s%s; kinds are %s", (int)(end - begin),
+                     begin, kind, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "", list);
+}
 
 /* Splits [begin, end) at `separator` into copies; empty parts are refused. */
 static actc_status split(actc_context *context, const char *begin, const char *end, const char *what, char ***parts,
@@ -44,17 +70,8 @@ static actc_status parse_rule(actc_context *context, const char *begin, const ch
     ACTC_RETURN_IF_ERROR(split(context, begin, at ? at : equals, "glob", &rule->globs, &rule->n_globs, &rule->globs_capacity));
     if (at)
         ACTC_RETURN_IF_ERROR(split(context, at + 1, equals, "kind", &rule->kinds, &rule->n_kinds, &rule->kinds_capacity));
-    for (size_t i = 0; i < rule->n_kinds; i++) {
-        bool known = false;
-        for (size_t k = 0; k < KINDS; k++)
-            known |= !strcmp(rule->kinds[i], kinds[k]);
-        if (!known) {
-            const char *near = actc_nearest(rule->kinds[i], kinds, KINDS);
-            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "rule '%.*s': unknown kind '%s'%s%s%s; kinds are " KIND_LIST,
-                             (int)(end - begin), begin, rule->kinds[i], near ? " (did you mean '" : "", near ? near : "",
-                             near ? "'?)" : "");
-        }
-    }
+    for (size_t i = 0; i < rule->n_kinds; i++)
+        ACTC_RETURN_IF_ERROR(check_kind(context, rule->kinds[i], begin, end));
     const char *codec = equals + 1;
     while (codec < end && *codec == ' ')
         codec++;

@@ -90,9 +90,11 @@ size_t actc_network_carried(const actc_network *network, actc_carried *list, siz
         if (kept->payload != UINT32_MAX)
             add(&all, (actc_carried){.kind = ACTC_CARRIED_PAYLOAD, .name = name, .codec = kept->saved->codec,
                                      .vbuf = kept->payload, .bytes = actc_align(kept->saved->codec->payload_bytes, 4)});
-        if (kept->mask != UINT32_MAX)
-            add(&all, (actc_carried){.kind = kept->saved ? ACTC_CARRIED_MASK : ACTC_CARRIED_INDEX, .name = name,
-                                     .vbuf = kept->mask, .bytes = actc_align(build->vbufs[kept->mask].used, 4)});
+        if (kept->own == UINT32_MAX)
+            continue;
+        actc_carried_kind kind = kept->saved ? ACTC_CARRIED_MASK
+                                 : build->vbufs[kept->own].category == ACTC_MEMORY_MASKS ? ACTC_CARRIED_INDEX : ACTC_CARRIED_DENSE;
+        add(&all, (actc_carried){.kind = kind, .name = name, .vbuf = kept->own, .bytes = actc_align(build->vbufs[kept->own].used, 4)});
     }
     return all.count;
 }

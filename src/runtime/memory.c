@@ -16,38 +16,50 @@ const char *actc_saved_use_string(actc_saved_use use)
     return (unsigned)use < sizeof names / sizeof *names ? names[use] : "unknown";
 }
 
-actc_status actc_network_memory(const actc_network *network, actc_memory_report *report)
+/* Whether the dense tensor lies in the memory of one that comes before it: the same values under another shape. */
+static bool shares_memory(const actc_build *build, size_t index)
 {
-    if (!report || report->size != sizeof *report)
-        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_memory_report.size must be sizeof(actc_memory_report)");
+    const actc_view *view = &build->kept[index].dense;
+    for (size_t i = 0; i < index; i++)
+        if (build->kept[i].dense.bytes && build->kept[i].dense.buffer == view->buffer && build->kept[i].dense.offset == view->offset)
+            return true;
+    return false;
+}
+
+actc_status actc_network_memory(const actc_network *network, actc_memory_report *out)
+{
+    if (!out)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_memory: the report is NULL");
     const actc_build *build = network->build;
-    *report = (actc_memory_report){
-        .size = sizeof *report,
+    actc_memory_report full = {
+        .size = sizeof full,
         .planned_bytes = build->planned_bytes,
         .allocated_bytes = network->allocated_bytes,
         .planned_bytes_uncompressed = network->planned_bytes_uncompressed,
-        .peak_at = build->peak_label ? build->peak_label : "",
+        .peak_at = build->plan.peak_label ? build->plan.peak_label : "",
     };
-    memcpy(report->category_bytes, build->category_bytes, sizeof report->category_bytes);
+    memcpy(full.category_bytes, build->category_bytes, sizeof full.category_bytes);
     uint64_t used = 0;
     for (int c = 0; c < ACTC_MEMORY_CATEGORIES; c++)
         used += build->category_bytes[c];
-    report->slack_bytes = build->planned_bytes - used;
+    full.slack_bytes = build->planned_bytes - used;
     for (size_t i = 0; i < build->n_kept; i++) {
         const actc_kept *kept = &build->kept[i];
-        if (kept->mask != UINT32_MAX)
-            report->saved_mask_bytes += build->vbufs[kept->mask].used;
+        if (kept->own != UINT32_MAX && build->vbufs[kept->own].category == ACTC_MEMORY_MASKS)
+            full.saved_mask_bytes += build->vbufs[kept->own].used;
+        else if (kept->own != UINT32_MAX)
+            full.saved_kept_dense_bytes += kept->kept_bytes;
         if (kept->saved && kept->saved->codec) {
-            report->saved_payload_bytes += kept->kept_bytes;
-            report->saved_uncompressed_bytes += kept->dense_bytes;
-        } else if (kept->saved && kept->saved->value) {
-            report->saved_kept_dense_bytes += kept->kept_bytes;
+            full.saved_payload_bytes += kept->kept_bytes;
+            full.saved_uncompressed_bytes += kept->dense_bytes;
+        } else if (kept->saved && kept->saved->value && !shares_memory(build, i)) {
+            full.saved_kept_dense_bytes += kept->kept_bytes;
         }
     }
     for (int p = ACTC_PROGRAM_TRAIN; p <= ACTC_PROGRAM_UPDATE; p++)
         if (network->executables[p])
-            report->segments_per_step += network->device->backend->segments(network->executables[p]);
-    return ACTC_OK;
+            full.segments_per_step += network->device->backend->segments(network->executables[p]);
+    return actc_give_info(network->context, "actc_memory_report", out, sizeof full, &full);
 }
 
 size_t actc_network_saved_count(const actc_network *network)
@@ -63,28 +75,30 @@ static actc_status kept_of(const actc_network *network, size_t index, const actc
     return ACTC_OK;
 }
 
-actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *info)
+actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *out)
 {
-    if (!info || info->size != sizeof *info)
-        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_saved_info.size must be sizeof(actc_saved_info)");
+    if (!out)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_saved_info: the info is NULL");
     const actc_kept *kept = NULL;
     ACTC_RETURN_IF_ERROR(kept_of(network, index, &kept));
-    *info = (actc_saved_info){.size = sizeof *info, .note = "", .dense_bytes = kept->dense_bytes, .payload_bytes = kept->kept_bytes};
+    actc_saved_info full = {.size = sizeof full, .note = "", .dense_bytes = kept->dense_bytes, .payload_bytes = kept->kept_bytes};
     if (kept->saved) {
-        info->name = kept->saved->tensor->name;
-        info->shape = kept->saved->shape;
-        info->note = kept->saved->note;
-        info->use = kept->saved->use;
-        info->readers = kept->saved->readers;
-        info->codec = !kept->saved->value ? "mask" : kept->saved->codec ? kept->saved->codec->text : "none";
+        full.name = kept->saved->tensor->name;
+        full.shape = kept->saved->shape;
+        full.note = kept->saved->note;
+        full.use = kept->saved->use;
+        full.readers = kept->saved->readers;
+        full.codec = !kept->saved->value ? "mask" : kept->saved->codec ? kept->saved->codec->text : "none";
     } else {
-        info->name = kept->op->path;
-        info->shape = network->build->train_shapes[kept->op->output->id];
-        info->codec = "index";
-        info->use = ACTC_SAVED_EXACT;
-        info->readers = kept->op->path;
+        bool places = network->build->vbufs[kept->own].category == ACTC_MEMORY_MASKS;
+        full.name = kept->op->path;
+        full.shape = places ? network->build->shapes[ACTC_PROGRAM_TRAIN][kept->op->output->id]
+                            : (actc_shape){.ndim = 1, .dims = {(int64_t)kept->dense_bytes / 4}};
+        full.codec = places ? "index" : "own";
+        full.use = ACTC_SAVED_EXACT;
+        full.readers = kept->op->path;
     }
-    return ACTC_OK;
+    return actc_give_info(network->context, "actc_saved_info", out, sizeof full, &full);
 }
 
 actc_status actc_network_read_saved(actc_network *network, size_t index, float *values)

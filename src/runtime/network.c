@@ -26,34 +26,47 @@ static actc_status check_range(actc_context *context, const char *what, double v
     return good ? ACTC_OK : actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is %g, must be %s", what, value, accepted);
 }
 
-static actc_status check_options(actc_context *context, const actc_graph *graph, const actc_network_options *options)
+static actc_status check_batch(actc_context *context, const char *what, int64_t batch)
 {
-    const actc_optimizer_options *o = &options->optimizer;
-    if (options->size != sizeof *options || o->size != sizeof *o)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
-                         "actc_network_create: options must come from actc_network_options_default");
-    if (!options->train_batch && !options->eval_batch)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_create: train_batch and eval_batch are both 0");
-    ACTC_RETURN_IF_ERROR(check_range(context, "train_batch", (double)options->train_batch,
-                                     options->train_batch >= 0 && options->train_batch <= INT32_MAX, "0 to 2^31 - 1"));
-    ACTC_RETURN_IF_ERROR(check_range(context, "eval_batch", (double)options->eval_batch,
-                                     options->eval_batch >= 0 && options->eval_batch <= INT32_MAX, "0 to 2^31 - 1"));
-    ACTC_RETURN_IF_ERROR(check_range(context, "accumulate", options->accumulate, options->accumulate >= 1, ">= 1"));
+    return check_range(context, what, (double)batch, batch >= 0 && batch <= INT32_MAX, "0 to 2^31 - 1");
+}
+
+static actc_status check_optimizer(actc_context *context, const actc_optimizer_options *o)
+{
     if (o->kind != ACTC_OPTIMIZER_SGD && o->kind != ACTC_OPTIMIZER_ADAM && o->kind != ACTC_OPTIMIZER_ADAMW)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "optimizer kind is %d, must be SGD, ADAM or ADAMW", (int)o->kind);
     ACTC_RETURN_IF_ERROR(check_range(context, "momentum", o->momentum, o->momentum >= 0 && o->momentum < 1, "0 <= momentum < 1"));
     ACTC_RETURN_IF_ERROR(check_range(context, "weight decay", o->weight_decay,
                                      o->weight_decay >= 0 && isfinite(o->weight_decay), "finite and >= 0"));
-    if (o->kind != ACTC_OPTIMIZER_SGD) {
-        ACTC_RETURN_IF_ERROR(check_range(context, "beta1", o->beta1, o->beta1 >= 0 && o->beta1 < 1, "0 <= beta < 1"));
-        ACTC_RETURN_IF_ERROR(check_range(context, "beta2", o->beta2, o->beta2 >= 0 && o->beta2 < 1, "0 <= beta < 1"));
-        /* the reciprocal in the update is good from 2^-100 on */
-        ACTC_RETURN_IF_ERROR(check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= 1e30, "1e-30 to 1e30"));
-    }
+    if (o->kind == ACTC_OPTIMIZER_SGD)
+        return ACTC_OK;
+    ACTC_RETURN_IF_ERROR(check_range(context, "beta1", o->beta1, o->beta1 >= 0 && o->beta1 < 1, "0 <= beta < 1"));
+    ACTC_RETURN_IF_ERROR(check_range(context, "beta2", o->beta2, o->beta2 >= 0 && o->beta2 < 1, "0 <= beta < 1"));
+    /* the reciprocal in the update is good from 2^-100 on */
+    return check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= 1e30, "1e-30 to 1e30");
+}
+
+static actc_status check_options(actc_context *context, const actc_graph *graph, const actc_network_options *options)
+{
+    if (!options->train_batch && !options->eval_batch && !options->infer_batch)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "actc_network_create: train_batch, eval_batch and infer_batch are all 0");
+    ACTC_RETURN_IF_ERROR(check_batch(context, "train_batch", options->train_batch));
+    ACTC_RETURN_IF_ERROR(check_batch(context, "eval_batch", options->eval_batch));
+    ACTC_RETURN_IF_ERROR(check_batch(context, "infer_batch", options->infer_batch));
+    ACTC_RETURN_IF_ERROR(check_range(context, "accumulate", options->accumulate, options->accumulate >= 1, ">= 1"));
+    ACTC_RETURN_IF_ERROR(check_optimizer(context, &options->optimizer));
     ACTC_RETURN_IF_ERROR(actc_graph_check(graph));
-    if (!graph->input || !graph->labels || !graph->loss)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "network %s has no %s", graph->name,
-                         !graph->input ? "input" : !graph->labels ? "label input" : "loss (actc_graph_set_loss)");
+    if (!graph->n_inputs)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "network %s has no input", graph->name);
+    if (options->train_batch && !graph->n_losses)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "network %s has no loss (actc_graph_set_loss) to train with",
+                         graph->name);
+    if (options->eval_batch && !graph->n_losses && !graph->n_metrics && !graph->n_outputs)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "network %s has no loss, metric or output to evaluate", graph->name);
+    if (options->infer_batch && !graph->n_outputs)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "network %s has no output (actc_graph_add_output) to infer",
+                         graph->name);
     return ACTC_OK;
 }
 
@@ -79,7 +92,7 @@ static bool has_codec(const actc_build *build)
  * deterministic device must not choose by its own workspaces, which other devices (and thread counts) do not have. */
 static uint64_t cost_of(const actc_build *build)
 {
-    return build->device->deterministic ? build->tensor_peak_bytes : build->planned_bytes;
+    return build->device->deterministic ? build->plan.tensor_peak_bytes : build->planned_bytes;
 }
 
 /* Restoring in more slices lowers the peak until something else is the peak: takes the fewest that reach the least. */
@@ -124,7 +137,7 @@ static actc_status collect_notes(actc_network *network)
         if (network->build->kept[i].idle)
             ACTC_RETURN_IF_ERROR(add_note(network, actc_format("%s: compressing it does not lower the planned peak (%s)",
                                                                network->build->kept[i].saved->tensor->name,
-                                                               network->build->peak_label)));
+                                                               network->build->plan.peak_label)));
     uint64_t with = network->build->planned_bytes, without = network->planned_bytes_uncompressed;
     if (with > without)
         ACTC_RETURN_IF_ERROR(add_note(network, actc_format("compression raises the planned memory from %llu to %llu bytes: "
@@ -140,11 +153,11 @@ static actc_status allocate(actc_network *network)
     uint64_t before = device->allocated_bytes;
     if (device->backend->reserve)
         ACTC_RETURN_IF_ERROR(device->backend->reserve(device, build->transfer_bytes));
-    network->arenas = actc_calloc(build->n_arenas, sizeof *network->arenas);
+    network->arenas = actc_calloc(build->plan.n_arenas, sizeof *network->arenas);
     if (!network->arenas)
-        return actc_out_of_memory(network->context, build->n_arenas, "the arena");
-    for (; network->n_arenas < build->n_arenas; network->n_arenas++)
-        ACTC_RETURN_IF_ERROR(device->backend->buffer_create(device, build->arena_bytes[network->n_arenas],
+        return actc_out_of_memory(network->context, build->plan.n_arenas, "the arena");
+    for (; network->n_arenas < build->plan.n_arenas; network->n_arenas++)
+        ACTC_RETURN_IF_ERROR(device->backend->buffer_create(device, build->plan.arena_bytes[network->n_arenas],
                                                             &network->arenas[network->n_arenas]));
     for (size_t i = 0; i < build->n_vbufs; i++)
         if (build->vbufs[i].initial && build->vbufs[i].touched)
@@ -161,14 +174,6 @@ static actc_status allocate(actc_network *network)
 static actc_status allocate_staging(actc_network *network)
 {
     const actc_graph *graph = network->graph;
-    int64_t batch = network->options.train_batch > network->options.eval_batch ? network->options.train_batch : network->options.eval_batch;
-    const actc_shape *sample = &graph->input->shape;
-    if (sample->ndim >= 4 && sample->dims[1] > 1) {
-        size_t elements = (size_t)(actc_shape_elements(sample) * batch);
-        network->staging = actc_malloc(elements * sizeof *network->staging);
-        if (!network->staging)
-            return actc_out_of_memory(network->context, elements * sizeof *network->staging, "a batch in channels-last order");
-    }
     size_t largest = 1;
     for (size_t i = 0; i < graph->n_parameters; i++)
         if (network->build->places[i].elements > largest)
@@ -206,14 +211,18 @@ actc_status actc_network_create(actc_device *device, const actc_graph *graph, co
     ACTC_RETURN_IF_ERROR(actc_device_runs(device));
     if (graph->context != context)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_create: the graph is of another context than the device");
-    ACTC_RETURN_IF_ERROR(check_options(context, graph, options));
+    actc_network_options full, defaults = actc_network_options_default();
+    ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_network_options", options, sizeof full, &defaults, &full));
+    ACTC_RETURN_IF_ERROR(actc_check_size(context, "actc_optimizer_options", full.optimizer.size, sizeof full.optimizer));
+    ACTC_RETURN_IF_ERROR(check_options(context, graph, &full));
     actc_network *network = actc_calloc(1, sizeof *network);
     if (!network)
         return actc_out_of_memory(context, sizeof *network, "a network");
     network->context = context;
     network->device = device;
     network->graph = actc_graph_retain(graph);
-    network->options = *options;
+    network->options = full;
+    network->last = ACTC_PROGRAM_COUNT;
     actc_status status = prepare(network);
     if (status != ACTC_OK)
         actc_network_destroy(&network);
@@ -240,7 +249,6 @@ void actc_network_destroy(actc_network **out)
     actc_free(network->arenas);
     actc_free(network->states);
     actc_free(network->notes);
-    actc_free(network->staging);
     actc_free(network->state_staging);
     actc_build_destroy(&network->build);
     actc_graph_destroy(&network->graph);

@@ -4,7 +4,7 @@
 
 #include "../lower/lower.h"
 
-/* A tensor of the network's state: a parameter, its gradient, or optimiser state of it. */
+/* A tensor of the network's state: a parameter, its gradient, optimiser state of it, or a buffer. */
 typedef struct actc_state_entry {
     char *name;
     actc_state_kind kind;
@@ -33,7 +33,10 @@ struct actc_network {
     size_t n_states;
     char **notes;
     size_t n_notes, notes_capacity;
-    float *staging;         /* channels-last copy of a batch, NULL where the layouts agree */
+    uint32_t last;          /* the program that ran last, ACTC_PROGRAM_COUNT for none, */
+    int64_t samples;        /* on so many samples; */
+    int64_t counted[ACTC_STEP_VALUES]; /* what each loss and metric counted of them; */
+    uint32_t result[ACTC_RESULT_BLOCK_BYTES / 4]; /* the result block after it (training, evaluation) */
     float *state_staging;   /* the largest parameter */
 };
 
@@ -70,6 +73,10 @@ typedef struct actc_carried {
 /* All of them, the first `room` written to `list`; returns how many there are. For the same graph, rules and batch they are
  * the same on every device but for where they lie. */
 size_t actc_network_carried(const actc_network *network, actc_carried *list, size_t room);
+
+/* layout.c: `from` and `to` must not overlap */
+void actc_relayout_parameter(const actc_parameter *parameter, const float *from, float *to, bool to_stored);
+void actc_relayout_tensor(const actc_shape *shape, const float *stored, float *values);
 
 /* state.c */
 actc_status actc_network_list_states(actc_network *network);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../exact/exact.h"
+#include "../io/network_state.h"
 #include "network.h"
 
 /* Apart from the streams of dropout and codecs, whose steps count from 0. */
@@ -10,9 +11,9 @@
 
 static actc_status add_state(actc_network *network, const actc_parameter *parameter, actc_state_kind kind, uint32_t vbuf)
 {
-    const char *region = kind == ACTC_STATE_OPTIMIZER ? network->build->vbufs[vbuf].name : "grad";
+    const char *region = kind == ACTC_STATE_GRADIENT ? "grad" : kind == ACTC_STATE_OPTIMIZER ? network->build->vbufs[vbuf].name : NULL;
     actc_state_entry *entry = &network->states[network->n_states];
-    entry->name = kind == ACTC_STATE_PARAMETER ? actc_strdup(parameter->name) : actc_format("%s.%s", region, parameter->name);
+    entry->name = region ? actc_format("%s.%s", region, parameter->name) : actc_strdup(parameter->name);
     if (!entry->name)
         return actc_out_of_memory(network->context, 64, "a tensor's name");
     entry->kind = kind;
@@ -31,11 +32,24 @@ actc_status actc_network_list_states(actc_network *network)
     network->states = actc_calloc(graph->n_parameters * 4, sizeof *network->states);
     if (!network->states)
         return actc_out_of_memory(network->context, graph->n_parameters * 4 * sizeof *network->states, "the list of state");
-    for (int r = 0; r < 4; r++)
-        for (size_t i = 0; i < graph->n_parameters; i++)
-            if (regions[r] != ACTC_NO_BUFFER && (r == 0 || build->places[i].trained))
-                ACTC_RETURN_IF_ERROR(add_state(network, graph->parameters[i], kinds[r], regions[r]));
+    for (int r = 0; r < 4; r++) {
+        for (size_t i = 0; i < graph->n_parameters && regions[r] != ACTC_NO_BUFFER; i++) {
+            const actc_parameter *parameter = graph->parameters[i];
+            if (parameter->role == ACTC_ROLE_COUNTER || (r > 0 && !build->places[i].trained))
+                continue;
+            ACTC_RETURN_IF_ERROR(add_state(network, parameter, parameter->role == ACTC_ROLE_STATE ? ACTC_STATE_BUFFER : kinds[r],
+                                           regions[r]));
+        }
+    }
     return ACTC_OK;
+}
+
+const char *actc_network_counter(const actc_network *network, size_t index)
+{
+    for (size_t i = 0; i < network->graph->n_parameters; i++)
+        if (network->graph->parameters[i]->role == ACTC_ROLE_COUNTER && !index--)
+            return network->graph->parameters[i]->name;
+    return NULL;
 }
 
 size_t actc_network_state_count(const actc_network *network)
@@ -55,26 +69,8 @@ actc_status actc_network_state_info(const actc_network *network, size_t index, a
 {
     const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
-    *info = (actc_state_info){.name = entry->name, .kind = entry->kind, .shape = entry->parameter->shape};
-    return ACTC_OK;
-}
-
-/* Copies between PyTorch's layout and the stored one; `to_stored` gives the direction. */
-static void relayout(const actc_parameter *parameter, const float *from, float *to, bool to_stored)
-{
-    int64_t n = actc_shape_elements(&parameter->shape);
-    if (parameter->layout == ACTC_LAYOUT_PLAIN) {
-        memcpy(to, from, (size_t)n * sizeof *to);
-        return;
-    }
-    int64_t o = parameter->shape.dims[0], i = parameter->shape.dims[1];
-    int64_t taps = parameter->shape.dims[2] * parameter->shape.dims[3];
-    for (int64_t a = 0; a < o; a++)
-        for (int64_t b = 0; b < i; b++)
-            for (int64_t t = 0; t < taps; t++) {
-                int64_t torch = (a * i + b) * taps + t, stored = (a * taps + t) * i + b;
-                to[to_stored ? stored : torch] = from[to_stored ? torch : stored];
-            }
+    const actc_state_info full = {.size = sizeof full, .name = entry->name, .kind = entry->kind, .shape = entry->parameter->shape};
+    return actc_give_info(network->context, "actc_state_info", info, sizeof full, &full);
 }
 
 actc_status actc_network_read_state(actc_network *network, size_t index, float *values)
@@ -83,7 +79,7 @@ actc_status actc_network_read_state(actc_network *network, size_t index, float *
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_parameter_place *place = &network->build->places[entry->parameter->id];
     ACTC_RETURN_IF_ERROR(actc_network_download(network, entry->vbuf, place->offset, network->state_staging, place->elements * 4));
-    relayout(entry->parameter, network->state_staging, values, false);
+    actc_relayout_parameter(entry->parameter, network->state_staging, values, false);
     return ACTC_OK;
 }
 
@@ -92,7 +88,10 @@ actc_status actc_network_write_state(actc_network *network, size_t index, const 
     const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_parameter_place *place = &network->build->places[entry->parameter->id];
-    relayout(entry->parameter, values, network->state_staging, true);
+    actc_relayout_parameter(entry->parameter, values, network->state_staging, true);
+    if (entry->kind == ACTC_STATE_BUFFER && network->build->v_staged != ACTC_NO_BUFFER) /* training goes on from its own copy */
+        ACTC_RETURN_IF_ERROR(actc_network_upload(network, network->build->v_staged, place->offset - network->build->state_offset,
+                                                 network->state_staging, place->elements * 4));
     return actc_network_upload(network, entry->vbuf, place->offset, network->state_staging, place->elements * 4);
 }
 
@@ -110,10 +109,11 @@ actc_status actc_network_initialize(actc_network *network)
     for (size_t s = 0; s < network->n_states && status == ACTC_OK; s++) {
         const actc_parameter *p = network->states[s].parameter;
         int64_t n = actc_shape_elements(&p->shape);
-        bool drawn = network->states[s].kind == ACTC_STATE_PARAMETER && p->init == ACTC_INIT_DEFAULT;
+        bool first_values = network->states[s].kind == ACTC_STATE_PARAMETER || network->states[s].kind == ACTC_STATE_BUFFER;
+        bool drawn = first_values && p->init == ACTC_INIT_DEFAULT;
         /* PyTorch's kaiming_uniform(a = sqrt 5) is U(-b, b) with this b, for weights and biases alike. */
         float bound = drawn ? (float)(1 / sqrt((double)p->fan_in)) : 0;
-        float constant = network->states[s].kind == ACTC_STATE_PARAMETER && p->init == ACTC_INIT_ONES ? 1.0f : 0.0f;
+        float constant = first_values && p->init == ACTC_INIT_ONES ? 1.0f : 0.0f;
         uint32_t path = actc_hash(p->name);
         for (int64_t i = 0; i < n; i++) {
             float u = drawn ? actc_uniform(actc_random_bits((uint32_t)i, path, 0, INIT_STREAM, seed_lo, seed_hi)) : 0;

@@ -26,6 +26,13 @@ actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char
 /* A failure where the device was opened to compile only. */
 actc_status actc_device_runs(const actc_device *device);
 
+/* Structs that begin with their size (sized.c). The caller's may be smaller, of an older header, and never larger.
+ * take_options: *out gets `defaults` and over it what was given. give_info: the caller's struct gets as much of `info` as it
+ * has room for. */
+actc_status actc_check_size(actc_context *context, const char *what, size_t size, size_t full);
+actc_status actc_take_options(actc_context *context, const char *what, const void *given, size_t full, const void *defaults, void *out);
+actc_status actc_give_info(actc_context *context, const char *what, void *out, size_t full, const void *info);
+
 /* Grows *array (of elements of `element` bytes) so that it holds at least `count`; *capacity is updated. */
 bool actc_grow(void **array, size_t *capacity, size_t count, size_t element);
 

@@ -198,6 +198,12 @@ static void optimisers(kernel_builder *b)
         uint32_t n = sizes[t];
         fill_kind kind = t % 4 == 3 ? FILL_SPECIAL : FILL_TINY;
         for (uint32_t bad = 0; bad < 2; bad++) {
+            struct actc_params_state_commit c = {0, n};
+            kernel_begin(b, ACTC_KERNEL_state_commit, element_groups(n), &c);
+            kernel_view(b, 0, n, FILL_BITS);
+            kernel_view(b, 1, n, FILL_BITS);
+            set_result(b, 2, bad);
+            kernel_end(b, "(n=%u,bad=%u)", n, bad);
             struct actc_params_adam a = {0, n, 1.0f - 0.9f, 0.999f, 1.0f - 0.999f, 1e-8f, t % 3 ? 0.0f : 1e-2f};
             kernel_begin(b, ACTC_KERNEL_adam, element_groups(n), &a);
             for (uint32_t v = 0; v < 4; v++)

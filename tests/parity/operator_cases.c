@@ -115,7 +115,7 @@ static bool hand_over(parity_run *run, actc_network *network, int step, float lo
     snprintf(label, sizeof label, "%d loss", step);
     parity_exact(run, label, &loss, sizeof loss);
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         if (actc_network_state_info(network, i, &info) != ACTC_OK)
             return parity_fail(run, "%s", actc_error_message(run->context));
         size_t bytes = (size_t)actc_shape_elements(&info.shape) * sizeof(float);
@@ -132,7 +132,7 @@ static bool hand_over(parity_run *run, actc_network *network, int step, float lo
         actc_saved_info info = {.size = sizeof info};
         if (actc_network_saved_info(network, i, &info) != ACTC_OK)
             return parity_fail(run, "%s", actc_error_message(run->context));
-        if (strcmp(info.codec, "mask") == 0 || strcmp(info.codec, "index") == 0)
+        if (strcmp(info.codec, "mask") == 0 || strcmp(info.codec, "index") == 0 || strcmp(info.codec, "own") == 0)
             continue; /* not readable; gradients show them */
         float *values = malloc((size_t)info.dense_bytes);
         bool good = values && actc_network_read_saved(network, i, values) == ACTC_OK;
@@ -191,7 +191,7 @@ static bool run_exact(const parity_case *c, parity_run *run)
 static bool read_states(parity_run *run, actc_network *network, const char *prefix, float **weights, float **biases)
 {
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         if (actc_network_state_info(network, i, &info) != ACTC_OK)
             return parity_fail(run, "%s", actc_error_message(run->context));
         for (int layer = 0; layer < NET_LAYERS; layer++)

@@ -125,7 +125,7 @@ bool step_read_state(const step_side *side, size_t index, float **values, size_t
                      char *message)
 {
     actc_network *network = side->network;
-    actc_state_info info;
+    actc_state_info info = {.size = sizeof info};
     *n = 1;
     *values = NULL;
     if (actc_network_state_info(network, index, &info) != ACTC_OK)

@@ -36,7 +36,7 @@ static bool allocate_pair(const actc_network *network, state_pair *pair, char *m
 {
     size_t most = 1;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         size_t n = 1;
         if (actc_network_state_info(network, i, &info) != ACTC_OK)
             return step_say(message, "state %zu: %s", i, actc_error_message(network->context));
@@ -52,7 +52,7 @@ static bool allocate_pair(const actc_network *network, state_pair *pair, char *m
 static bool copy_state(const step_side *from, const step_side *to, float *values, char *message)
 {
     for (size_t i = 0; i < actc_network_state_count(from->network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         actc_status status = actc_network_state_info(from->network, i, &info);
         if (status == ACTC_OK && info.kind == ACTC_STATE_GRADIENT)
             continue;
@@ -87,7 +87,7 @@ static bool compare_gradients(const step_side *reference, const step_side *devic
     int compared = 0;
     figures->agreeing += agree;
     for (size_t i = 0; i < actc_network_state_count(reference->network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         if (actc_network_state_info(reference->network, i, &info) != ACTC_OK)
             return step_say(message, "%s", actc_error_message(reference->network->context));
         if (info.kind != ACTC_STATE_GRADIENT)

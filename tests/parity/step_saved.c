@@ -16,7 +16,7 @@ static bool capture(const step_side *side, int step, step_saved *saved, char *me
         actc_saved_info info = {.size = sizeof info};
         if (actc_network_saved_info(network, i, &info) != ACTC_OK)
             return step_say(message, "%s", actc_error_message(network->context));
-        if (!strcmp(info.codec, "mask") || !strcmp(info.codec, "index"))
+        if (!strcmp(info.codec, "mask") || !strcmp(info.codec, "index") || !strcmp(info.codec, "own"))
             continue;
         if (!actc_grow((void **)&saved->tensors, &saved->capacity, saved->count + 1, sizeof *saved->tensors))
             return step_say(message, "no memory for the saved tensors");

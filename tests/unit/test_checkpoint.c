@@ -76,10 +76,10 @@ static actc_network network_of(actc_context *context, const char *name, float fi
 {
     actc_network n = {.context = context, .name = name, .optimizer = ACTC_OPTIMIZER_ADAM, .accumulate = 1, .fail_read = -1};
     static const actc_state_info states[] = {
-        {"fc.weight", ACTC_STATE_PARAMETER, {2, {2, 3}}},          {"fc.bias", ACTC_STATE_PARAMETER, {1, {2}}},
-        {"fc.weight.grad", ACTC_STATE_GRADIENT, {2, {2, 3}}},      {"fc.bias.grad", ACTC_STATE_GRADIENT, {1, {2}}},
-        {"exp_avg.fc.weight", ACTC_STATE_OPTIMIZER, {2, {2, 3}}},  {"exp_avg_sq.fc.weight", ACTC_STATE_OPTIMIZER, {2, {2, 3}}},
-        {"exp_avg.fc.bias", ACTC_STATE_OPTIMIZER, {1, {2}}},       {"exp_avg_sq.fc.bias", ACTC_STATE_OPTIMIZER, {1, {2}}},
+        {0, "fc.weight", ACTC_STATE_PARAMETER, {2, {2, 3}}},          {0, "fc.bias", ACTC_STATE_PARAMETER, {1, {2}}},
+        {0, "fc.weight.grad", ACTC_STATE_GRADIENT, {2, {2, 3}}},      {0, "fc.bias.grad", ACTC_STATE_GRADIENT, {1, {2}}},
+        {0, "exp_avg.fc.weight", ACTC_STATE_OPTIMIZER, {2, {2, 3}}},  {0, "exp_avg_sq.fc.weight", ACTC_STATE_OPTIMIZER, {2, {2, 3}}},
+        {0, "exp_avg.fc.bias", ACTC_STATE_OPTIMIZER, {1, {2}}},       {0, "exp_avg_sq.fc.bias", ACTC_STATE_OPTIMIZER, {1, {2}}},
     };
     n.count = MAX_STATES;
     memcpy(n.states, states, sizeof states);

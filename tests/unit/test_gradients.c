@@ -53,7 +53,7 @@ static void compare(const fixture *f, const char *rules, const char *conv2_name,
     assert_true(fabs(result.loss - want) <= 1e-6 * want);
     int compared = 0;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         CHECK(f->context, actc_network_state_info(network, i, &info));
         if (info.kind != ACTC_STATE_GRADIENT)
             continue;

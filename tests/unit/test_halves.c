@@ -55,7 +55,7 @@ static float *run_steps(const fixture *f, const char *compress, between *cut, si
     float *all = NULL;
     *n = 0;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         CHECK(f->context, actc_network_state_info(network, i, &info));
         size_t elements = (size_t)actc_shape_elements(&info.shape);
         all = realloc(all, (*n + elements) * sizeof *all);
@@ -96,7 +96,7 @@ static bool gradient_is_zero(const fixture *f, const char *compress, action what
     CHECK(f->context, actc_network_set_between(network, on_between, &cut));
     CHECK(f->context, actc_network_train_step(network, images, labels, 1e-3, NULL));
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         CHECK(f->context, actc_network_state_info(network, i, &info));
         if (strcmp(info.name, name))
             continue;

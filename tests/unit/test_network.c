@@ -97,7 +97,7 @@ static float *state_of(const fixture *f, actc_network *network, size_t *count)
     float *all = NULL;
     *count = 0;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         CHECK(f->context, actc_network_state_info(network, i, &info));
         if (info.kind == ACTC_STATE_GRADIENT)
             continue;
@@ -161,7 +161,7 @@ static void accumulates(void **state)
     /* after the first batch the gradient is that batch's; after the second, the sum */
     size_t index = SIZE_MAX;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         CHECK(f->context, actc_network_state_info(network, i, &info));
         if (!strcmp(info.name, "grad.fc2.bias"))
             index = i;
@@ -172,7 +172,7 @@ static void accumulates(void **state)
     assert_true(result.updated);
     assert_int_equal(actc_network_updates(network), 1);
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         CHECK(f->context, actc_network_state_info(network, i, &info));
         if (!strcmp(info.name, "exp_avg.fc2.bias"))
             CHECK(f->context, actc_network_read_state(network, i, moment));

@@ -122,7 +122,7 @@ static void compare(actc_network *network, actc_state_kind kind, const char *pre
 {
     int compared = 0;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         char name[96];
         ok(actc_network_state_info(network, i, &info));
         if (info.kind != kind)
@@ -172,7 +172,7 @@ static void optimizer(const char *name, actc_optimizer_options options)
     float **before = calloc(states, sizeof *before);
     assert_non_null(before);
     for (size_t i = 0; i < states; i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         ok(actc_network_state_info(network, i, &info));
         before[i] = malloc((size_t)actc_shape_elements(&info.shape) * sizeof **before);
         assert_non_null(before[i]);

@@ -83,6 +83,7 @@ static step *run_step(const char *rules)
     s->states = actc_network_state_count(s->network);
     assert_true(s->states <= 32);
     for (size_t i = 0; i < s->states; i++) {
+        s->infos[i].size = sizeof s->infos[i];
         ok(actc_network_state_info(s->network, i, &s->infos[i]));
         s->values[i] = malloc((size_t)actc_shape_elements(&s->infos[i].shape) * sizeof(float));
         assert_non_null(s->values[i]);

@@ -124,11 +124,12 @@ static void run(const struct operator_case *o, const char *rules, outcome *out)
         bool reads = !strcmp(info.readers, "op") || (!strcmp(info.name, "op") && !strcmp(o->kind, "relu"));
         if (reads && info.use > out->use)
             out->use = info.use;
-        out->compressed |= reads && strcmp(info.codec, "none") && strcmp(info.codec, "mask") && strcmp(info.codec, "index");
+        out->compressed |= reads && strcmp(info.codec, "none") && strcmp(info.codec, "mask") && strcmp(info.codec, "index") &&
+                           strcmp(info.codec, "own");
     }
     bool found = false;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
-        actc_state_info info;
+        actc_state_info info = {.size = sizeof info};
         ok(actc_network_state_info(network, i, &info));
         if (info.kind == ACTC_STATE_GRADIENT && !strcmp(info.name, "grad.first.weight")) {
             ok(actc_network_read_state(network, i, out->gradient));

@@ -31,9 +31,12 @@ ACTC_API actc_status actc_graph_status(const actc_graph *graph);
 /* The logical shape of a tensor for batch 1. */
 ACTC_API actc_shape actc_tensor_shape(const actc_tensor *tensor);
 
-/* An f32 input. dims: the shape of one sample without the batch, e.g. {1, 28, 28}; 0 < ndim < ACTC_MAX_DIMS. */
+/* What a step is given under this name: samples, or targets of a loss. dims: the shape of one sample without the batch, e.g.
+ * {1, 28, 28}; 0 <= ndim < ACTC_MAX_DIMS, dims may be NULL where ndim is 0 (one value a sample). dtype: ACTC_F32, or ACTC_I32
+ * for classes (0 <= class < classes, checked by the losses: -1 marks what is to be ignored). */
+ACTC_API actc_tensor *actc_input_of(actc_graph *graph, const char *name, actc_dtype dtype, const int64_t *dims, int ndim);
+/* An f32 input; one i32 class a sample. */
 ACTC_API actc_tensor *actc_input(actc_graph *graph, const char *name, const int64_t *dims, int ndim);
-/* One i32 class label a sample, 0 <= label < classes (checked by the losses: -1 marks a row to ignore). */
 ACTC_API actc_tensor *actc_label_input(actc_graph *graph, const char *name);
 
 /* Scopes add "name/" to the path of the operators built until the matching pop. */
@@ -129,9 +132,19 @@ ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, ac
 /* Element-wise sum of two tensors of the same shape. */
 ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
 
-/* The scalar that training minimises, made by a loss operator; must be set once. Accuracy is counted on that
- * operator's first input. */
+/* logits or log-probabilities (N,C,...), labels (N,...) -> the number of places, whose label is not -1, where the largest of
+ * the C is at the label (the lowest index wins a tie). */
+ACTC_API actc_tensor *actc_count_correct(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *labels);
+
+/* Training minimises the sum of weight * loss over the losses added, each made by a loss operator; weight > 0. At most 16
+ * losses and metrics. set_loss: the only loss, with weight 1; where its targets are classes and no metric was added, the
+ * metric "LOSS_correct" too (actc_count_correct of its inputs). */
+ACTC_API void actc_graph_add_loss(actc_graph *graph, actc_tensor *loss, double weight);
 ACTC_API void actc_graph_set_loss(actc_graph *graph, actc_tensor *loss);
+/* What evaluations report beside the losses, made by a metric operator (actc_network_value). */
+ACTC_API void actc_graph_add_metric(actc_graph *graph, actc_tensor *metric);
+/* A tensor that can be read after an evaluation or inference (actc_network_read_output). */
+ACTC_API void actc_graph_add_output(actc_graph *graph, actc_tensor *tensor);
 
 #ifdef __cplusplus
 }

@@ -36,13 +36,16 @@ typedef struct actc_network_options {
     size_t size;
     int64_t train_batch;  /* samples a training step; 0: not prepared for training */
     int64_t eval_batch;   /* the largest number of samples of one evaluation; 0: not prepared for it */
+    int64_t infer_batch;  /* the largest number of samples of one inference, which computes the outputs alone and needs no
+                           * targets; 0: not prepared for it */
     int accumulate;       /* training batches whose gradients are averaged before an update; >= 1. Where an epoch or a
                            * run ends in between, actc_network_apply_pending takes what there is */
     const char *compress; /* rules, NULL or "" for none: GLOB[,GLOB...][@KIND[,KIND...]]=CODEC[;...] */
     actc_optimizer_options optimizer;
     uint64_t seed;        /* keys every random number of the run */
     bool capture;         /* keep the dense value of every saved tensor readable after a step
-                           * (actc_network_read_tensor); costs the memory that compression saves */
+                           * (actc_network_read_saved); costs the memory that compression saves */
+    bool no_inplace;      /* for tests: every operator writes to memory of its own; the same bits, more memory */
 } actc_network_options;
 ACTC_API actc_network_options actc_network_options_default(void);
 
@@ -81,6 +84,37 @@ ACTC_API actc_status actc_network_train_step(actc_network *network, const float 
  * not as a step; where nothing is pending, nothing happens. learning_rate: as in actc_network_train_step. */
 ACTC_API actc_status actc_network_apply_pending(actc_network *network, double learning_rate);
 
+/* What an input is given: `data` holds the samples of the batch in the logical order (N,C,...; row-major), f32 or i32 as the
+ * input was declared. */
+typedef struct actc_binding {
+    const char *name;
+    const void *data;
+} actc_binding;
+
+/* The general form of actc_network_train_step: any inputs, by name, each that the losses depend on exactly once. */
+ACTC_API actc_status actc_network_train(actc_network *network, const actc_binding *bindings, size_t count, double learning_rate,
+                                        actc_step_result *result);
+/* Losses, metrics and outputs of `samples` samples, 1 <= samples <= eval_batch. */
+ACTC_API actc_status actc_network_evaluate_batch(actc_network *network, const actc_binding *bindings, size_t count,
+                                                 int64_t samples);
+/* Outputs of `samples` samples, 1 <= samples <= infer_batch; targets need not be given. */
+ACTC_API actc_status actc_network_infer(actc_network *network, const actc_binding *bindings, size_t count, int64_t samples);
+
+/* What a loss or metric came to in the last step or evaluation. */
+typedef struct actc_value {
+    size_t size;
+    const char *name; /* path of the operator */
+    double value;     /* a loss: its mean over what it counts after a training step, its sum after an evaluation; a metric: its
+                       * sum, after an evaluation */
+    int64_t count;    /* samples, positions or elements that it counted */
+} actc_value;
+ACTC_API size_t actc_network_value_count(const actc_network *network);
+/* Losses in the order in which they were added to the graph, then metrics. value->size must be set by the caller. */
+ACTC_API actc_status actc_network_value(const actc_network *network, size_t index, actc_value *value);
+/* Output `index`, in the order in which they were added to the graph, of the samples of the last evaluation or inference: f32 in
+ * the logical order. Until the next step. */
+ACTC_API actc_status actc_network_read_output(actc_network *network, size_t index, float *values);
+
 /* Evaluates `count` samples, 1 <= count <= eval_batch; adds to *loss_sum the sum of their losses and to
  * *correct the number whose largest output is at the label (the lowest index wins a tie). */
 ACTC_API actc_status actc_network_evaluate(actc_network *network, const float *inputs, const int32_t *labels,
@@ -91,17 +125,19 @@ ACTC_API actc_status actc_network_evaluate(actc_network *network, const float *i
 typedef enum actc_state_kind {
     ACTC_STATE_PARAMETER = 0,
     ACTC_STATE_GRADIENT = 1,  /* of the last batch, or the sum since the last update when accumulating */
-    ACTC_STATE_OPTIMIZER = 2  /* "exp_avg.NAME", "exp_avg_sq.NAME", "momentum_buffer.NAME" */
+    ACTC_STATE_OPTIMIZER = 2, /* "exp_avg.NAME", "exp_avg_sq.NAME", "momentum_buffer.NAME" */
+    ACTC_STATE_BUFFER = 3     /* written by training steps themselves: "bn1.running_mean" */
 } actc_state_kind;
 
 typedef struct actc_state_info {
+    size_t size;
     const char *name; /* belongs to the network */
     actc_state_kind kind;
     actc_shape shape; /* PyTorch's layout; f32, row-major */
 } actc_state_info;
 
 ACTC_API size_t actc_network_state_count(const actc_network *network);
-/* index must be < the count. */
+/* index must be < the count; info->size must be set by the caller. */
 ACTC_API actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info);
 /* values: as many f32 as the shape has elements, in PyTorch's layout. */
 ACTC_API actc_status actc_network_read_state(actc_network *network, size_t index, float *values);
@@ -162,7 +198,8 @@ ACTC_API const char *actc_saved_use_string(actc_saved_use use);
 typedef struct actc_saved_info {
     size_t size;
     const char *name;       /* path of the operator whose output it is, or the input's name */
-    const char *codec;      /* canonical spec, "none" where kept dense, "mask", "index" */
+    const char *codec;      /* canonical spec, "none" where kept dense, "mask", "index", "own" (statistics that an
+                           * operator keeps for itself) */
     const char *note;       /* why it is kept so where that is not obvious, else "" */
     actc_shape shape;       /* of the training batch */
     uint64_t dense_bytes;

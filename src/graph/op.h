@@ -1,14 +1,14 @@
 /* op.h: what an operator is to the layers between the graph and the program.
  *
- * An operator is one file here: its public builder function, and the five functions below. Adding one needs nothing
- * else above the program line.
+ * An operator is a definition in src/ops: its public builder function, and the functions below. Adding one needs its line in
+ * ops/list.c, and nothing else above the program line.
  */
 #ifndef ACTC_OP_H
 #define ACTC_OP_H
 
 #include <stdio.h>
 
-#include "../graph/graph.h"
+#include "graph.h"
 
 struct actc_lower;
 
@@ -22,22 +22,39 @@ typedef enum actc_need_kind {
 } actc_need_kind;
 
 typedef struct actc_gradient_flags {
-    bool input[ACTC_OP_MAX_INPUTS];         /* this input needs a gradient */
-    bool parameter[ACTC_OP_MAX_PARAMETERS]; /* this parameter exists and is trained */
+    bool *input;     /* [n_inputs]: this input needs a gradient */
+    bool *parameter; /* [n_parameters]: this parameter exists and is trained */
 } actc_gradient_flags;
+
+typedef enum actc_op_role {
+    ACTC_OP_LAYER,
+    ACTC_OP_LOSS,  /* scalar: a mean in training, a sum in evaluation; its number is written by its kernels into a slot */
+    ACTC_OP_METRIC /* the same, without a gradient */
+} actc_op_role;
 
 typedef void (*actc_need_fn)(void *user, const actc_op *op, const actc_tensor *tensor, actc_need_kind kind);
 
 struct actc_op_def {
     const char *kind; /* as rules name it: conv, linear, relu, pool, softmax, dropout, flatten, add, loss */
-    bool is_loss;
+    uint32_t attributes_bytes;
+    actc_op_role role;
     /* The output's shape from the inputs'; false with the reason in `why`. */
     bool (*infer)(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size);
+    /* Whether the output is input 0, bytes and all: then it is never asked to emit anything. NULL: no. */
+    bool (*alias)(const actc_op *op, const actc_shape *in, bool training);
     /* Says what the backward pass will read. NULL: nothing. */
     void (*needs)(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user);
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);
+    /* Losses and metrics: checks the i32 targets of `samples` samples that the host is about to give as input `index`, and
+     * counts what of them takes part; false with the reason in `why`. NULL: every sample, or element of target, counts. */
+    bool (*count)(const actc_op *op, uint32_t index, const int32_t *target, int64_t elements, int64_t *counted, char *why,
+                  size_t why_size);
 };
+
+/* Every operator there is (ops/list.c). */
+extern const actc_op_def *const actc_op_defs[];
+extern const size_t actc_n_op_defs;
 
 #endif
