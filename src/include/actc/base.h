@@ -47,8 +47,11 @@ typedef enum actc_status {
 /* A short English name of the status, never NULL. */
 ACTC_API const char *actc_status_string(actc_status status);
 
-/* Version of the library that is running ("0.1.0"), and its API number, which grows by one with
- * every change of the public headers. */
+/* The API number of these headers, which grows by one with every change of them. A program that needs the library to know as
+ * much checks actc_api_version() >= ACTC_API_VERSION. */
+#define ACTC_API_VERSION 3
+
+/* Version of the library that is running ("0.1.0"), and its API number. */
 ACTC_API const char *actc_version(void);
 ACTC_API int actc_api_version(void);
 
