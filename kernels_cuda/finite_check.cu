@@ -20,7 +20,7 @@ ACTC_CUDA_KERNEL(finite_check, const uint *g, uint *result)
     }
     if (first == 0xffffffffu)
         return;
-    const uint mine = 2u + first;
+    const uint mine = 2u + p.first + first;
     uint now = result[ACTC_RESULT_BAD];
     while (now == 0u || mine < now) { /* 0 counts as the highest */
         const uint seen = atomicCAS(&result[ACTC_RESULT_BAD], now, mine);

@@ -19,7 +19,7 @@ void actc_kernel(uint group, uint lane)
     barrier();
     if (lane == 0u && first != NONE) {
         /* 0 is the highest, so this is no atomic min: write over 0, then over whatever is higher. */
-        uint bad = 2u + first;
+        uint bad = 2u + p.first + first;
         uint old = atomicCompSwap(result[ACTC_RESULT_BAD], 0u, bad);
         while (old != 0u && bad < old) {
             uint seen = atomicCompSwap(result[ACTC_RESULT_BAD], old, bad);

@@ -104,8 +104,8 @@ struct actc_params_loss_reduce { uint groups, rows, mean; };
 struct actc_params_count_correct { uint groups, rows, cols; };
 /* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
-/* BAD = the smaller of what it is (0 counting as highest) and 2 + i for the first i where g is not finite. */
-struct actc_params_finite_check { uint groups, n; };
+/* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */
+struct actc_params_finite_check { uint groups, n, first; };
 /* states = staged where BAD is 0, else staged = states: what a step staged becomes the state, or is forgotten. Moves bits. */
 struct actc_params_state_commit { uint groups, n; };
 /* actc_sgd and actc_adam with g * GRAD_SCALE as gradient. Nothing is touched where BAD is not 0. The momentum buffer is

@@ -243,9 +243,12 @@ static void commit_states(actc_lower *lower)
     uint64_t bytes = build->region_bytes - build->state_offset;
     actc_view states = {.buffer = build->v_parameters, .offset = build->state_offset, .bytes = bytes};
     actc_view staged = {.buffer = build->v_staged, .bytes = bytes};
-    struct actc_params_state_commit params = {.n = (uint32_t)(bytes / 4)};
-    ACTC_EMIT_ELEMENTWISE(lower, state_commit, &params, staged, states, actc_lower_result_block(lower));
+    struct actc_params_state_commit params = {0};
+    ACTC_EMIT_REGION(lower, state_commit, bytes / 4, &params, 0, staged, states, actc_lower_result_block(lower));
 }
+
+/* `first` among the words of finite_check's parameters. */
+enum { FIRST_WORD = offsetof(struct actc_params_finite_check, first) / 4 };
 
 static void lower_train(actc_lower *lower)
 {
@@ -258,8 +261,8 @@ static void lower_train(actc_lower *lower)
         lower_backward(lower, build->graph->ops[i]);
     if (build->v_gradients != ACTC_NO_BUFFER) {
         actc_view gradients = {.buffer = build->v_gradients, .bytes = build->trained_bytes};
-        struct actc_params_finite_check params = {.n = (uint32_t)(build->trained_bytes / 4)};
-        ACTC_EMIT_ELEMENTWISE(lower, finite_check, &params, gradients, actc_lower_result_block(lower));
+        struct actc_params_finite_check params = {0};
+        ACTC_EMIT_REGION(lower, finite_check, build->trained_bytes / 4, &params, FIRST_WORD, gradients, actc_lower_result_block(lower));
     }
     if (build->v_staged != ACTC_NO_BUFFER)
         commit_states(lower);
@@ -271,21 +274,20 @@ static void lower_update(actc_lower *lower)
     const actc_optimizer_options *o = &build->options->optimizer;
     if (build->v_gradients == ACTC_NO_BUFFER)
         return;
-    uint64_t bytes = build->trained_bytes;
-    uint32_t n = (uint32_t)(bytes / 4);
+    uint64_t bytes = build->trained_bytes, n = bytes / 4;
     actc_view p = {.buffer = build->v_parameters, .bytes = bytes}, g = {.buffer = build->v_gradients, .bytes = bytes};
     actc_view m = ACTC_NO_VIEW, step = actc_lower_step_block(lower), result = actc_lower_result_block(lower);
     if (build->v_moments[0] != ACTC_NO_BUFFER)
         m = (actc_view){.buffer = build->v_moments[0], .bytes = bytes};
     if (o->kind == ACTC_OPTIMIZER_SGD) {
-        struct actc_params_sgd params = {.n = n, .momentum = (float)o->momentum, .weight_decay = (float)o->weight_decay};
-        ACTC_EMIT_ELEMENTWISE(lower, sgd, &params, p, g, m, step, result);
+        struct actc_params_sgd params = {.momentum = (float)o->momentum, .weight_decay = (float)o->weight_decay};
+        ACTC_EMIT_REGION(lower, sgd, n, &params, 0, p, g, m, step, result);
     } else {
         actc_view v = {.buffer = build->v_moments[1], .bytes = bytes};
         struct actc_params_adam params = {
-            .n = n, .beta1_rest = (float)(1 - o->beta1), .beta2 = (float)o->beta2, .beta2_rest = (float)(1 - o->beta2),
+            .beta1_rest = (float)(1 - o->beta1), .beta2 = (float)o->beta2, .beta2_rest = (float)(1 - o->beta2),
             .epsilon = (float)o->epsilon, .l2 = o->kind == ACTC_OPTIMIZER_ADAM ? (float)o->weight_decay : 0};
-        ACTC_EMIT_ELEMENTWISE(lower, adam, &params, p, g, m, v, step, result);
+        ACTC_EMIT_REGION(lower, adam, n, &params, 0, p, g, m, v, step, result);
     }
     if (build->options->accumulate > 1)
         actc_emit_fill(lower, g, 0);
@@ -419,6 +421,9 @@ static actc_status lower_all(actc_build *build, bool compress)
     if (!build->places)
         return actc_out_of_memory(build->context, graph->n_parameters, "the parameters");
     place_parameters(build);
+    if (build->region_bytes / 4 > UINT32_MAX - 2)
+        return actc_fail(build->context, ACTC_ERROR_UNSUPPORTED, "%s has %llu parameters; at most 4294967293 are supported", graph->name,
+                         (unsigned long long)(build->region_bytes / 4));
     for (uint32_t p = 0; p < ACTC_PROGRAM_COUNT; p++)
         if (build->shapes[p == ACTC_PROGRAM_UPDATE ? ACTC_PROGRAM_TRAIN : p])
             ACTC_RETURN_IF_ERROR(lower_program(build, p));

@@ -101,6 +101,29 @@ void actc_emit_elementwise(actc_lower *lower, actc_kernel_id id, const void *par
     actc_emit_kernel(lower, id, actc_element_groups(n), params, views, n_views);
 }
 
+/* Elements of a launch, a multiple of what keeps every part aligned: 256 bytes of anything from a bit an element up. */
+#define PART_UNIT (8u * ACTC_VIEW_ALIGNMENT * 8u)
+#define PART_MOST (1u << 30)
+
+void actc_emit_region(actc_lower *lower, actc_kernel_id id, uint64_t n, const void *params, uint32_t first_word,
+                      const actc_view *views, uint32_t n_views)
+{
+    uint64_t binding = lower->build->device->info.max_binding_bytes, part = binding ? binding / 4 / PART_UNIT * PART_UNIT : PART_MOST;
+    uint32_t words[ACTC_MAX_PARAMS_BYTES / 4] = {0};
+    part = part < PART_UNIT ? PART_UNIT : part > PART_MOST ? PART_MOST : part;
+    memcpy(words, params, actc_kernel_infos[id].params_bytes);
+    for (uint64_t first = 0; first < n && lower->status == ACTC_OK; first += part) {
+        uint64_t count = n - first < part ? n - first : part;
+        actc_view parts[ACTC_MAX_VIEWS];
+        for (uint32_t i = 0; i < n_views; i++)
+            parts[i] = views[i].bytes == n * 4 ? actc_lower_part(views[i], first * 4, count * 4) : views[i];
+        words[1] = (uint32_t)count;
+        if (first_word)
+            words[first_word] = (uint32_t)first;
+        actc_emit_elementwise(lower, id, words, parts, n_views);
+    }
+}
+
 void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view views[4])
 {
     actc_command *command = append(lower, ACTC_COMMAND_GEMM, "gemm");

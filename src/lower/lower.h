@@ -165,6 +165,11 @@ void actc_emit_kernel(actc_lower *lower, actc_kernel_id id, uint32_t groups, con
                       uint32_t n_views);
 /* An element-wise kernel over n elements: ACTC_GROUP_ELEMENTS a group; params begins with groups and n. */
 void actc_emit_elementwise(actc_lower *lower, actc_kernel_id id, const void *params, const actc_view *views, uint32_t n_views);
+/* The same over a region that may be larger than a device lets a kernel see, in as many launches as that takes: views of
+ * 4 n bytes are cut, others are whole in each. params->n is filled in, and where first_word is not 0 that word of the
+ * parameters gets the number of the launch's first element. */
+void actc_emit_region(actc_lower *lower, actc_kernel_id id, uint64_t n, const void *params, uint32_t first_word,
+                      const actc_view *views, uint32_t n_views);
 /* views: a, b, bias, c */
 void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view views[4]);
 /* views: as actc_conv says, without the workspace */
@@ -184,6 +189,10 @@ void actc_emit_pack(actc_lower *lower, const actc_saved *saved, actc_view value)
 #define ACTC_EMIT_ELEMENTWISE(lower, kernel, params, ...)                                                \
     actc_emit_elementwise(lower, ACTC_KERNEL_##kernel, params, (const actc_view[]){__VA_ARGS__},         \
                           sizeof((const actc_view[]){__VA_ARGS__}) / sizeof(actc_view))
+
+#define ACTC_EMIT_REGION(lower, kernel, n, params, first_word, ...)                                              \
+    actc_emit_region(lower, ACTC_KERNEL_##kernel, n, params, first_word, (const actc_view[]){__VA_ARGS__},       \
+                     sizeof((const actc_view[]){__VA_ARGS__}) / sizeof(actc_view))
 
 /* Groups of ACTC_GROUP_SIZE that cover n. */
 static inline uint32_t actc_groups(uint64_t n)

@@ -22,7 +22,7 @@ ACTC_CPU_KERNEL(finite_check)
         uint32_t k = i;
         while (!actc_not_finite(g[k]))
             k++;
-        uint32_t mine = k + 2, now = atomic_load_explicit(bad, memory_order_relaxed);
+        uint32_t mine = p->first + k + 2, now = atomic_load_explicit(bad, memory_order_relaxed);
         while ((now == 0 || mine < now) &&
                !atomic_compare_exchange_weak_explicit(bad, &now, mine, memory_order_relaxed, memory_order_relaxed))
             ;
