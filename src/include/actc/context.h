@@ -63,7 +63,7 @@ typedef struct actc_device_info {
     char driver[160];  /* driver name and version; for the CPU the libraries used */
     actc_device_type type;
     bool usable;
-    char reason[256];  /* why not usable; "" where it is */
+    char reason[640];  /* why not usable; "" where it is */
     bool exact;        /* the EXACT parity class holds */
     char exact_evidence[160]; /* on what grounds, in words */
     uint64_t memory_bytes;            /* device memory, 0 where unknown */
