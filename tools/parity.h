@@ -9,8 +9,7 @@
 #include "common.h"
 
 #define PARITY_MAX_BACKENDS 16
-/* What automake and Meson take for a test that was skipped. */
-#define PARITY_EXIT_SKIPPED 77
+#define PARITY_EXIT_SKIPPED TOOL_SKIPPED
 
 typedef struct parity_backend {
     char name[64];            /* as it was named: "vulkan:llvmpipe" */

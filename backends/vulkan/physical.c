@@ -172,7 +172,7 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
 
     bool maintenance4 = false, size_control = false;
     actc_status status = find_extensions(instance, physical, &maintenance4, &size_control);
-    if (status != ACTC_OK)
+    if (status != ACTC_OK || info->reason[0])
         return status;
     VkPhysicalDeviceMaintenance4Properties p4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {
