@@ -43,7 +43,8 @@ def commands(record):
     for tool in (TRAIN, INFO, BENCH, PARITY):
         for option in ("--help", "-h", "--version"):
             yield [tool, option]
-    for command in (short, [INFO], [INFO, "--compile-all", "--device", "cpu"], codec, [PARITY, "--list"], CASE + ["--record", record]):
+    compile_all = [INFO, "--compile-all", "--device", "cpu"]
+    for command in (short, [INFO], compile_all, codec, [PARITY, "--list"], CASE + ["--record", record]):
         yield command
         yield command + JSON
 
@@ -60,8 +61,9 @@ class Streams(unittest.TestCase):
             for fd in closed:
                 os.close(fd)
 
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "env": ENVIRONMENT, **options}
-        done = subprocess.run(command, preexec_fn=close, text=True, timeout=120, cwd=self.folder, **options)
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, **options}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, preexec_fn=close, text=True, timeout=120, cwd=self.folder,
+                              **options)
         self.assertEqual(done.returncode, code, f"{command}, closed {closed}\n{done.stdout}\n{done.stderr}")
         return done
 
@@ -82,7 +84,8 @@ class Streams(unittest.TestCase):
         for command in commands(self.record):
             self.assertIn(CANNOT, self.run_tool(command, 1, closed=[1]).stderr, command)
             self.run_tool(command, 1, closed=[0, 1, 2])
-        for command in ([INFO, "--version"], [PARITY, "--list"], [BENCH, "--help"], RUN + ["--steps", "1", "--out", "none"] + JSON):
+        train = RUN + ["--steps", "1", "--out", "none"] + JSON
+        for command in ([INFO, "--version"], [PARITY, "--list"], [BENCH, "--help"], train):
             usual = self.run_tool(command, 0).stdout
             for closed in ([0], [2], [0, 2]):
                 printed = self.run_tool(command, 0, closed=closed).stdout
