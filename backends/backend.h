@@ -162,7 +162,8 @@ typedef void (*actc_device_sink)(void *user, const actc_device_info *info);
 struct actc_backend {
     const char *name;
 
-    /* Reports every device, and at least one entry with usable false and a reason where there is none. */
+    /* Reports every device, and at least one entry with usable false and a reason where there is none. Where that fails
+     * for another cause than this process's memory, the backend is listed as unusable with the message. */
     actc_status (*enumerate)(actc_context *context, actc_device_sink sink, void *user);
     /* info: one of those reported. */
     actc_status (*open)(actc_context *context, const actc_device_options *options, const actc_device_info *info,

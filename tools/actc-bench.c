@@ -160,7 +160,7 @@ static int print_result(const bench *b, const actc_codec_info *info, const doubl
     json_u64(json, "kept", info->kept);
     cJSON_AddStringToObject(json, "index_form", info->index_form);
     json_f64(json, "relative_error", error);
-    return json_print(stdout, json, false) ? 0 : tool_fail(b->t, "cannot write to the standard output");
+    return json_print(tool_output(), json, false) ? 0 : tool_output_failed(b->t);
 }
 
 static int run(bench *b)
@@ -189,7 +189,7 @@ static int run(bench *b)
     return status == ACTC_OK ? print_result(b, &info, seconds, error) : tool_failed(b->t, b->context);
 }
 
-int main(int argc, char **argv)
+static int run_tool(int argc, char **argv)
 {
     bench b = {.spec = "dct:lambda=100", .shape_text = "32,64,32,32", .device_name = "auto", .input = "normal", .format = "text", .seed = 1};
     tool_option options[] = {
@@ -230,4 +230,9 @@ int main(int argc, char **argv)
     actc_device_destroy(&b.device);
     actc_context_destroy(&b.context);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    return tool_main("actc-bench", run_tool, argc, argv);
 }

@@ -83,7 +83,7 @@ static int list_devices(const tool *t, actc_context *context, bool json)
             print_device(&infos[i]);
     }
     free(infos);
-    return !json || json_print(stdout, root, false) ? 0 : tool_fail(t, "cannot write to the standard output");
+    return !json || json_print(tool_output(), root, false) ? 0 : tool_output_failed(t);
 }
 
 /* ---- --compile-all ---- */
@@ -208,10 +208,10 @@ static int compile_all(const tool *t, actc_context *context, const char *name, b
     json_f64(root, "seconds", seconds);
     json_u64(root, "spilling_kernels", k.spilling);
     json_u64(root, "inexact_kernels", k.inexact);
-    return json_print(stdout, root, false) ? code : tool_fail(t, "cannot write to the standard output");
+    return json_print(tool_output(), root, false) ? code : tool_output_failed(t);
 }
 
-int main(int argc, char **argv)
+static int run_tool(int argc, char **argv)
 {
     const char *format = "text", *device = "auto";
     bool compile = false;
@@ -246,4 +246,9 @@ int main(int argc, char **argv)
     code = compile ? compile_all(&t, context, device, json) : list_devices(&t, context, json);
     actc_context_destroy(&context);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    return tool_main("actc-info", run_tool, argc, argv);
 }

@@ -325,7 +325,7 @@ static int choose(train_run *run, const char *name)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int run_tool(int argc, char **argv)
 {
     train_settings s = {.device = "auto", .optim = "adam", .schedule = "constant", .format = "text", .batch = 128, .accumulate = 1,
                         .save_every = STEPS_A_SAVE_DEFAULT, .log_every = 100, .lr = 1e-3};
@@ -382,4 +382,9 @@ int main(int argc, char **argv)
         code = train(&run);
     clean_up(&run);
     return code;
+}
+
+int main(int argc, char **argv)
+{
+    return tool_main("actc-train", run_tool, argc, argv);
 }

@@ -1,7 +1,8 @@
-/* common.c: options, errors, JSON and text for the tools. */
+/* common.c: the standard streams, options, errors, JSON and text for the tools. */
 #include "common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -65,6 +66,77 @@ actc_context *tool_context(const tool *t)
     if (status != ACTC_OK)
         tool_fail(t, "%s", actc_status_string(status));
     return context;
+}
+
+/* ---- the standard streams ---- */
+
+static FILE *private_output; /* NULL: stdout */
+static bool output_reported;
+
+/* A closed descriptor is opened for reading, so that writing to it goes on being an error. */
+static bool take_closed_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1)
+            continue;
+        int got = open("/dev/null", O_RDONLY); /* the lowest that is free: this one */
+        if (got == -1)
+            got = open("/", O_RDONLY); /* no /dev here */
+        if (got != fd)
+            return false;
+    }
+    return true;
+}
+
+FILE *tool_output(void)
+{
+    return private_output ? private_output : stdout;
+}
+
+/* Descriptor 1 becomes stderr's; what it was is tool_output's alone. */
+static bool keep_output_private(void)
+{
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    if (flags != -1 && (flags & O_ACCMODE) == O_RDONLY)
+        return true; /* nothing can be written: tool_main says so, when the work is done */
+    int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    FILE *output = fd == -1 ? NULL : fdopen(fd, "w");
+    if (output && dup2(STDERR_FILENO, STDOUT_FILENO) == STDOUT_FILENO) {
+        private_output = output;
+        return true;
+    }
+    int error = errno;
+    if (output)
+        fclose(output);
+    else if (fd != -1)
+        close(fd);
+    errno = error;
+    return false;
+}
+
+static int output_failed(const char *name, int error)
+{
+    if (!output_reported)
+        fprintf(stderr, "%s: cannot write to the standard output%s%s\n", name, error ? ": " : "", error ? strerror(error) : "");
+    output_reported = true;
+    return TOOL_FAILURE;
+}
+
+int tool_output_failed(const tool *t)
+{
+    return output_failed(t->name, errno);
+}
+
+int tool_main(const char *name, int (*run)(int argc, char **argv), int argc, char **argv)
+{
+    if (!take_closed_descriptors())
+        return TOOL_FAILURE; /* nowhere to say so */
+    int code = run(argc, argv);
+    errno = 0;
+    if (fflush(tool_output()) == 0 && !ferror(tool_output()))
+        return code;
+    output_failed(name, errno);
+    return code == 0 || code == TOOL_SKIPPED ? TOOL_FAILURE : code;
 }
 
 /* ---- options ---- */
@@ -218,6 +290,12 @@ static bool parse_option(const tool *t, const char *argument, int argc, char **a
     return tool_set_option(t, o, text);
 }
 
+static bool is_json(const tool *t)
+{
+    const tool_option *format = tool_find_option(t, "format");
+    return format && strcmp(*(const char **)format->target, "json") == 0;
+}
+
 bool tool_parse(const tool *t, int argc, char **argv, const char **positional, size_t most, size_t *count, int *exit_code)
 {
     bool options = true;
@@ -240,6 +318,10 @@ bool tool_parse(const tool *t, int argc, char **argv, const char **positional, s
         } else {
             positional[(*count)++] = argv[i];
         }
+    }
+    if (is_json(t) && !keep_output_private()) {
+        *exit_code = tool_fail(t, "the standard output cannot be kept for JSON: %s", strerror(errno));
+        return false;
     }
     return true;
 }

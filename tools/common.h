@@ -1,4 +1,4 @@
-/* common.h: what the tools share: options, errors, JSON, tables, a progress bar.
+/* common.h: what the tools share: the standard streams, options, errors, JSON, tables, a progress bar.
  *
  * GNU conventions: --name VALUE or --name=VALUE, -x VALUE where an option has a letter, -- ends the options, --help, --version; errors on stderr with the
  * offending value and what is accepted; exit 2 for usage, 1 for failure.
@@ -12,6 +12,21 @@
 
 #define TOOL_FAILURE 1
 #define TOOL_USAGE 2
+#define TOOL_SKIPPED 77 /* what automake and Meson take for a test that was skipped */
+
+/* ---- the standard streams ---- */
+
+typedef struct tool tool;
+
+/* Runs a tool from its first line to its exit code. Before: descriptors 0 to 2 that are closed are taken, so that no file
+ * gets their numbers and with them what is printed. After: output that could not be written makes 0 (and a skip) a
+ * TOOL_FAILURE, with a message, --help and lists included. */
+int tool_main(const char *name, int (*run)(int argc, char **argv), int argc, char **argv);
+/* Where results go: stdout; with --format json, once tool_parse has seen it, a descriptor that only the tool has. What
+ * libraries print on theirs (oneDNN's verbose mode) is then sent to stderr. */
+FILE *tool_output(void);
+/* A message, once, that the standard output could not be written; returns the exit code. */
+int tool_output_failed(const tool *t);
 
 /* ---- options ---- */
 
@@ -36,14 +51,14 @@ typedef struct tool_option {
     char letter;         /* 'k': -k VALUE is accepted as well; 0: none */
 } tool_option;
 
-typedef struct tool {
+struct tool {
     const char *name;
     const char *summary;     /* one line */
     const char *synopsis;    /* after the name: "MODEL --data NAME [OPTION...]" */
     const char *text;        /* further help after the options: examples */
     tool_option *options;
     size_t option_count;
-} tool;
+};
 
 /* Fills the options and puts the other arguments into positional (at most `most` of them; *count says how many).
  * True to go on; otherwise *exit_code is what to leave with (0 after --help and --version). */

@@ -221,7 +221,7 @@ bool parity_print_json(parity_session *s)
     s->json_cases = NULL;
     cJSON_AddItemToObject(json, "failed", lines_json(s, &s->failed, true));
     cJSON_AddItemToObject(json, "skipped", lines_json(s, &s->skipped, false));
-    return json_print(stdout, json, false);
+    return json_print(tool_output(), json, false);
 }
 
 /* ---- files: a head and then a line a case; gzipped where the name says so ---- */

@@ -282,7 +282,7 @@ static bool print_json(const train_run *run, const actc_memory_report *memory, c
     cJSON *notes = cJSON_AddArrayToObject(json, "notes");
     for (size_t i = 0; actc_network_note(run->network, i); i++)
         cJSON_AddItemToArray(notes, cJSON_CreateString(actc_network_note(run->network, i)));
-    return json_print(stdout, json, false);
+    return json_print(tool_output(), json, false);
 }
 
 int report(train_run *run)
@@ -299,5 +299,5 @@ int report(train_run *run)
     else
         print_text(run, &memory, errors, &cost);
     free(errors);
-    return good && fflush(stdout) == 0 ? 0 : tool_fail(run->t, "cannot write to the standard output");
+    return good ? 0 : tool_output_failed(run->t);
 }

@@ -123,8 +123,10 @@ static actc_status enumerate(actc_context *context, actc_device_sink sink, void 
     for (uint32_t i = 0; i < count && status == ACTC_OK; i++)
         sink(user, &list[i].info);
     actc_free(list);
-    if ((status == ACTC_OK && count > 0) || status == ACTC_ERROR_OUT_OF_MEMORY)
+    if (status != ACTC_OK && status != ACTC_ERROR_NOT_FOUND)
         return status;
+    if (count > 0)
+        return ACTC_OK;
     /* None: an entry says why. */
     actc_device_info none = {.spec = "vulkan", .backend = "vulkan", .name = "none", .type = ACTC_DEVICE_VIRTUAL_GPU};
     snprintf(none.reason, sizeof none.reason, "%.*s", (int)sizeof none.reason - 1,

@@ -1,6 +1,7 @@
 /* instance.c: the Vulkan loader, instances, and the validation layer's messages. */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vulkan.h"
@@ -105,6 +106,96 @@ static bool layer_present(void)
     return false;
 }
 
+/* ---- what the loader could not do ---- */
+
+/* Where the loader looks for drivers, in its own order. */
+static void name_manifests(char *text, size_t size)
+{
+    static const char *const variables[] = {"VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES"};
+    enum { VARIABLES = sizeof variables / sizeof *variables, ADDED = VARIABLES - 1, SHOWN = 200 };
+    for (int i = 0; i < VARIABLES; i++) {
+        const char *value = getenv(variables[i]);
+        if (!value || !*value)
+            continue;
+        snprintf(text, size, "%s%s=%.*s%s", i == ADDED ? "its default search and " : "", variables[i], SHOWN, value,
+                 strlen(value) > SHOWN ? "..." : "");
+        return;
+    }
+    snprintf(text, size, "its default search, vulkan/icd.d");
+}
+
+typedef struct loader_news {
+    char text[256]; /* the first error; "" for none */
+} loader_news;
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_news(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                              VkDebugUtilsMessageTypeFlagsEXT types,
+                                              const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
+{
+    (void)severity;
+    (void)types;
+    loader_news *news = user;
+    if (news->text[0] || !data || !data->pMessage)
+        return VK_FALSE;
+    snprintf(news->text, sizeof news->text, "%s", data->pMessage);
+    for (char *p = news->text; *p; p++)
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
+    for (size_t n = strlen(news->text); n && strchr(" .", news->text[n - 1]); n--)
+        news->text[n - 1] = '\0';
+    return VK_FALSE;
+}
+
+/* The VkResult alone does not say which driver is at fault; the loader tells whoever listens. So it is asked again. */
+static void ask_loader(loader_news *news)
+{
+    news->text[0] = '\0';
+    VkDebugUtilsMessengerCreateInfoEXT messenger = {
+        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT,
+        .pfnUserCallback = on_news,
+        .pUserData = news,
+    };
+    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_2};
+    const char *extension = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
+    VkInstanceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+        .pNext = &messenger,
+        .pApplicationInfo = &application,
+        .enabledExtensionCount = 1,
+        .ppEnabledExtensionNames = &extension,
+    };
+    VkInstance handle;
+    if (vkCreateInstance(&info, NULL, &handle) != VK_SUCCESS)
+        return;
+    PFN_vkCreateDebugUtilsMessengerEXT listen =
+        (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(handle, "vkCreateDebugUtilsMessengerEXT");
+    PFN_vkDestroyDebugUtilsMessengerEXT leave =
+        (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(handle, "vkDestroyDebugUtilsMessengerEXT");
+    PFN_vkEnumeratePhysicalDevices enumerate =
+        (PFN_vkEnumeratePhysicalDevices)vkGetInstanceProcAddr(handle, "vkEnumeratePhysicalDevices");
+    PFN_vkDestroyInstance destroy = (PFN_vkDestroyInstance)vkGetInstanceProcAddr(handle, "vkDestroyInstance");
+    VkDebugUtilsMessengerEXT listener;
+    uint32_t count;
+    if (listen && leave && enumerate && listen(handle, &messenger, NULL, &listener) == VK_SUCCESS) {
+        enumerate(handle, &count, NULL);
+        leave(handle, listener, NULL);
+    }
+    if (destroy)
+        destroy(handle, NULL);
+}
+
+actc_status actc_vk_loader_failed(actc_context *context, actc_status status, const char *what)
+{
+    char manifests[300];
+    loader_news news;
+    name_manifests(manifests, sizeof manifests);
+    ask_loader(&news);
+    return actc_fail(context, status, "%s%s%s; the Vulkan loader was pointed at %s", what, news.text[0] ? ": " : "", news.text,
+                     manifests);
+}
+
 /* ---- creation ---- */
 
 actc_status actc_vk_instance_create(actc_context *context, bool validate, actc_vk_instance *instance)
@@ -157,8 +248,11 @@ actc_status actc_vk_instance_create(actc_context *context, bool validate, actc_v
         instance->handle = VK_NULL_HANDLE;
         /* what the loader says where no driver is installed */
         if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-            return actc_fail(context, ACTC_ERROR_NOT_FOUND, "no Vulkan driver is installed");
-        return actc_fail(context, actc_vk_result_status(result), "vkCreateInstance: %s", actc_vk_result_string(result));
+            return actc_vk_loader_failed(context, ACTC_ERROR_NOT_FOUND, "no Vulkan driver is installed");
+        /* DEVICE also where it is "out of memory": so loaders call a manifest that they cannot parse */
+        char what[80];
+        snprintf(what, sizeof what, "vkCreateInstance: %s", actc_vk_result_string(result));
+        return actc_vk_loader_failed(context, ACTC_ERROR_DEVICE, what);
     }
 #define LOAD(name) instance->name = (PFN_##name)vkGetInstanceProcAddr(instance->handle, #name);
     ACTC_VK_INSTANCE_FUNCTIONS(LOAD)

@@ -90,10 +90,12 @@ static actc_status find_extensions(actc_vk_instance *instance, actc_vk_physical 
                                    bool *size_control)
 {
     uint32_t count = 0;
+    actc_device_info *info = &physical->info;
     VkResult result = instance->vkEnumerateDeviceExtensionProperties(physical->handle, NULL, &count, NULL);
-    if (result != VK_SUCCESS)
-        return actc_fail(instance->context, actc_vk_result_status(result), "vkEnumerateDeviceExtensionProperties: %s",
-                         actc_vk_result_string(result));
+    if (result != VK_SUCCESS) {
+        REJECT("vkEnumerateDeviceExtensionProperties: %s", actc_vk_result_string(result));
+        return ACTC_OK;
+    }
     VkExtensionProperties *list = actc_calloc(count, sizeof *list);
     if (!list)
         return actc_fail(instance->context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: %u device extensions", count);
@@ -170,7 +172,7 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
 
     bool maintenance4 = false, size_control = false;
     actc_status status = find_extensions(instance, physical, &maintenance4, &size_control);
-    if (status != ACTC_OK)
+    if (status != ACTC_OK || info->reason[0])
         return status;
     VkPhysicalDeviceMaintenance4Properties p4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {
@@ -221,10 +223,11 @@ actc_status actc_vk_physical_list(actc_vk_instance *instance, actc_vk_physical *
     VkResult result = instance->vkEnumeratePhysicalDevices(instance->handle, count, handles);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
         *count = 0;
-        if (result == VK_ERROR_INITIALIZATION_FAILED)
-            return actc_fail(instance->context, ACTC_ERROR_NOT_FOUND, "no Vulkan driver finds a device");
-        return actc_fail(instance->context, actc_vk_result_status(result), "vkEnumeratePhysicalDevices: %s",
-                         actc_vk_result_string(result));
+        if (result == VK_ERROR_INITIALIZATION_FAILED) /* what the loader says where there is none */
+            return actc_vk_loader_failed(instance->context, ACTC_ERROR_NOT_FOUND, "no Vulkan driver finds a device");
+        char what[80];
+        snprintf(what, sizeof what, "vkEnumeratePhysicalDevices: %s", actc_vk_result_string(result));
+        return actc_vk_loader_failed(instance->context, ACTC_ERROR_DEVICE, what);
     }
     for (uint32_t i = 0; i < *count; i++) {
         list[i] = (actc_vk_physical){.handle = handles[i]};

@@ -46,11 +46,14 @@ typedef struct actc_vk_instance {
 } actc_vk_instance;
 
 /* The instance must stay where it is: the messenger points to it. On failure nothing is left to destroy; where no
- * Vulkan loader or driver is to be had the status is NOT_FOUND. */
+ * Vulkan loader or driver is to be had the status is NOT_FOUND, where those that there are do not work DEVICE. */
 actc_status actc_vk_instance_create(actc_context *context, bool validate, actc_vk_instance *instance);
 void actc_vk_instance_destroy(actc_vk_instance *instance);
 /* The functions of a device. */
 void actc_vk_load_device(const actc_vk_instance *instance, VkDevice device, struct VolkDeviceTable *table);
+
+/* `what` as the message, with what the loader says of it and which manifests it was pointed at; returns status. */
+actc_status actc_vk_loader_failed(actc_context *context, actc_status status, const char *what);
 
 const char *actc_vk_result_string(VkResult result);
 actc_status actc_vk_result_status(VkResult result);
@@ -74,7 +77,8 @@ typedef struct actc_vk_physical {
     uint32_t fixed_subgroup;    /* size of its subgroups where it is always the same and they can broadcast, else 0 */
 } actc_vk_physical;
 
-/* Fills at most ACTC_VK_MAX_PHYSICAL entries, in the driver's order. */
+/* Fills at most ACTC_VK_MAX_PHYSICAL entries, in the driver's order. OUT_OF_MEMORY: of this process only; what a driver
+ * says is NOT_FOUND (there is no device) or DEVICE. */
 actc_status actc_vk_physical_list(actc_vk_instance *instance, actc_vk_physical *list, uint32_t *count);
 
 /* ---- device.c ---- */

@@ -16,6 +16,7 @@ static const actc_backend *const backends[] = {&actc_backend_cuda, &actc_backend
 typedef struct device_entry {
     actc_device_info info;
     const actc_backend *backend;
+    bool broken; /* the backend could not enumerate */
 } device_entry;
 
 typedef struct device_table {
@@ -32,8 +33,20 @@ static void collect(void *user, const actc_device_info *info)
         table->failed = true;
         return;
     }
-    table->entries[table->count].backend = table->backend;
-    table->entries[table->count++].info = *info;
+    table->entries[table->count++] = (device_entry){.backend = table->backend, .info = *info};
+}
+
+/* A backend that cannot enumerate is an entry with the reason, whatever it has reported before: the others go on. */
+static void collect_broken(device_table *table, size_t first, const char *reason)
+{
+    actc_device_info info = {.name = "none", .type = ACTC_DEVICE_VIRTUAL_GPU};
+    snprintf(info.spec, sizeof info.spec, "%s", table->backend->name);
+    snprintf(info.backend, sizeof info.backend, "%s", table->backend->name);
+    snprintf(info.reason, sizeof info.reason, "%s", reason);
+    table->count = first;
+    collect(table, &info);
+    if (!table->failed)
+        table->entries[first].broken = true;
 }
 
 static actc_status list(actc_context *context, const char *only, device_table *table)
@@ -43,7 +56,12 @@ static actc_status list(actc_context *context, const char *only, device_table *t
         if (only && strcmp(only, backends[i]->name) != 0)
             continue;
         table->backend = backends[i];
+        size_t first = table->count;
         actc_status status = backends[i]->enumerate(context, collect, table);
+        if (status != ACTC_OK && status != ACTC_ERROR_OUT_OF_MEMORY) {
+            collect_broken(table, first, actc_error_message(context));
+            status = ACTC_OK;
+        }
         if (status == ACTC_OK && table->failed)
             status = actc_out_of_memory(context, sizeof *table->entries, "the list of devices");
         if (status != ACTC_OK) {
@@ -125,7 +143,7 @@ static bool is_hardware(const actc_device_info *info)
 static actc_status find_device(actc_context *context, const char *spec, bool compile_only, device_entry *out)
 {
     device_table table;
-    char known[700] = "";
+    char known[900] = "";
     if (!strcmp(spec, "auto")) {
         ACTC_RETURN_IF_ERROR(list(context, NULL, &table));
         const device_entry *best = NULL;
@@ -134,6 +152,9 @@ static actc_status find_device(actc_context *context, const char *spec, bool com
             if (is_hardware(&e->info) && (!best || (e->backend == best->backend && rank(e->info.type) < rank(best->info.type))))
                 best = e;
         }
+        for (const device_entry *e = table.entries; e < (best ? best : table.entries + table.count); e++)
+            if (e->broken) /* as opposed to one that is not installed */
+                actc_log_message(context, ACTC_LOG_WARNING, "device auto goes without %s: %s", e->info.backend, e->info.reason);
         if (best)
             *out = *best;
         actc_free(table.entries);

@@ -63,7 +63,7 @@ typedef struct actc_device_info {
     char driver[160];  /* driver name and version; for the CPU the libraries used */
     actc_device_type type;
     bool usable;
-    char reason[256];  /* why not usable; "" where it is */
+    char reason[640];  /* why not usable; "" where it is */
     bool exact;        /* the EXACT parity class holds */
     char exact_evidence[160]; /* on what grounds, in words */
     uint64_t memory_bytes;            /* device memory, 0 where unknown */
@@ -76,7 +76,8 @@ typedef struct actc_device_info {
 } actc_device_info;
 
 /* Fills up to `capacity` entries of `infos` (NULL allowed when capacity is 0) and sets *count to the
- * number there are. Every backend appears at least once. Does not open a device. */
+ * number there are. Every backend appears at least once, one that cannot enumerate as unusable with the reason. Does not
+ * open a device. */
 ACTC_API actc_status actc_device_list(actc_context *context, actc_device_info *infos, size_t capacity,
                                       size_t *count);
 
@@ -85,7 +86,7 @@ typedef struct actc_device_options {
     const char *device; /* "auto", "cpu", "vulkan[:N]", "cuda[:N]" or "null"; N is an index or a part of
                          * the device's or driver's name, case ignored ("vulkan:llvmpipe"). Plain "vulkan"
                          * takes hardware first, else software. auto: CUDA, then a hardware Vulkan device,
-                         * then the CPU. */
+                         * then the CPU; a warning says where it goes without a backend that cannot enumerate. */
     int threads;        /* CPU threads, 0: all that the process may use; must be 0..1024 */
     bool validate;      /* Vulkan: load the Khronos validation layer with synchronization validation; an
                          * error it reports makes the call fail that caused it */
