@@ -11,19 +11,42 @@
 
 #define STEPS_A_SAVE_DEFAULT (-1) /* --save-every: an epoch */
 
-static void on_signal(int number)
+static void on_end(int number)
 {
-    train_interrupted = number;
+    if (!train_interrupted)
+        train_interrupted = number;
 }
 
-/* A second signal ends the process at once: the first puts the default back. SIGXFSZ must not kill: a write beyond
- * the limit is an error as any other. */
+static void on_save(int number)
+{
+    (void)number;
+    train_save_asked = 1;
+}
+
+static void catch(int number, void (*handler)(int), int flags)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+/* What was ignored when the program started (SIGHUP under nohup) stays so. */
+static void catch_unless_ignored(int number, void (*handler)(int))
+{
+    struct sigaction before;
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        catch(number, handler, 0);
+}
+
+/* A second SIGINT or SIGTERM ends the process at once: the first puts the default back. Not so the others: a terminal that
+ * goes away may send SIGHUP twice, and SIGXCPU comes every second. SIGXFSZ must not kill: a write beyond the limit is an
+ * error as any other. */
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    catch(SIGINT, on_end, (int)SA_RESETHAND);
+    catch(SIGTERM, on_end, (int)SA_RESETHAND);
+    catch_unless_ignored(SIGHUP, on_end);
+    catch_unless_ignored(SIGXCPU, on_end);
     signal(SIGXFSZ, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -189,6 +212,9 @@ static void introduce(const train_run *run)
         fprintf(run->text, "run folder %s\n", run->folder);
     for (size_t i = 0; actc_network_note(run->network, i); i++)
         fprintf(run->text, "note: %s\n", actc_network_note(run->network, i));
+    char text[320];
+    if (report_accumulation(run, text, sizeof text))
+        fprintf(run->text, "note: %s\n", text);
     if (run->first_step)
         fprintf(run->text, "goes on after step %llu of %llu\n", (unsigned long long)run->first_step,
                 (unsigned long long)run->total_steps);
@@ -199,6 +225,7 @@ static void introduce(const train_run *run)
 static int set_state(train_run *run)
 {
     run->position = actc_checkpoint_position_default();
+    run->position.run = run->identity;
     if (actc_network_initialize(run->network) != ACTC_OK)
         return tool_failed(run->t, run->context);
     if (run->s->resume) {
@@ -221,6 +248,8 @@ static int prepare(train_run *run)
     if (!code)
         code = open_data(run);
     if (!code)
+        code = folder_identify(run);
+    if (!code)
         code = open_loaders(run);
     if (code)
         return code;
@@ -240,10 +269,14 @@ static int prepare(train_run *run)
     return code;
 }
 
-/* After the loop, however it ended well: nothing of it may be lost. */
+/* After the loop, however it ended well: nothing of it may be lost. Where the run ends within an epoch the batches that wait
+ * for an update are applied for the model, but stay pending in the checkpoint: who goes on goes on as if it had never ended. */
 static int keep(train_run *run)
 {
     int code = folder_save(run);
+    double rate = actc_schedule_rate(&run->schedule, run->position.epoch);
+    if (!code && !train_interrupted && actc_network_apply_pending(run->network, rate) != ACTC_OK)
+        code = tool_failed(run->t, run->context);
     return code ? code : folder_save_model(run);
 }
 
@@ -287,8 +320,10 @@ static void clean_up(train_run *run)
     actc_dataset_destroy(&run->train_set);
     actc_dataset_destroy(&run->test_set);
     actc_context_destroy(&run->context);
+    folder_unlock(run);
     cJSON_Delete(run->config);
     free(run->folder);
+    free(run->identity);
     free(run->losses);
     free(run->rates);
 }
@@ -364,13 +399,17 @@ static int run_tool(int argc, char **argv)
                 "  actc-train mnistnet --data fashion-mnist --device vulkan --steps 20 --log-every 1 --format json\n"
                 "  actc-train mnistnet --data fashion-mnist --optim sgd:momentum=0.9 --lr 0.05 --schedule cosine --epochs 20\n"
                 "  actc-train --resume runs/mnistnet-20261123-120000\n\n"
-                "Exit status: 0 done, 1 failure, 2 usage, 130 interrupted (saved).\n",
+                "Signals: HUP, INT, TERM and XCPU save and end the run, a second INT or TERM ends it\n"
+                "at once; USR1 saves and goes on.\n"
+                "Exit status: 0 done, 1 failure, 2 usage; saved and ended by a signal: 129 HUP, 130 INT,\n"
+                "143 TERM, 152 XCPU.\n",
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
     const char *name = NULL;
     size_t count;
     int code;
+    catch_unless_ignored(SIGUSR1, on_save); /* from the start on: a queue's warning must not end what is being prepared */
     if (!tool_parse(&t, argc, argv, &name, 1, &count, &code))
         return code;
     train_run run = {.t = &t, .s = &s, .options = actc_network_options_default()};

@@ -1,5 +1,6 @@
-/* train.h: the parts of actc-train: settings (actc-train.c), the run folder (train_folder.c), the loop (train_loop.c),
- * what is said at the end (train_report.c, train_cost.c). Functions return 0 or the exit code, after a message on stderr. */
+/* train.h: the parts of actc-train: settings (actc-train.c), the run folder (train_folder.c,
+ * train_lock.c), the loop (train_loop.c), what is said at the end (train_report.c, train_cost.c). Functions return 0 or the
+ * exit code, after a message on stderr. */
 #ifndef ACTC_TOOLS_TRAIN_H
 #define ACTC_TOOLS_TRAIN_H
 
@@ -40,7 +41,10 @@ typedef struct train_run {
     actc_schedule schedule;
 
     char *folder; /* NULL: nothing is kept */
+    FILE *lock;   /* NULL: the folder is not ours */
     FILE *metrics;
+    char data_texts[2][48]; /* of the training and the test set: their counts and digests */
+    char *identity;         /* what the run is, as its checkpoints carry it */
 
     actc_checkpoint_position position; /* the batch that comes next */
     uint64_t first_step, total_steps;
@@ -54,12 +58,20 @@ typedef struct train_run {
     uint64_t tested_step; /* at which the two above hold; 0: not yet */
 } train_run;
 
-/* Set by SIGINT and SIGTERM: the signal's number. */
+/* Set by the signals that end a run: the number of the first. */
 extern volatile sig_atomic_t train_interrupted;
+/* Set by SIGUSR1: a checkpoint is wanted, and the run goes on. */
+extern volatile sig_atomic_t train_save_asked;
+
+/* train_lock.c */
+int folder_lock(train_run *run, const char *option);   /* refuses, and names the holder, where another process has it */
+void folder_unlock(train_run *run);
 
 /* train_folder.c */
-int folder_read_config(train_run *run);                /* of --resume: fills the settings that are not given */
-int folder_make(train_run *run);                       /* of a new run */
+char *folder_path(const char *folder, const char *name); /* of a file in it; free() */
+int folder_read_config(train_run *run);                /* of --resume: locks it, fills the settings that are not given */
+int folder_identify(train_run *run);                   /* data_texts and identity; checks the data of a run that is resumed */
+int folder_make(train_run *run);                       /* of a new run: makes and locks it */
 int folder_write_config(train_run *run);
 int folder_load_newest(train_run *run);                /* into the network; 0 with step 0 where there is no checkpoint yet */
 int folder_open_metrics(train_run *run);               /* drops lines past the network's step */
@@ -82,6 +94,8 @@ train_cost deterministic_cost(const train_run *run);
 
 /* train_report.c */
 double report_images_per_s(const train_run *run);
+/* How batches that are no multiple of --accumulate are applied, in a sentence; NULL where there are none. */
+const char *report_accumulation(const train_run *run, char *text, size_t size);
 int report(train_run *run);
 
 #endif

@@ -1,9 +1,10 @@
 /* train_folder.c: the run folder of actc-train.
  *
- *   config.json                       what the run was started with
+ *   config.json                       what the run was started with, and which images it sees
  *   metrics.jsonl                     a line every --log-every steps and every epoch
  *   checkpoint-STEP.safetensors       everything that is needed to go on; the last two are kept
  *   model.safetensors                 the parameters at the end
+ *   lock                              while a process works on it (train_lock.c)
  *
  * config.json is written before the first step and checkpoints are put in place by a rename, so that whenever the
  * process is killed the folder can be resumed: from its newest checkpoint, or from the start.
@@ -37,7 +38,10 @@ static const struct {
 };
 #define KEPT_COUNT (sizeof kept / sizeof *kept)
 
-static char *path_of(const char *folder, const char *name)
+/* In config.json, of train_run.data_texts. */
+static const char *const data_keys[2] = {"training-data", "test-data"};
+
+char *folder_path(const char *folder, const char *name)
 {
     size_t bytes = strlen(folder) + strlen(name) + 2;
     char *path = malloc(bytes);
@@ -62,6 +66,68 @@ static const char *value_text(const tool_option *o, char *text, size_t size)
     return text;
 }
 
+static void append(char **text, const char *key, const char *value)
+{
+    char *longer = malloc((*text ? strlen(*text) : 0) + strlen(key) + strlen(value) + 3);
+    if (longer)
+        sprintf(longer, "%s%s%s=%s", *text ? *text : "", *text ? " " : "", key, value);
+    free(*text);
+    *text = longer;
+}
+
+/* What the run is: all that decides its steps as it starts. A run keeps this text when some of it is changed later; its
+ * checkpoints carry it, so that another run's are not taken for its own. */
+static int identify(train_run *run)
+{
+    const cJSON *before = cJSON_GetObjectItemCaseSensitive(run->config, "run");
+    if (before && !cJSON_IsString(before))
+        return tool_fail(run->t, "%s/config.json is damaged: \"run\"", run->folder);
+    if (before) {
+        run->identity = strdup(before->valuestring);
+    } else {
+        append(&run->identity, "model", run->model->name);
+        for (int fixed = 1; fixed >= 0 && run->identity; fixed--)
+            for (size_t i = 0; i < KEPT_COUNT && run->identity; i++) {
+                char buffer[40];
+                const char *text = value_text(tool_find_option(run->t, kept[i].name), buffer, sizeof buffer);
+                if (kept[i].as == (fixed ? KEPT_FIXED : KEPT_NOTED) && text)
+                    append(&run->identity, kept[i].name, text);
+            }
+        for (int i = 0; i < 2 && run->identity; i++)
+            append(&run->identity, data_keys[i], run->data_texts[i]);
+    }
+    return run->identity ? 0 : tool_fail(run->t, "out of memory");
+}
+
+/* Fills the texts of both data sets; those of a run that is resumed must be the same. */
+static int check_data(train_run *run)
+{
+    for (int i = 0; i < 2; i++) {
+        const actc_dataset *set = i ? run->test_set : run->train_set;
+        uint32_t digest;
+        if (actc_dataset_digest(set, &digest) != ACTC_OK)
+            return tool_failed(run->t, run->context);
+        char *text = run->data_texts[i];
+        snprintf(text, sizeof run->data_texts[i], "%" PRId64 " images, crc32 %08" PRIx32, actc_dataset_size(set), digest);
+        const cJSON *before = cJSON_GetObjectItemCaseSensitive(run->config, data_keys[i]);
+        if (before && !cJSON_IsString(before))
+            return tool_fail(run->t, "%s/config.json is damaged: \"%s\"", run->folder, data_keys[i]);
+        if (before && strcmp(before->valuestring, text) != 0)
+            return tool_fail(run->t, "--resume %s: its %s are %s, but those in %s are %s: a run cannot go on with other images",
+                             run->folder, data_keys[i], before->valuestring, run->s->data_dir ? run->s->data_dir : run->s->data, text);
+        if (run->config && !before)
+            fprintf(stderr, "%s: note: the run in %s does not say what its %s were, and they are not checked\n", run->t->name,
+                    run->folder, data_keys[i]);
+    }
+    return 0;
+}
+
+int folder_identify(train_run *run)
+{
+    int code = check_data(run);
+    return code ? code : identify(run);
+}
+
 static cJSON *config_of(const train_run *run)
 {
     cJSON *config = cJSON_CreateObject();
@@ -80,6 +146,9 @@ static cJSON *config_of(const train_run *run)
         else /* a seed, too: JSON readers hold numbers as doubles */
             cJSON_AddStringToObject(config, o->name, text);
     }
+    for (int i = 0; i < 2; i++)
+        cJSON_AddStringToObject(config, data_keys[i], run->data_texts[i]);
+    cJSON_AddStringToObject(config, "run", run->identity);
     return config;
 }
 
@@ -112,7 +181,7 @@ int folder_write_config(train_run *run)
     if (!run->folder)
         return 0;
     cJSON *config = config_of(run);
-    char *text = cJSON_Print(config), *path = path_of(run->folder, "config.json");
+    char *text = cJSON_Print(config), *path = folder_path(run->folder, "config.json");
     int code = text && path ? replace_file(run, path, text) : tool_fail(run->t, "out of memory");
     cJSON_Delete(config);
     cJSON_free(text);
@@ -180,16 +249,31 @@ static int take_option(train_run *run, tool_option *o, kept_as as)
     return 0;
 }
 
-int folder_read_config(train_run *run)
+static int read_config(train_run *run)
 {
-    const char *folder = run->s->resume;
-    char *path = path_of(folder, "config.json"), *text = path ? read_text(path) : NULL;
+    char *path = folder_path(run->folder, "config.json"), *text = path ? read_text(path) : NULL;
     int error = errno;
     free(path);
     if (!text)
-        return tool_fail(run->t, "--resume %s: it holds no run: config.json cannot be read: %s", folder, strerror(error));
+        return tool_fail(run->t, "--resume %s: it holds no run: config.json cannot be read: %s", run->folder, strerror(error));
+    cJSON_Delete(run->config);
     run->config = cJSON_Parse(text);
     free(text);
+    return 0;
+}
+
+int folder_read_config(train_run *run)
+{
+    const char *folder = run->s->resume;
+    run->folder = strdup(folder);
+    /* once to see that there is a run, which a lock is put to, and once when nobody else can change it any more */
+    int found = run->folder ? read_config(run) : tool_fail(run->t, "out of memory");
+    if (!found)
+        found = folder_lock(run, "resume");
+    if (!found)
+        found = read_config(run);
+    if (found)
+        return found;
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(run->config, "model");
     if (!cJSON_IsString(model))
         return tool_fail(run->t, "--resume %s: config.json is damaged: it names no model", folder);
@@ -204,8 +288,7 @@ int folder_read_config(train_run *run)
         if (code)
             return code;
     }
-    run->folder = strdup(folder);
-    return run->folder ? 0 : tool_fail(run->t, "out of memory");
+    return 0;
 }
 
 /* ---- the folder ---- */
@@ -233,34 +316,45 @@ static int make_folders(const train_run *run, const char *path)
     return 0;
 }
 
-/* runs/MODEL-DATE-TIME, with a number where that is taken. */
-static char *default_folder(const train_run *run)
+/* runs/MODEL-DATE-TIME, with a number where that is taken: made here, so that no two runs find it free. */
+static int make_default_folder(train_run *run)
 {
-    char *path = malloc(strlen(run->model->name) + 64), stamp[32];
+    char stamp[32];
     time_t now = time(NULL);
     struct tm local;
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", localtime_r(&now, &local));
-    for (int i = 0; path && i < 1000; i++) {
-        sprintf(path, i ? "runs/%s-%s-%d" : "runs/%s-%s", run->model->name, stamp, i);
-        if (access(path, F_OK) != 0)
+    run->folder = malloc(strlen(run->model->name) + 64);
+    int code = run->folder ? make_folders(run, "runs") : tool_fail(run->t, "out of memory");
+    for (int i = 0; !code; i++) {
+        sprintf(run->folder, i ? "runs/%s-%s-%d" : "runs/%s-%s", run->model->name, stamp, i);
+        if (mkdir(run->folder, 0777) == 0)
             break;
+        if (errno != EEXIST || i == 9999)
+            code = tool_fail(run->t, "cannot make folder %s: %s ('--out none' keeps nothing)", run->folder, strerror(errno));
     }
-    return path;
+    return code;
+}
+
+static int make_named_folder(train_run *run)
+{
+    run->folder = strdup(run->s->out);
+    if (!run->folder)
+        return tool_fail(run->t, "out of memory");
+    if (!*run->folder)
+        return tool_usage(run->t, "--out: a folder's name is needed, or 'none'");
+    return make_folders(run, run->folder);
 }
 
 int folder_make(train_run *run)
 {
     if (run->s->out && strcmp(run->s->out, "none") == 0)
         return 0;
-    run->folder = run->s->out ? strdup(run->s->out) : default_folder(run);
-    if (!run->folder)
-        return tool_fail(run->t, "out of memory");
-    if (!*run->folder)
-        return tool_usage(run->t, "--out: a folder's name is needed, or 'none'");
-    int code = make_folders(run, run->folder);
+    int code = run->s->out ? make_named_folder(run) : make_default_folder(run);
+    if (!code)
+        code = folder_lock(run, "out");
     if (code)
         return code;
-    char *path = path_of(run->folder, "config.json");
+    char *path = folder_path(run->folder, "config.json");
     bool taken = path && access(path, F_OK) == 0;
     free(path);
     if (taken)
@@ -315,7 +409,7 @@ static void remove_leftovers(const train_run *run)
         if (!strstr(entry->d_name, ".safetensors.tmp-") && strncmp(entry->d_name, "config.json.tmp-", 16) != 0 &&
             strncmp(entry->d_name, "metrics.jsonl.tmp-", 18) != 0)
             continue;
-        char *path = path_of(run->folder, entry->d_name);
+        char *path = folder_path(run->folder, entry->d_name);
         if (path)
             unlink(path);
         free(path);
@@ -331,7 +425,7 @@ int folder_load_newest(train_run *run)
     int code = 0;
     actc_status status = ACTC_ERROR_CORRUPT;
     for (size_t i = 0; i < count && status == ACTC_ERROR_CORRUPT; i++) {
-        char *path = path_of(run->folder, names[i]);
+        char *path = folder_path(run->folder, names[i]);
         status = path ? actc_network_load_checkpoint(run->network, path, &run->position) : ACTC_ERROR_OUT_OF_MEMORY;
         free(path);
         if (status == ACTC_ERROR_CORRUPT) {
@@ -357,7 +451,7 @@ int folder_save(train_run *run)
         return 0;
     char name[64];
     snprintf(name, sizeof name, "checkpoint-%010" PRIu64 ".safetensors", actc_network_step(run->network));
-    char *path = path_of(run->folder, name);
+    char *path = folder_path(run->folder, name);
     actc_status status = path ? actc_network_save_checkpoint(run->network, path, &run->position) : ACTC_ERROR_OUT_OF_MEMORY;
     free(path);
     if (status != ACTC_OK)
@@ -365,7 +459,7 @@ int folder_save(train_run *run)
     size_t count;
     char **names = list_checkpoints(run, &count);
     for (size_t i = 0; i < count; i++) {
-        char *old = i >= KEPT_CHECKPOINTS ? path_of(run->folder, names[i]) : NULL;
+        char *old = i >= KEPT_CHECKPOINTS ? folder_path(run->folder, names[i]) : NULL;
         if (old)
             unlink(old);
         free(old);
@@ -379,7 +473,7 @@ int folder_save_model(train_run *run)
 {
     if (!run->folder)
         return 0;
-    char *path = path_of(run->folder, "model.safetensors");
+    char *path = folder_path(run->folder, "model.safetensors");
     actc_status status = path ? actc_network_save_parameters(run->network, path) : ACTC_ERROR_OUT_OF_MEMORY;
     free(path);
     return status == ACTC_OK ? 0 : tool_failed(run->t, run->context);
@@ -417,7 +511,7 @@ int folder_open_metrics(train_run *run)
 {
     if (!run->folder)
         return 0;
-    char *path = path_of(run->folder, "metrics.jsonl");
+    char *path = folder_path(run->folder, "metrics.jsonl");
     int code = path ? cut_metrics(run, path) : tool_fail(run->t, "out of memory");
     if (!code) {
         run->metrics = fopen(path, "a");

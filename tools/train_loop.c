@@ -9,7 +9,7 @@
 
 #include "train.h"
 
-volatile sig_atomic_t train_interrupted;
+volatile sig_atomic_t train_interrupted, train_save_asked;
 
 static int add_loss(train_run *run, float loss)
 {
@@ -74,6 +74,9 @@ static int log_step(train_run *run, const actc_step_result *result, uint64_t epo
 
 static int end_epoch(train_run *run, tool_progress *progress, const actc_batch *batch, double rate, const train_rate *measured)
 {
+    /* batches that are no multiple of --accumulate: an update of their own, so that the next epoch begins with none */
+    if (actc_network_apply_pending(run->network, rate) != ACTC_OK)
+        return tool_failed(run->t, run->context);
     double mean = run->position.loss_sum / (double)(batch->index + 1);
     actc_schedule_observe(&run->schedule, mean);
     run->position.loss_sum = 0;
@@ -110,6 +113,24 @@ static void draw(const train_run *run, tool_progress *progress, uint64_t epoch, 
     tool_progress_draw(progress, label, done, run->total_steps, per_s, "images/s", left);
 }
 
+/* The checkpoint of --save-every, or the one that SIGUSR1 asked for. */
+static int save_between(train_run *run, tool_progress *progress, uint64_t step)
+{
+    bool asked = train_save_asked;
+    if (train_interrupted || !(asked || (run->save_every && step % (uint64_t)run->save_every == 0)))
+        return 0;
+    train_save_asked = 0;
+    int code = folder_save(run);
+    if (code || !asked)
+        return code;
+    tool_progress_clear(progress);
+    if (run->folder)
+        fprintf(stderr, "%s: saved after step %" PRIu64 ", as SIGUSR1 asked; goes on\n", run->t->name, step);
+    else
+        fprintf(stderr, "%s: note: SIGUSR1 asks for a checkpoint, which --out none does not keep\n", run->t->name);
+    return 0;
+}
+
 /* One step and what follows it; *measured grows by it, and is put away at the end of an epoch. */
 static int one_step(train_run *run, tool_progress *progress, train_rate *measured)
 {
@@ -144,9 +165,7 @@ static int one_step(train_run *run, tool_progress *progress, train_rate *measure
             code = end_epoch(run, progress, &batch, rate, measured);
         *measured = (train_rate){0};
     }
-    if (!code && run->save_every && result.step % (uint64_t)run->save_every == 0 && !train_interrupted)
-        code = folder_save(run);
-    return code;
+    return code ? code : save_between(run, progress, result.step);
 }
 
 int train_loop(train_run *run)

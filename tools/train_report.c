@@ -37,6 +37,22 @@ double report_images_per_s(const train_run *run)
     return speed;
 }
 
+const char *report_accumulation(const train_run *run, char *text, size_t size)
+{
+    int64_t most = run->s->accumulate, an_epoch = actc_loader_batches(run->loader), rest = an_epoch % most;
+    uint64_t end = run->total_steps % (uint64_t)an_epoch % (uint64_t)most; /* where the run ends within an epoch */
+    int n = 0;
+    *text = '\0';
+    if (rest)
+        n = snprintf(text, size, "%" PRId64 " batches an epoch are no multiple of --accumulate %" PRId64
+                     ": an update with the mean of %" PRId64 " ends each", an_epoch, most, rest);
+    if (end && n >= 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, "%sthe run ends within an epoch, at step %" PRIu64
+                 ": an update with the mean of %" PRIu64 " ends it, which the model has and the checkpoint has not", n ? "; " : "",
+                 run->total_steps, end);
+    return *text ? text : NULL;
+}
+
 static bool is_compressed(const actc_saved_info *info)
 {
     return strcmp(info->codec, "none") != 0 && strcmp(info->codec, "mask") != 0 && strcmp(info->codec, "index") != 0 &&
@@ -265,6 +281,7 @@ static bool print_json(const train_run *run, const actc_memory_report *memory, c
         cJSON_AddStringToObject(json, "out", run->folder);
     json_u64(json, "seed", run->s->seed);
     json_u64(json, "steps", actc_network_step(run->network));
+    json_u64(json, "updates", actc_network_updates(run->network));
     json_f64(json, "test_accuracy", run->test_accuracy);
     json_f64(json, "test_loss", run->test_loss);
     json_f64(json, "images_per_s", report_images_per_s(run));
@@ -282,6 +299,9 @@ static bool print_json(const train_run *run, const actc_memory_report *memory, c
     cJSON *notes = cJSON_AddArrayToObject(json, "notes");
     for (size_t i = 0; actc_network_note(run->network, i); i++)
         cJSON_AddItemToArray(notes, cJSON_CreateString(actc_network_note(run->network, i)));
+    char text[320];
+    if (report_accumulation(run, text, sizeof text))
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     return json_print(tool_output(), json, false);
 }
 
