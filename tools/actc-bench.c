@@ -140,15 +140,15 @@ static int print_result(const bench *b, const actc_codec_info *info, const doubl
         return 0;
     }
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "actc", actc_version());
-    cJSON_AddStringToObject(json, "device", device->spec);
-    cJSON_AddStringToObject(json, "device_name", device->name);
-    cJSON_AddStringToObject(json, "driver", device->driver);
+    json_text(json, "actc", actc_version());
+    json_text(json, "device", device->spec);
+    json_text(json, "device_name", device->name);
+    json_text(json, "driver", device->driver);
     json_u64(json, "threads", device->threads);
-    cJSON_AddStringToObject(json, "codec", info->spec);
-    cJSON_AddStringToObject(json, "note", info->note);
-    cJSON_AddStringToObject(json, "shape", b->shape_text);
-    cJSON_AddStringToObject(json, "input", b->input);
+    json_text(json, "codec", info->spec);
+    json_text(json, "note", info->note);
+    json_text(json, "shape", b->shape_text);
+    json_text(json, "input", b->input);
     json_f64(json, "pack_s", seconds[ACTC_CODEC_PACK]);
     json_f64(json, "unpack_s", seconds[ACTC_CODEC_UNPACK]);
     json_f64(json, "copy_s", seconds[ACTC_CODEC_COPY]);
@@ -158,7 +158,7 @@ static int print_result(const bench *b, const actc_codec_info *info, const doubl
     json_u64(json, "payload_bytes", info->payload_bytes);
     json_u64(json, "dense_bytes", info->dense_bytes);
     json_u64(json, "kept", info->kept);
-    cJSON_AddStringToObject(json, "index_form", info->index_form);
+    json_text(json, "index_form", info->index_form);
     json_f64(json, "relative_error", error);
     return json_print(tool_output(), json, false) ? 0 : tool_output_failed(b->t);
 }

@@ -37,16 +37,16 @@ static void print_device(const actc_device_info *d)
 static cJSON *device_json(const actc_device_info *d)
 {
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "device", d->spec);
-    cJSON_AddStringToObject(json, "backend", d->backend);
-    cJSON_AddStringToObject(json, "name", d->name);
-    cJSON_AddStringToObject(json, "driver", d->driver);
-    cJSON_AddStringToObject(json, "type", actc_device_type_string(d->type));
+    json_text(json, "device", d->spec);
+    json_text(json, "backend", d->backend);
+    json_text(json, "name", d->name);
+    json_text(json, "driver", d->driver);
+    json_text(json, "type", actc_device_type_string(d->type));
     cJSON_AddBoolToObject(json, "usable", d->usable);
-    cJSON_AddStringToObject(json, "reason", d->reason);
+    json_text(json, "reason", d->reason);
     cJSON_AddBoolToObject(json, "compiles", d->usable || d->compiles);
     cJSON_AddBoolToObject(json, "exact", d->exact);
-    cJSON_AddStringToObject(json, "exact_evidence", d->exact_evidence);
+    json_text(json, "exact_evidence", d->exact_evidence);
     json_u64(json, "memory_bytes", d->memory_bytes);
     json_u64(json, "max_buffer_bytes", d->max_buffer_bytes);
     json_u64(json, "max_binding_bytes", d->max_binding_bytes);
@@ -73,7 +73,7 @@ static int list_devices(const tool *t, actc_context *context, bool json)
     } while (count > capacity);
     cJSON *root = json ? cJSON_CreateObject() : NULL, *devices = json ? cJSON_AddArrayToObject(root, "devices") : NULL;
     if (json)
-        cJSON_AddStringToObject(root, "actc", actc_version());
+        json_text(root, "actc", actc_version());
     else
         printf("actc %s, API %d\n", actc_version(), actc_api_version());
     for (size_t i = 0; i < count; i++) {
@@ -134,7 +134,7 @@ static void report_kernel(void *user, const actc_kernel_report *r)
     judge(k, r);
     if (k->list) {
         cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "kernel", r->kernel);
+        json_text(item, "kernel", r->kernel);
         cJSON_AddBoolToObject(item, "exact", r->exact);
         add_number(item, "registers", r->registers);
         add_number(item, "scalar_registers", r->scalar_registers);
@@ -144,7 +144,7 @@ static void report_kernel(void *user, const actc_kernel_report *r)
         add_number(item, "code_bytes", r->code_bytes);
         add_number(item, "latency_cycles", r->latency);
         add_number(item, "inexact_instructions", r->inexact);
-        cJSON_AddStringToObject(item, "text", r->text);
+        json_text(item, "text", r->text);
         cJSON_AddItemToArray(k->list, item);
         return;
     }
@@ -228,7 +228,8 @@ static int run_tool(int argc, char **argv)
                 "  actc-info\n"
                 "  actc-info --format json\n"
                 "  actc-info --compile-all --device vulkan:llvmpipe\n"
-                "  RADV_FORCE_FAMILY=navi21 actc-info --compile-all --device vulkan:radv    AMD's compiler, without a GPU\n\n"
+                "AMD's compiler, without a GPU:\n"
+                "  RADV_FORCE_FAMILY=navi21 actc-info --compile-all --device vulkan:radv\n\n"
                 "Exit status: 0 done, 1 failure, a kernel that spills, or an EXACT one that is not; 2 usage.\n",
         .options = options,
         .option_count = sizeof options / sizeof *options,

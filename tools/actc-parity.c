@@ -46,12 +46,12 @@ static int print_list(const parity_session *s)
     for (size_t i = 0; i < s->n_cases; i++) {
         const parity_case *c = s->cases[i];
         cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "name", c->name);
-        cJSON_AddStringToObject(item, "level", parity_level_name(c->level));
-        cJSON_AddStringToObject(item, "class", c->parity == ACTC_PARITY_EXACT ? "EXACT" : "TOLERANT");
-        cJSON_AddStringToObject(item, "suite", c->full ? "full" : "smoke");
+        json_text(item, "name", c->name);
+        json_text(item, "level", parity_level_name(c->level));
+        json_text(item, "class", c->parity == ACTC_PARITY_EXACT ? "EXACT" : "TOLERANT");
+        json_text(item, "suite", c->full ? "full" : "smoke");
         cJSON_AddItemToObject(item, "kernel",
-                              c->kernel >= 0 ? cJSON_CreateString(actc_kernel_infos[c->kernel].name) : cJSON_CreateNull());
+                              c->kernel >= 0 ? json_text_item(actc_kernel_infos[c->kernel].name) : cJSON_CreateNull());
         cJSON_AddItemToArray(cases, item);
     }
     return json_print(tool_output(), json, false) ? 0 : tool_output_failed(s->t);
@@ -182,7 +182,7 @@ static int run_all(parity_session *s)
         char text[200];
         snprintf(text, sizeof text, "nothing to compare: %s is the only backend here, and no --against FILE is given",
                  s->backends[0].name);
-        fprintf(stderr, "%s: %s\n", s->t->name, text);
+        tool_note(s->t, "%s", text);
         parity_add_line(&s->skipped, NULL, s->backends[0].name, text);
         code = PARITY_EXIT_SKIPPED;
     }
@@ -214,7 +214,7 @@ static int run_all(parity_session *s)
     if (!code && s->failed.count)
         code = TOOL_FAILURE;
     if (!code && !compared_any(s)) {
-        fprintf(stderr, "%s: nothing was compared: every case was skipped\n", s->t->name);
+        tool_note(s->t, "nothing was compared: every case was skipped");
         code = PARITY_EXIT_SKIPPED;
     }
     return code;
@@ -249,18 +249,18 @@ static int run_tool(int argc, char **argv)
     const tool t = {
         .name = "actc-parity",
         .summary =
-            "Runs the same cases on several backends and compares the results: EXACT ones byte for byte, TOLERANT ones\n"
+            "Runs the same cases on several backends and compares the results: EXACT ones byte for byte, TOLERANT ones "
             "number by number with float64.",
         .synopsis = "[OPTION...]",
         .text = "A case's data come from the seed and its name: whatever else is run, they are the same.\n"
                 "Exit status: 0, 1 when a case failed, 2 for a wrong option, 77 when a device that is named is not there or "
-                "there\n"
-                "is nothing to compare.\n\n"
+                "there is nothing to compare.\n\n"
                 "Examples:\n"
                 "  actc-parity\n"
                 "  actc-parity --backends cpu,vulkan:llvmpipe -k 'conv2d*' --format json\n"
-                "  actc-parity --suite full --backends cuda --record h100.json     # on a machine with a GPU\n"
-                "  actc-parity --backends cpu --against h100.json                  # on one without\n",
+                "On a machine with a GPU, and then on one without:\n"
+                "  actc-parity --suite full --backends cuda --record h100.json\n"
+                "  actc-parity --backends cpu --against h100.json\n",
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };

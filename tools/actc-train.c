@@ -53,7 +53,9 @@ static void catch_signals(void)
 
 /* ---- --optim ---- */
 
-static int set_optimizer_key(const tool *t, actc_optimizer_options *o, const char *spec, const char *key, const char *text)
+/* given: a bit a key that was there already. */
+static int set_optimizer_key(const tool *t, actc_optimizer_options *o, const char *spec, const char *key, const char *text,
+                             unsigned *given)
 {
     const bool sgd = o->kind == ACTC_OPTIMIZER_SGD;
     const struct {
@@ -69,9 +71,11 @@ static int set_optimizer_key(const tool *t, actc_optimizer_options *o, const cha
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         if (!keys[i].known || strcmp(key, keys[i].name) != 0)
             continue;
-        char *end;
-        double value = strtod(text, &end);
-        if (end == text || *end || !(value >= 0 && value <= keys[i].most))
+        double value;
+        if (*given & 1u << i)
+            return tool_usage(t, "--optim %s: %s is given twice", spec, key);
+        *given |= 1u << i;
+        if (!tool_parse_real(text, &value) || !(value >= 0 && value <= keys[i].most))
             return tool_usage(t, "--optim %s: %s=%s: a number from 0 to %g is accepted", spec, key, text, keys[i].most);
         *keys[i].target = value;
         return 0;
@@ -93,6 +97,7 @@ static int parse_optimizer(const tool *t, const char *spec, actc_optimizer_optio
     *out = actc_optimizer_options_default((actc_optimizer_kind)kind);
     if (!spec[length])
         return 0;
+    unsigned given = 0;
     char *keys = strdup(spec + length + 1), *rest = keys;
     int code = keys ? 0 : tool_fail(t, "out of memory");
     while (!code && rest) {
@@ -101,7 +106,7 @@ static int parse_optimizer(const tool *t, const char *spec, actc_optimizer_optio
             code = tool_usage(t, "--optim %s: '%s' is not key=value", spec, key);
         } else {
             *value = '\0';
-            code = set_optimizer_key(t, out, spec, key, value + 1);
+            code = set_optimizer_key(t, out, spec, key, value + 1, &given);
         }
     }
     free(keys);
@@ -171,6 +176,8 @@ static int open_device(train_run *run)
     options.threads = (int)run->s->threads;
     options.deterministic = run->s->deterministic;
     options.validate = run->s->validate;
+    if (strcmp(run->s->device, "null") == 0)
+        return tool_usage(run->t, "--device null computes nothing: it is for plans (actc-info); accepted are auto, cpu, vulkan, cuda");
     actc_status status = actc_device_open(run->context, &options, &run->device);
     return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "device");
 }
@@ -204,14 +211,14 @@ static void introduce(const train_run *run)
     fprintf(run->text, "%s (%lld parameters) on %s, %lld training and %lld test images, batch %lld\n", run->model->name,
             (long long)parameters, run->s->data, (long long)actc_dataset_size(run->train_set),
             (long long)actc_dataset_size(run->test_set), (long long)run->s->batch);
-    fprintf(run->text, "device %s: %s, %s\n", device->spec, device->name, device->driver);
+    tool_line(run->text, "device %s: %s, %s", device->spec, device->name, device->driver);
     if (run->s->deterministic)
         fprintf(run->text, "deterministic: the same bits on every device%s\n",
                 run->total_steps - run->first_step < TRAIN_COST_STEPS ? "" : "; what it costs is measured at the end");
     if (run->folder)
-        fprintf(run->text, "run folder %s\n", run->folder);
+        tool_line(run->text, "run folder %s", run->folder);
     for (size_t i = 0; actc_network_note(run->network, i); i++)
-        fprintf(run->text, "note: %s\n", actc_network_note(run->network, i));
+        tool_line(run->text, "note: %s", actc_network_note(run->network, i));
     char text[320];
     if (report_accumulation(run, text, sizeof text))
         fprintf(run->text, "note: %s\n", text);
@@ -287,8 +294,8 @@ static int train(train_run *run)
         return code;
     introduce(run);
     if (run->first_step >= run->total_steps)
-        fprintf(stderr, "%s: note: the run is complete at step %llu; a larger --epochs%s goes on\n", run->t->name,
-                (unsigned long long)run->first_step, run->s->steps ? " and --steps" : "");
+        tool_note(run->t, "note: the run is complete at step %llu; a larger --epochs%s goes on",
+                  (unsigned long long)run->first_step, run->s->steps ? " and --steps" : "");
     catch_signals();
     run->started = tool_now();
     code = train_loop(run);
@@ -299,10 +306,11 @@ static int train(train_run *run)
     if (!code && !train_interrupted)
         code = report(run);
     if (!code && train_interrupted) {
-        fprintf(stderr, "%s: interrupted after step %llu", run->t->name, (unsigned long long)actc_network_step(run->network));
+        unsigned long long step = actc_network_step(run->network);
         if (run->folder)
-            fprintf(stderr, "; saved, '%s --resume %s' goes on", run->t->name, run->folder);
-        fputc('\n', stderr);
+            tool_note(run->t, "interrupted after step %llu; saved, '%s --resume %s' goes on", step, run->t->name, run->folder);
+        else
+            tool_note(run->t, "interrupted after step %llu", step);
         code = 128 + train_interrupted;
     }
     return code;
@@ -330,7 +338,7 @@ static void clean_up(train_run *run)
 
 static int unknown_model(const tool *t, const char *name)
 {
-    fprintf(stderr, "%s: %s%s%s; there are:\n", t->name, name ? "unknown network '" : "no network is named", name ? name : "",
+    tool_note(t, "%s%s%s; there are:", name ? "unknown network '" : "no network is named", name ? name : "",
             name ? "'" : "");
     for (size_t i = 0; i < actc_models_count; i++)
         fprintf(stderr, "  %s: %s\n", actc_models[i]->name, actc_models[i]->summary);
@@ -399,9 +407,9 @@ static int run_tool(int argc, char **argv)
                 "  actc-train mnistnet --data fashion-mnist --device vulkan --steps 20 --log-every 1 --format json\n"
                 "  actc-train mnistnet --data fashion-mnist --optim sgd:momentum=0.9 --lr 0.05 --schedule cosine --epochs 20\n"
                 "  actc-train --resume runs/mnistnet-20261123-120000\n\n"
-                "Signals: HUP, INT, TERM and XCPU save and end the run, a second INT or TERM ends it\n"
-                "at once; USR1 saves and goes on.\n"
-                "Exit status: 0 done, 1 failure, 2 usage; saved and ended by a signal: 129 HUP, 130 INT,\n"
+                "Signals: HUP, INT, TERM and XCPU save and end the run, a second INT or TERM ends it at once; "
+                "USR1 saves and goes on.\n"
+                "Exit status: 0 done, 1 failure, 2 usage; saved and ended by a signal: 129 HUP, 130 INT, "
                 "143 TERM, 152 XCPU.\n",
         .options = options,
         .option_count = sizeof options / sizeof *options,
@@ -413,6 +421,8 @@ static int run_tool(int argc, char **argv)
     if (!tool_parse(&t, argc, argv, &name, 1, &count, &code))
         return code;
     train_run run = {.t = &t, .s = &s, .options = actc_network_options_default()};
+    if (s.lr > 0 && s.lr < 1e-18)
+        return tool_usage(&t, "--lr %g: 0, or a number from 1e-18 is accepted: what is smaller is 0 in float32 arithmetic", s.lr);
     run.text = strcmp(s.format, "json") == 0 ? stderr : stdout;
     code = choose(&run, name);
     if (!code && !(run.context = tool_context(&t)))

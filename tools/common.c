@@ -8,16 +8,69 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 /* ---- errors ---- */
 
+static tool_progress *on_screen; /* the bar that stands on the terminal's line, NULL where there is none */
+
+/* Messages hold names that users choose, and so anything: what would move the cursor is shown as it is written in C. */
+static void put_escaped(FILE *stream, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p == '\n' || *p == '\t' || *p == '\r')
+            fprintf(stream, "\\%c", *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r');
+        else if (*p < 0x20 || *p == 0x7f)
+            fprintf(stream, "\\x%02x", *p);
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* C1 controls in UTF-8 */
+            fprintf(stream, "\\x%02x", *++p);
+        else
+            fputc(*p, stream);
+    }
+}
+
+static void put_args(FILE *stream, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) {
+        vsnprintf(text, (size_t)length + 1, format, args);
+        put_escaped(stream, text);
+    } else {
+        fputs("out of memory", stream);
+    }
+    free(text);
+    fputc('\n', stream);
+}
+
+void tool_line(FILE *stream, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    put_args(stream, format, args);
+    va_end(args);
+}
+
+/* On a line of its own, whatever stands there. */
 static void complain(const tool *t, const char *format, va_list args)
 {
+    if (on_screen)
+        tool_progress_clear(on_screen);
     fprintf(stderr, "%s: ", t->name);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    put_args(stderr, format, args);
+}
+
+void tool_note(const tool *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    complain(t, format, args);
+    va_end(args);
 }
 
 int tool_fail(const tool *t, const char *format, ...)
@@ -53,7 +106,7 @@ int tool_failed_option(const tool *t, const actc_context *context, actc_status s
 
 static void print_log(void *user, actc_log_level level, const char *message)
 {
-    fprintf(stderr, "%s: %s%s\n", ((const tool *)user)->name, level == ACTC_LOG_WARNING ? "warning: " : "", message);
+    tool_note(user, "%s%s", level == ACTC_LOG_WARNING ? "warning: " : "", message);
 }
 
 actc_context *tool_context(const tool *t)
@@ -175,23 +228,52 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
+/* Decimal digits with a sign, and in real numbers a point and an exponent: no blanks, no hexadecimal, no "inf" or "nan". */
+static bool is_decimal(const char *text, bool real)
+{
+    const char *p = text + (*text == '-');
+    size_t whole = strspn(p, "0123456789"), fraction = 0;
+    p += whole;
+    if (real && *p == '.') {
+        fraction = strspn(p + 1, "0123456789");
+        p += 1 + fraction;
+    }
+    if (real && whole + fraction && (*p == 'e' || *p == 'E')) {
+        p += 1 + (p[1] == '-' || p[1] == '+');
+        size_t exponent = strspn(p, "0123456789");
+        p += exponent ? exponent : 0;
+        if (!exponent)
+            return false;
+    }
+    return whole + fraction && !*p;
+}
+
+bool tool_parse_real(const char *text, double *value)
+{
+    errno = 0;
+    *value = is_decimal(text, true) ? strtod(text, NULL) : NAN;
+    return isfinite(*value) && errno != ERANGE; /* what underflows is not what was written */
+}
+
 static bool set_number(const tool *t, tool_option *o, const char *text)
 {
-    char *end;
     errno = 0;
     if (o->type == TOOL_SEED) {
-        uint64_t seed = strtoull(text, &end, 0);
-        if (end == text || *end || errno || *text == '-') {
-            tool_usage(t, "--%s %s: a whole number from 0 to 2^64 - 1 is accepted", o->name, text);
+        uint64_t seed = strtoull(text, NULL, 10);
+        if (!is_decimal(text, false) || errno || *text == '-') {
+            tool_usage(t, "--%s %s: a whole decimal number from 0 to 2^64 - 1 is accepted", o->name, text);
             return false;
         }
         *(uint64_t *)o->target = seed;
         return true;
     }
     bool whole = o->type == TOOL_INT;
-    long long integer = whole ? strtoll(text, &end, 10) : 0;
-    double real = whole ? (double)integer : strtod(text, &end);
-    if (end == text || *end || errno == ERANGE || !(real >= o->least && real <= o->most)) {
+    double real;
+    long long integer = whole ? strtoll(text, NULL, 10) : 0;
+    bool good = whole ? is_decimal(text, false) && errno != ERANGE : tool_parse_real(text, &real);
+    if (whole)
+        real = (double)integer;
+    if (!good || !(real >= o->least && real <= o->most)) {
         if (o->most >= 9e15)
             tool_usage(t, "--%s %s: a %snumber from %g is accepted", o->name, text, whole ? "whole " : "", o->least);
         else
@@ -225,19 +307,81 @@ bool tool_set_option(const tool *t, tool_option *o, const char *text)
     return false;
 }
 
+enum { HELP_COLUMNS = 80, HELP_INDENT = 25 };
+
+/* Words from column `column` on, in lines of HELP_COLUMNS that begin at HELP_INDENT. */
+static void print_wrapped(const char *text, int column)
+{
+    while (*text) {
+        int word = (int)strcspn(text, " ");
+        if (column > HELP_INDENT && column + 1 + word > HELP_COLUMNS) {
+            printf("\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        } else if (column > HELP_INDENT) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", word, text);
+        column += word;
+        text += word;
+        text += *text == ' ';
+    }
+    putchar('\n');
+}
+
+/* The last blank at or before `most` that is not inside quotes, 0 where there is none. */
+static int last_blank(const char *line, int length, int most, bool quotes)
+{
+    int blank = 0, quoted = 0;
+    for (int i = 0; i < length && i <= most; i++) {
+        quoted ^= quotes && line[i] == '\'';
+        if (line[i] == ' ' && !quoted && strspn(line, " ") < (size_t)i)
+            blank = i;
+    }
+    return blank;
+}
+
+/* Lines that are too long go on in the next one: sentences as they are, examples (which are indented) behind a backslash. */
+static void print_text(const char *text)
+{
+    while (*text) {
+        int length = (int)strcspn(text, "\n");
+        bool example = *text == ' ';
+        for (int indent = 0;;) {
+            int most = HELP_COLUMNS - indent - (example ? 2 : 0);
+            int end = indent + length <= HELP_COLUMNS ? 0 : last_blank(text, length, most, example);
+            printf("%*s%.*s%s\n", indent, "", end ? end : length, text, end && example ? " \\" : "");
+            text += end ? end + 1 : length;
+            length -= end ? end + 1 : length;
+            if (!end)
+                break;
+            indent = example ? 6 : 0;
+        }
+        text += *text == '\n';
+    }
+}
+
 static void print_help(const tool *t)
 {
-    printf("Usage: %s %s\n%s\n\nOptions:\n", t->name, t->synopsis, t->summary);
+    printf("Usage: %s %s\n", t->name, t->synopsis);
+    print_text(t->summary);
+    printf("\nOptions:\n");
     for (size_t i = 0; i < t->option_count; i++) {
         const tool_option *o = &t->options[i];
         char left[64];
         snprintf(left, sizeof left, "%s%.*s%s--%s%s%s", o->letter ? "-" : "", o->letter != 0, &o->letter, o->letter ? ", " : "",
                  o->name, o->value ? " " : "", o->value ? o->value : "");
-        printf("  %-22s %s\n", left, o->help);
+        if (strlen(left) > HELP_INDENT - 3)
+            printf("  %s\n%*s", left, HELP_INDENT, "");
+        else
+            printf("  %-*s ", HELP_INDENT - 3, left);
+        print_wrapped(o->help, HELP_INDENT);
     }
     printf("  %-22s this text\n  %-22s the version\n", "--help", "--version");
-    if (t->text)
-        printf("\n%s", t->text);
+    if (t->text) {
+        putchar('\n');
+        print_text(t->text);
+    }
 }
 
 /* "-k VALUE" as if it were the long option; NULL where no option has this letter. */
@@ -335,6 +479,48 @@ static cJSON *number_item(const char *format, double value)
         return cJSON_CreateNull();
     snprintf(text, sizeof text, format, value);
     return cJSON_CreateRaw(text);
+}
+
+/* Bytes of the UTF-8 character at p, 0 where there is none. */
+static size_t utf8_length(const unsigned char *p)
+{
+    size_t length = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool odd = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90);
+    return odd ? 0 : length;
+}
+
+bool tool_is_utf8(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t length; *p; p += length)
+        if ((length = utf8_length(p)) == 0)
+            return false;
+    return true;
+}
+
+cJSON *json_text_item(const char *text)
+{
+    char *clean = malloc(3 * strlen(text) + 1), *to = clean;
+    if (!clean)
+        return NULL;
+    for (const unsigned char *p = (const unsigned char *)text; *p;) {
+        size_t length = utf8_length(p);
+        memcpy(to, length ? (const char *)p : "\xef\xbf\xbd", length ? length : 3); /* U+FFFD */
+        to += length ? length : 3;
+        p += length ? length : 1;
+    }
+    *to = '\0';
+    cJSON *item = cJSON_CreateString(clean);
+    free(clean);
+    return item;
+}
+
+void json_text(cJSON *object, const char *key, const char *text)
+{
+    cJSON_AddItemToObject(object, key, json_text_item(text));
 }
 
 cJSON *json_f32_item(float value)
@@ -442,6 +628,34 @@ void tool_table_print(FILE *stream, tool_table *table)
     table->count = table->capacity = 0;
 }
 
+/* ---- the bar ---- */
+
+static int terminal_columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    const char *columns = getenv("COLUMNS");
+    return columns && atoi(columns) > 0 ? atoi(columns) : 80;
+}
+
+/* Terminals that know no escape sequences. */
+static bool is_dumb(void)
+{
+    const char *term = getenv("TERM");
+    return !term || !*term || strcmp(term, "dumb") == 0;
+}
+
+/* Overwrites what stands on the line; the cursor is at its beginning afterwards. */
+static void erase_line(tool_progress *progress)
+{
+    if (is_dumb())
+        fprintf(stderr, "\r%*s\r", progress->shown, "");
+    else
+        fputs("\r\033[K", stderr);
+    progress->shown = 0;
+}
+
 void tool_progress_draw(tool_progress *progress, const char *label, uint64_t done, uint64_t total, double per_s,
                         const char *unit, double left_s)
 {
@@ -449,22 +663,33 @@ void tool_progress_draw(tool_progress *progress, const char *label, uint64_t don
     double now = tool_now();
     if (!isatty(STDERR_FILENO) || (progress->shown && now - progress->drawn < 0.1))
         return;
-    char bar[WIDTH + 1];
-    int filled = total ? (int)((double)done / (double)total * WIDTH) : 0;
-    for (int i = 0; i < WIDTH; i++)
-        bar[i] = i < filled ? '#' : '.';
-    bar[WIDTH] = '\0';
-    fprintf(stderr, "\r%s [%s] %3.0f %%  %.0f %s  %s left \033[K", label, bar, total ? 100.0 * (double)done / (double)total : 0.0,
-            per_s, unit, TIME_TEXT(left_s));
+    char bar[2 * WIDTH + 4] = "", line[256];
+    int filled = total ? (int)((double)done / (double)total * WIDTH) : 0, columns = terminal_columns() - 1;
+    double percent = total ? 100.0 * (double)done / (double)total : 0.0;
+    snprintf(bar, sizeof bar, "[%.*s%.*s] ", filled, "########################", WIDTH - filled, "........................");
+    /* the longest form that fits: a line that wraps would stay on the screen */
+    int length = snprintf(line, sizeof line, "%s %s%3.0f %%  %.0f %s  %s left", label, bar, percent, per_s, unit, TIME_TEXT(left_s));
+    if (length > columns)
+        length = snprintf(line, sizeof line, "%s %3.0f %%  %.0f %s  %s left", label, percent, per_s, unit, TIME_TEXT(left_s));
+    if (length > columns)
+        length = snprintf(line, sizeof line, "%3.0f %%  %s left", percent, TIME_TEXT(left_s));
+    if (length > columns)
+        length = snprintf(line, sizeof line, "%.0f %%", percent);
+    if (length > columns)
+        length = columns < 0 ? 0 : columns;
+    erase_line(progress);
+    fprintf(stderr, "%.*s", length, line);
     fflush(stderr);
-    progress->shown = true;
+    progress->shown = length > 0 ? length : 1;
     progress->drawn = now;
+    on_screen = progress;
 }
 
 void tool_progress_clear(tool_progress *progress)
 {
     if (progress->shown)
-        fputs("\r\033[K", stderr);
+        erase_line(progress);
     fflush(stderr);
-    progress->shown = false;
+    if (on_screen == progress)
+        on_screen = NULL;
 }

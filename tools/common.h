@@ -67,9 +67,17 @@ tool_option *tool_find_option(const tool *t, const char *name);
 /* Converts a text as if it had been given; false (with a message on stderr) where it is not accepted. */
 bool tool_set_option(const tool *t, tool_option *option, const char *text);
 
+/* Decimal, finite and in range of a double; no blanks, hexadecimal, "inf" or "nan". */
+bool tool_parse_real(const char *text, double *value);
+
 /* "NAME: message", and for usage "Try 'NAME --help'"; returns the exit code. */
 int tool_fail(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
 int tool_usage(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
+/* The same without an exit code: "NAME: note: ...". All of these begin on a line of their own and show control characters
+ * escaped. */
+void tool_note(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
+/* A line of text, its control characters escaped. */
+void tool_line(FILE *stream, const char *format, ...) ACTC_PRINTF(2, 3);
 /* Of a call of the library: prints the context's message. */
 int tool_failed(const tool *t, const actc_context *context);
 /* The same, as a usage error where the value of an option was not accepted. */
@@ -84,6 +92,10 @@ void json_f32(cJSON *object, const char *key, float value); /* %.9g; null where 
 void json_f64(cJSON *object, const char *key, double value); /* %.17g */
 void json_u64(cJSON *object, const char *key, uint64_t value);
 cJSON *json_f32_item(float value); /* for arrays */
+/* Bytes that are no UTF-8 become U+FFFD: paths may be anything, JSON may not. */
+void json_text(cJSON *object, const char *key, const char *text);
+cJSON *json_text_item(const char *text);
+bool tool_is_utf8(const char *text);
 /* Prints on one line (compact) or indented, with a newline, and frees it; false when out of memory or the stream
  * failed. */
 bool json_print(FILE *stream, cJSON *json, bool compact);
@@ -107,9 +119,10 @@ typedef struct tool_table {
 void tool_table_add(tool_table *table, const char *format, ...) ACTC_PRINTF(2, 3); /* the next cell */
 void tool_table_print(FILE *stream, tool_table *table); /* indented by two, then emptied */
 
-/* A bar on stderr, drawn at most ten times a second and only where stderr is a terminal. */
+/* A bar on stderr, drawn at most ten times a second and only where stderr is a terminal; it fits the terminal's columns, and
+ * uses no escape sequences where TERM is "dumb" or not set. A message clears it before. */
 typedef struct tool_progress {
-    bool shown;    /* something is on the line */
+    int shown;     /* characters on the line */
     double drawn;  /* when */
 } tool_progress;
 void tool_progress_draw(tool_progress *progress, const char *label, uint64_t done, uint64_t total, double per_s,

@@ -70,7 +70,7 @@ static int open_named(parity_session *s, parity_backend *b)
     /* a name that no backend has is a wrong option; everything else is a device that is not there */
     if (strstr(why, "accepted are"))
         return tool_usage(s->t, "--backends: %s", why);
-    fprintf(stderr, "%s: SKIP: %s\n", s->t->name, why);
+    tool_note(s->t, "SKIP: %s", why);
     parity_add_line(&s->skipped, NULL, b->name, why);
     return PARITY_EXIT_SKIPPED;
 }
@@ -125,7 +125,7 @@ static int find_all(parity_session *s)
             code = tool_fail(s->t, "%s: %s", s->backends[i].name, why);
     }
     if (!code && s->n_backends == 0) {
-        fprintf(stderr, "%s: SKIP: there is no device that can be used; see actc-info\n", s->t->name);
+        tool_note(s->t, "SKIP: there is no device that can be used; see actc-info");
         code = PARITY_EXIT_SKIPPED;
     }
     return code;

@@ -47,9 +47,9 @@ cJSON *parity_json_case(parity_session *s, const parity_case *c)
     if (!s->json_cases)
         return NULL;
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "name", c->name);
-    cJSON_AddStringToObject(json, "level", parity_level_name(c->level));
-    cJSON_AddStringToObject(json, "class", class_name(c));
+    json_text(json, "name", c->name);
+    json_text(json, "level", parity_level_name(c->level));
+    json_text(json, "class", class_name(c));
     cJSON_AddBoolToObject(json, "deterministic", c->deterministic || s->deterministic);
     cJSON_AddObjectToObject(json, "backends");
     cJSON_AddItemToArray(s->json_cases, json);
@@ -59,12 +59,12 @@ cJSON *parity_json_case(parity_session *s, const parity_case *c)
 static cJSON *result_json(const parity_result *r)
 {
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "status", parity_status_name(r->status));
+    json_text(json, "status", parity_status_name(r->status));
     json_f64(json, "seconds", r->seconds);
     if (r->message[0])
-        cJSON_AddStringToObject(json, "reason", r->message);
+        json_text(json, "reason", r->message);
     if (r->note[0])
-        cJSON_AddStringToObject(json, "note", r->note);
+        json_text(json, "note", r->note);
     if (parity_result_worst(r) >= 0)
         json_f64(json, "worst", parity_result_worst(r));
     if (parity_result_nmse(r) >= 0)
@@ -175,13 +175,13 @@ static cJSON *lines_json(const parity_session *s, const parity_lines *lines, boo
     for (size_t i = 0; i < lines->count; i++) {
         const parity_line *line = &lines->lines[i];
         cJSON *json = cJSON_CreateObject();
-        cJSON_AddItemToObject(json, "case", line->c ? cJSON_CreateString(line->c->name) : cJSON_CreateNull());
-        cJSON_AddStringToObject(json, "backend", line->backend);
-        cJSON_AddStringToObject(json, "reason", line->text ? line->text : "");
+        cJSON_AddItemToObject(json, "case", line->c ? json_text_item(line->c->name) : cJSON_CreateNull());
+        json_text(json, "backend", line->backend);
+        json_text(json, "reason", line->text ? line->text : "");
         if (failed) {
             char command[1024];
             reproduce(s, line, command, sizeof command);
-            cJSON_AddStringToObject(json, "command", command);
+            json_text(json, "command", command);
         }
         cJSON_AddItemToArray(array, json);
     }
@@ -192,17 +192,17 @@ static cJSON *device_json(const parity_backend *b, bool reference)
 {
     cJSON *json = cJSON_CreateObject();
     const actc_device *device = b->devices[0] ? b->devices[0] : b->devices[1];
-    cJSON_AddStringToObject(json, "name", b->name);
+    json_text(json, "name", b->name);
     cJSON_AddBoolToObject(json, "reference", reference);
     if (!device)
         return json;
     const actc_device_info *info = actc_device_get_info(device);
-    cJSON_AddStringToObject(json, "device", info->spec);
-    cJSON_AddStringToObject(json, "backend", info->backend);
-    cJSON_AddStringToObject(json, "device_name", info->name);
-    cJSON_AddStringToObject(json, "driver", info->driver);
+    json_text(json, "device", info->spec);
+    json_text(json, "backend", info->backend);
+    json_text(json, "device_name", info->name);
+    json_text(json, "driver", info->driver);
     cJSON_AddBoolToObject(json, "exact", info->exact);
-    cJSON_AddStringToObject(json, "exact_evidence", info->exact_evidence);
+    json_text(json, "exact_evidence", info->exact_evidence);
     if (b->copy_bytes_s > 0)
         json_f64(json, "copy_gb_s", b->copy_bytes_s / 1e9);
     return json;
@@ -211,8 +211,8 @@ static cJSON *device_json(const parity_backend *b, bool reference)
 bool parity_print_json(parity_session *s)
 {
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "actc", actc_version());
-    cJSON_AddStringToObject(json, "suite", s->suite);
+    json_text(json, "actc", actc_version());
+    json_text(json, "suite", s->suite);
     json_u64(json, "seed", s->seed);
     cJSON *backends = cJSON_AddArrayToObject(json, "backends");
     for (size_t i = 0; i < s->n_backends; i++)
@@ -243,10 +243,10 @@ int parity_record_open(parity_session *s)
     char seed[24];
     snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
     cJSON *head = cJSON_CreateObject(), *device = device_json(b, false);
-    cJSON_AddStringToObject(head, "format", "actc-parity-1");
-    cJSON_AddStringToObject(head, "actc", actc_version());
-    cJSON_AddStringToObject(head, "suite", s->suite);
-    cJSON_AddStringToObject(head, "seed", seed);
+    json_text(head, "format", "actc-parity-1");
+    json_text(head, "actc", actc_version());
+    json_text(head, "suite", s->suite);
+    json_text(head, "seed", seed);
     cJSON_AddBoolToObject(head, "deterministic", s->deterministic);
     cJSON_AddItemToObject(head, "device", device);
     char *text = cJSON_PrintUnformatted(head);

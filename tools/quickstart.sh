@@ -5,6 +5,10 @@
 #   sh tools/quickstart.sh [DEVICE]      DEVICE: auto (default), cpu, vulkan, cuda
 set -eu
 cd "$(dirname "$0")/.."
+case "${1:-}" in
+-h | --help) sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /!p}' tools/quickstart.sh; exit 0 ;;
+-*) echo "quickstart.sh: unknown option '$1'; usage: sh tools/quickstart.sh [DEVICE]" >&2; exit 2 ;;
+esac
 device=${1:-auto}
 . tools/packages.sh
 # shellcheck disable=SC2086

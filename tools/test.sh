@@ -7,6 +7,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1:-}
+case "$mode" in
+-h | --help) sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /!p}' tools/test.sh; exit 0 ;;
+esac
 case "$mode" in "" | --sanitize) ;; *) echo "usage: sh tools/test.sh [--sanitize]" >&2; exit 2 ;; esac
 . tools/packages.sh
 # shellcheck disable=SC2086

@@ -62,8 +62,7 @@ train_cost deterministic_cost(const train_run *run)
             status = step(run, &batch, &fast, i > 0);
     }
     if (status != ACTC_OK) /* it takes more memory than the run itself, for one */
-        fprintf(stderr, "%s: note: the cost of --deterministic is not measured: %s\n", run->t->name,
-                actc_error_message(run->context));
+        tool_note(run->t, "note: the cost of --deterministic is not measured: %s", actc_error_message(run->context));
     train_cost cost = {.measured = status == ACTC_OK && deterministic.seconds > 0 && fast.seconds > 0};
     if (cost.measured) {
         cost.deterministic = (double)run->s->batch / deterministic.seconds;

@@ -116,8 +116,8 @@ static int check_data(train_run *run)
             return tool_fail(run->t, "--resume %s: its %s are %s, but those in %s are %s: a run cannot go on with other images",
                              run->folder, data_keys[i], before->valuestring, run->s->data_dir ? run->s->data_dir : run->s->data, text);
         if (run->config && !before)
-            fprintf(stderr, "%s: note: the run in %s does not say what its %s were, and they are not checked\n", run->t->name,
-                    run->folder, data_keys[i]);
+            tool_note(run->t, "note: the run in %s does not say what its %s were, and they are not checked", run->folder,
+                      data_keys[i]);
     }
     return 0;
 }
@@ -128,27 +128,62 @@ int folder_identify(train_run *run)
     return code ? code : identify(run);
 }
 
+/* {"bytes": "2f746d70ff"}: a text that is no UTF-8, in hexadecimal. */
+static cJSON *bytes_item(const char *text)
+{
+    cJSON *item = cJSON_CreateObject();
+    char *hex = malloc(2 * strlen(text) + 1);
+    for (size_t i = 0; hex && i <= strlen(text); i++)
+        sprintf(hex + 2 * i, text[i] ? "%02x" : "%.0x", (unsigned char)text[i]);
+    if (hex)
+        json_text(item, "bytes", hex);
+    free(hex);
+    return item;
+}
+
+/* The text of such an item, which lives in it from then on; NULL where it is damaged. */
+static const char *bytes_text(cJSON *item)
+{
+    cJSON *hex = cJSON_GetObjectItemCaseSensitive(item, "bytes");
+    size_t length = cJSON_IsString(hex) ? strlen(hex->valuestring) : 1;
+    if (length % 2 || strspn(hex->valuestring, "0123456789abcdef") != length)
+        return NULL;
+    for (size_t i = 0; i < length / 2; i++) {
+        unsigned byte;
+        sscanf(hex->valuestring + 2 * i, "%2x", &byte);
+        hex->valuestring[i] = (char)byte;
+    }
+    hex->valuestring[length / 2] = '\0';
+    return hex->valuestring;
+}
+
 static cJSON *config_of(const train_run *run)
 {
     cJSON *config = cJSON_CreateObject();
-    cJSON_AddStringToObject(config, "actc", actc_version());
-    cJSON_AddStringToObject(config, "model", run->model->name);
+    json_text(config, "actc", actc_version());
+    json_text(config, "model", run->model->name);
     for (size_t i = 0; i < KEPT_COUNT; i++) {
         const tool_option *o = tool_find_option(run->t, kept[i].name);
         char buffer[40];
         const char *text = value_text(o, buffer, sizeof buffer);
+        char *absolute = text && strcmp(o->name, "data-dir") == 0 ? realpath(text, NULL) : NULL;
+        if (absolute) /* a run may be resumed from elsewhere */
+            text = absolute;
         /* below what may be given lies what stands for "not given" */
         bool unset = o->type == TOOL_INT && (double)*(int64_t *)o->target < o->least;
         if (!text || unset)
             cJSON_AddNullToObject(config, o->name);
         else if (o->type == TOOL_FLAG || o->type == TOOL_INT || o->type == TOOL_REAL)
             cJSON_AddRawToObject(config, o->name, text);
+        else if (!tool_is_utf8(text)) /* a path may be anything; JSON text may not */
+            cJSON_AddItemToObject(config, o->name, bytes_item(text));
         else /* a seed, too: JSON readers hold numbers as doubles */
-            cJSON_AddStringToObject(config, o->name, text);
+            json_text(config, o->name, text);
+        free(absolute);
     }
     for (int i = 0; i < 2; i++)
-        cJSON_AddStringToObject(config, data_keys[i], run->data_texts[i]);
-    cJSON_AddStringToObject(config, "run", run->identity);
+        json_text(config, data_keys[i], run->data_texts[i]);
+    json_text(config, "run", run->identity);
     return config;
 }
 
@@ -189,8 +224,16 @@ int folder_write_config(train_run *run)
     return code;
 }
 
+/* NULL with errno where there is no text. */
 static char *read_text(const char *path)
 {
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return NULL;
+    if (!S_ISREG(about.st_mode)) { /* a FIFO would keep us waiting */
+        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
+        return NULL;
+    }
     FILE *file = fopen(path, "r");
     char *text = NULL;
     if (!file)
@@ -216,19 +259,23 @@ static int check_given(const train_run *run, const tool_option *o, kept_as as, c
         return tool_usage(run->t, "--%s %s: the run in %s has %s, and cannot go on with another", o->name, now ? now : "",
                           run->s->resume, before && *before ? before : "none");
     if (as == KEPT_NOTED)
-        fprintf(stderr, "%s: note: --%s %s replaces '%s' of the run so far: it will not be as if it had never stopped\n",
-                run->t->name, o->name, now ? now : "", before ? before : "");
+        tool_note(run->t, "note: --%s %s replaces '%s' of the run so far: it will not be as if it had never stopped", o->name,
+                  now ? now : "", before ? before : "");
     return 0;
 }
 
 /* One option from the file. */
 static int take_option(train_run *run, tool_option *o, kept_as as)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(run->config, o->name);
+    cJSON *item = cJSON_GetObjectItemCaseSensitive(run->config, o->name);
     char buffer[40] = "";
     const char *text = NULL;
     if (cJSON_IsString(item)) {
         text = item->valuestring;
+    } else if (cJSON_IsObject(item)) {
+        text = bytes_text(item);
+        if (!text)
+            return tool_fail(run->t, "%s/config.json is damaged: \"%s\"", run->s->resume, o->name);
     } else if (cJSON_IsNumber(item)) {
         snprintf(buffer, sizeof buffer, "%.17g", item->valuedouble);
         text = buffer;
@@ -430,7 +477,7 @@ int folder_load_newest(train_run *run)
         free(path);
         if (status == ACTC_ERROR_CORRUPT) {
             bad++;
-            fprintf(stderr, "%s: warning: %s; an older checkpoint is taken\n", run->t->name, actc_error_message(run->context));
+            tool_note(run->t, "warning: %s; an older checkpoint is taken", actc_error_message(run->context));
         } else if (status != ACTC_OK) {
             code = tool_failed(run->t, run->context);
         }

@@ -70,8 +70,8 @@ static int take(train_run *run, const char *option, const char *path)
             return code;
         }
         if (error && error != EINTR)
-            fprintf(stderr, "%s: warning: %s cannot be locked (%s): that no other process uses this folder is not sure\n",
-                    run->t->name, path, strerror(error));
+            tool_note(run->t, "warning: %s cannot be locked (%s): that no other process uses this folder is not sure", path,
+                      strerror(error));
         if (error == EINTR || (!error && !is_there(file, path))) {
             fclose(file);
             continue;

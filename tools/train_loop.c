@@ -125,9 +125,9 @@ static int save_between(train_run *run, tool_progress *progress, uint64_t step)
         return code;
     tool_progress_clear(progress);
     if (run->folder)
-        fprintf(stderr, "%s: saved after step %" PRIu64 ", as SIGUSR1 asked; goes on\n", run->t->name, step);
+        tool_note(run->t, "saved after step %" PRIu64 ", as SIGUSR1 asked; goes on", step);
     else
-        fprintf(stderr, "%s: note: SIGUSR1 asks for a checkpoint, which --out none does not keep\n", run->t->name);
+        tool_note(run->t, "note: SIGUSR1 asks for a checkpoint, which --out none does not keep");
     return 0;
 }
 
@@ -146,7 +146,7 @@ static int one_step(train_run *run, tool_progress *progress, train_rate *measure
         tool_failed(run->t, run->context);
         /* Between two updates the sum of the epoch's losses no longer fits the network, which is back at the last. */
         if (status == ACTC_ERROR_NOT_FINITE && run->s->accumulate == 1 && folder_save(run) == 0 && run->folder)
-            fprintf(stderr, "%s: the state before this step is kept in %s\n", run->t->name, run->folder);
+            tool_note(run->t, "the state before this step is kept in %s", run->folder);
         return TOOL_FAILURE;
     }
     measured->images += batch.count;

@@ -141,7 +141,7 @@ static double *measure_errors(train_run *run)
     if (status == ACTC_OK)
         status = capture(run, network);
     if (status != ACTC_OK)
-        fprintf(stderr, "%s: note: relative errors are not measured: %s\n", run->t->name, actc_error_message(run->context));
+        tool_note(run->t, "note: relative errors are not measured: %s", actc_error_message(run->context));
     for (size_t i = 0; i < count && status == ACTC_OK && i < actc_network_saved_count(network); i++) {
         actc_saved_info info = {.size = sizeof info};
         status = actc_network_saved_info(network, i, &info);
@@ -240,7 +240,7 @@ static void add_memory(cJSON *json, const actc_memory_report *m)
         json_u64(categories, name, m->category_bytes[c]);
     }
     json_u64(categories, "slack", m->slack_bytes);
-    cJSON_AddStringToObject(json, "peak_at", m->peak_at);
+    json_text(json, "peak_at", m->peak_at);
 }
 
 static void add_tensors(cJSON *json, const train_run *run, const double *errors)
@@ -251,11 +251,11 @@ static void add_tensors(cJSON *json, const train_run *run, const double *errors)
         if (actc_network_saved_info(run->network, i, &info) != ACTC_OK)
             continue;
         cJSON *tensor = cJSON_CreateObject();
-        cJSON_AddStringToObject(tensor, "name", info.name);
-        cJSON_AddStringToObject(tensor, "codec", info.codec);
-        cJSON_AddStringToObject(tensor, "note", info.note);
-        cJSON_AddStringToObject(tensor, "use", actc_saved_use_string(info.use));
-        cJSON_AddStringToObject(tensor, "readers", info.readers);
+        json_text(tensor, "name", info.name);
+        json_text(tensor, "codec", info.codec);
+        json_text(tensor, "note", info.note);
+        json_text(tensor, "use", actc_saved_use_string(info.use));
+        json_text(tensor, "readers", info.readers);
         cJSON *shape = cJSON_AddArrayToObject(tensor, "shape");
         for (int d = 0; d < info.shape.ndim; d++)
             cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)info.shape.dims[d]));
@@ -270,15 +270,15 @@ static bool print_json(const train_run *run, const actc_memory_report *memory, c
 {
     const actc_device_info *device = actc_device_get_info(run->device);
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "actc", actc_version());
-    cJSON_AddStringToObject(json, "model", run->model->name);
-    cJSON_AddStringToObject(json, "data", run->s->data);
-    cJSON_AddStringToObject(json, "device", device->spec);
-    cJSON_AddStringToObject(json, "device_name", device->name);
-    cJSON_AddStringToObject(json, "driver", device->driver);
-    cJSON_AddStringToObject(json, "compress", run->s->compress ? run->s->compress : "");
+    json_text(json, "actc", actc_version());
+    json_text(json, "model", run->model->name);
+    json_text(json, "data", run->s->data);
+    json_text(json, "device", device->spec);
+    json_text(json, "device_name", device->name);
+    json_text(json, "driver", device->driver);
+    json_text(json, "compress", run->s->compress ? run->s->compress : "");
     if (run->folder)
-        cJSON_AddStringToObject(json, "out", run->folder);
+        json_text(json, "out", run->folder);
     json_u64(json, "seed", run->s->seed);
     json_u64(json, "steps", actc_network_step(run->network));
     json_u64(json, "updates", actc_network_updates(run->network));
@@ -298,10 +298,10 @@ static bool print_json(const train_run *run, const actc_memory_report *memory, c
     add_tensors(json, run, errors);
     cJSON *notes = cJSON_AddArrayToObject(json, "notes");
     for (size_t i = 0; actc_network_note(run->network, i); i++)
-        cJSON_AddItemToArray(notes, cJSON_CreateString(actc_network_note(run->network, i)));
+        cJSON_AddItemToArray(notes, json_text_item(actc_network_note(run->network, i)));
     char text[320];
     if (report_accumulation(run, text, sizeof text))
-        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+        cJSON_AddItemToArray(notes, json_text_item(text));
     return json_print(tool_output(), json, false);
 }
 

@@ -65,7 +65,7 @@ static actc_status entry_of(const actc_network *network, size_t index, const act
     return ACTC_OK;
 }
 
-actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info)
+actc_status actc_network_state_info_sized(const actc_network *network, size_t index, actc_state_info *info)
 {
     const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));

@@ -45,7 +45,7 @@ actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t
     return ACTC_OK;
 }
 
-actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info)
+actc_status actc_network_state_info_sized(const actc_network *network, size_t index, actc_state_info *info)
 {
     *info = network->states[index];
     return ACTC_OK;

@@ -137,8 +137,13 @@ typedef struct actc_state_info {
 } actc_state_info;
 
 ACTC_API size_t actc_network_state_count(const actc_network *network);
-/* index must be < the count; info->size must be set by the caller. */
-ACTC_API actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info);
+/* index must be < the count. info->size is set to what the program was compiled with. */
+ACTC_API actc_status actc_network_state_info_sized(const actc_network *network, size_t index, actc_state_info *info);
+static inline actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info)
+{
+    info->size = sizeof *info;
+    return actc_network_state_info_sized(network, index, info);
+}
 /* values: as many f32 as the shape has elements, in PyTorch's layout. */
 ACTC_API actc_status actc_network_read_state(actc_network *network, size_t index, float *values);
 ACTC_API actc_status actc_network_write_state(actc_network *network, size_t index, const float *values);

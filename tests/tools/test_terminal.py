@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""What people and scripts see of the tools: the bar on narrow and dumb terminals, names with odd characters, numbers as written, help.
+
+  test_terminal.py ACTC-TRAIN TOOL... [-- unittest arguments]     the other tools are asked for their help alone
+
+Data, sizes and helpers are those of test_train.py.
+"""
+import fcntl
+import json
+import os
+import pty
+import re
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+import unittest
+
+TOOLS = [os.path.abspath(a) for a in sys.argv[1:]]
+del sys.argv[2:]
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+from test_train import SMALL, TOOL, Case, setUpModule  # noqa: E402,F401
+
+
+def on_terminal(columns, term, command, cwd, limit=None):
+    """What the command writes to a pseudo-terminal that wide."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.environ["TERM"] = term
+        os.environ.pop("COLUMNS", None)
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        os.execvp(command[0], command)
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    out = b""
+    try:
+        while block := os.read(fd, 65536):
+            out += block
+    except OSError:
+        pass
+    os.close(fd)
+    os.waitpid(pid, 0)
+    return out.decode(errors="replace")
+
+
+class Bar(Case):
+    def run_in(self, columns, term):
+        return on_terminal(columns, term, [TOOL] + SMALL + ["--epochs", "20", "--out", "none"], self.folder)
+
+    def bars(self, text):
+        plain = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", p) for p in re.split(r"[\r\n]", text)]
+        return [p for p in plain if re.search(r"\d %", p) and "epoch   " not in p and "accuracy" not in p]
+
+    def test_narrow(self):
+        for columns in (12, 40, 60, 200):
+            bars = self.bars(self.run_in(columns, "xterm"))
+            self.assertTrue(bars)
+            self.assertLess(max(map(len, bars)), columns)
+
+    def test_dumb(self):
+        for term in ("dumb", ""):
+            text = self.run_in(80, term)
+            self.assertTrue(self.bars(text))
+            self.assertNotIn("\x1b", text)
+
+    def test_error_has_its_line(self):
+        text = on_terminal(80, "xterm", [TOOL] + SMALL + ["--epochs", "20", "--out", "run"], self.folder, limit=1 << 20)
+        self.assertRegex(text, r"(\n|\x1b\[K)actc-train: cannot write run/")
+
+
+class Names(Case):
+    def test_control_characters(self):
+        done = self.run_tool(["--resume", "a\x1b[31m\nb\xc2\x9b"], 1)
+        self.assertIn(r"a\x1b[31m\nb", done.stderr)
+        self.assertNotIn("\x1b", done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_no_utf8(self):
+        """A data folder and a run folder with bytes that are no UTF-8: JSON stays JSON, and the run can go on."""
+        data, out = os.fsencode(self.folder) + b"/data\xff\xfe", os.fsencode(self.folder) + b"/run\xe9"
+        shutil.copytree(os.fsencode(SMALL[SMALL.index("--data-dir") + 1]), data)
+        rest = [a for i, a in enumerate(SMALL) if a != "--data-dir" and SMALL[i - 1] != "--data-dir"]
+        done = subprocess.run([TOOL] + rest + ["--data-dir", data, "--out", out, "--epochs", "1", "--format", "json"],
+                              capture_output=True, check=True)
+        self.assertIn("run\ufffd", json.loads(done.stdout.decode("utf-8", "strict"))["out"])
+        with open(out + b"/config.json", "rb") as file:
+            config = json.loads(file.read().decode("utf-8", "strict"))
+        self.assertEqual(bytes.fromhex(config["data-dir"]["bytes"]), data)
+        done = subprocess.run([TOOL, "--resume", out, "--epochs", "2"], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_data_from_elsewhere(self):
+        """A relative --data-dir is kept as it was meant: the run goes on from another folder."""
+        data = SMALL[SMALL.index("--data-dir") + 1]
+        shutil.copytree(data, self.path("images"))
+        rest = [a for i, a in enumerate(SMALL) if a != "--data-dir" and SMALL[i - 1] != "--data-dir"]
+        self.run_tool(rest + ["--data-dir", "images", "--epochs", "1", "--out", "run"], 0)
+        done = subprocess.run([TOOL, "--resume", self.path("run"), "--epochs", "2"], cwd="/", capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        shutil.rmtree(self.path("images"))
+        done = subprocess.run([TOOL, "--resume", self.path("run"), "--epochs", "3"], cwd="/", capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(self.path("images"), done.stderr)
+
+    def test_config_is_no_file(self):
+        for make, word in ((os.mkdir, "Is a directory"), (os.mkfifo, "Invalid argument")):
+            os.makedirs(self.path("odd"), exist_ok=True)
+            make(self.path("odd/config.json"))
+            done = self.run_tool(["--resume", "odd"], 1)
+            self.assertIn(word, done.stderr)
+            shutil.rmtree(self.path("odd"))
+
+
+class Values(Case):
+    def test_numbers(self):
+        for option, text in (("--seed", " -1"), ("--seed", "-1"), ("--seed", "0x10"), ("--seed", "1e3"), ("--seed", "18446744073709551616"),
+                             ("--seed", ""), ("--lr", "1e-400"), ("--lr", "1e-50"), ("--lr", " 0.1"), ("--lr", "+0.1"), ("--lr", "0x1p-3"),
+                             ("--lr", "inf"), ("--lr", "nan"), ("--lr", "1e"), ("--lr", "."), ("--batch", "1e2"), ("--batch", " 16"),
+                             ("--batch", "16 "), ("--batch", "99999999999999999999"), ("--epochs", "0x2")):
+            done = self.run_tool(SMALL + ["--epochs", "1", "--out", "none", option, text], 2)
+            self.assertIn(option, done.stderr)
+
+    def test_seed_is_decimal(self):
+        self.run_tool(SMALL + ["--steps", "1", "--out", "a", "--seed", "010"], 0)
+        with open(self.path("a/config.json")) as file:
+            self.assertEqual(json.load(file)["seed"], "10")
+
+    def test_optimiser_keys(self):
+        for spec, word in (("sgd:momentum=0.9,momentum=0.8", "given twice"), ("sgd:momentum= 0.9", "momentum"), ("adam:eps=0x1", "eps")):
+            self.assertIn(word, self.run_tool(SMALL + ["--out", "none", "--optim", spec], 2).stderr)
+
+    def test_null_device(self):
+        done = self.run_tool(SMALL + ["--out", "none", "--device", "null"], 2)
+        self.assertIn("computes nothing", done.stderr)
+
+
+class Help(unittest.TestCase):
+    def test_columns(self):
+        for tool in TOOLS:
+            text = subprocess.run([tool, "--help"], capture_output=True, text=True, check=True).stdout
+            self.assertEqual([line for line in text.splitlines() if len(line) > 80], [], tool)
+            self.assertIn("Examples:", text)
+
+    def test_scripts(self):
+        for script in ("quickstart.sh", "test.sh"):
+            for option, code in (("--help", 0), ("--nonsense", 2)):
+                done = subprocess.run(["sh", os.path.join(SOURCE, "tools", script), option], capture_output=True, text=True)
+                self.assertEqual(done.returncode, code)
+                self.assertIn("sh tools/" + script, done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
