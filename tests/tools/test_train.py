@@ -181,7 +181,7 @@ class Output(Case):
             pass
         os.close(terminal)
         self.assertEqual(process.wait(), 0)
-        self.assertRegex(shown.decode(), r"\repoch 1/3 \[#*\.*\] +\d+ %  \d+ images/s  .* left")
+        self.assertRegex(shown.decode(), r"\r\x1b\[Kepoch 1/3 \[#*\.*\] +\d+ %  \d+ images/s  .* left")
         self.assertTrue(shown.endswith(b"\r\x1b[K"))
 
     def test_model(self):
