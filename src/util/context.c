@@ -71,10 +71,38 @@ const char *actc_error_message(const actc_context *context)
     return context ? context->message : "";
 }
 
+static bool continues_character(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* printf into `size` bytes. A text that is longer, mostly for a path or a spec in it, loses its middle: at the beginning it
+ * says what failed, at the end why. UTF-8 characters stay whole. */
+static void format_message(char *text, size_t size, const char *format, va_list args)
+{
+    static const char gap[] = " ... ";
+    va_list again;
+    va_copy(again, args);
+    int needed = vsnprintf(text, size, format, args);
+    char *whole = needed >= (int)size ? actc_malloc((size_t)needed + 1) : NULL;
+    if (whole) {
+        vsnprintf(whole, (size_t)needed + 1, format, again);
+        size_t head = size / 2 - sizeof gap, room = size - head - sizeof gap;
+        const char *tail = whole + needed - room;
+        while (head > 0 && continues_character(whole[head]))
+            head--;
+        while (continues_character(*tail))
+            tail++;
+        snprintf(text, size, "%.*s%s%s", (int)head, whole, gap, tail);
+    }
+    va_end(again);
+    actc_free(whole);
+}
+
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args)
 {
     char text[sizeof context->message];
-    vsnprintf(text, sizeof text, format, args); /* an argument may be the old message */
+    format_message(text, sizeof text, format, args); /* an argument may be the old message */
     memcpy(context->message, text, sizeof text);
     if (context->options.log && context->options.log_level >= ACTC_LOG_DEBUG)
         context->options.log(context->options.log_user, ACTC_LOG_DEBUG, context->message);
@@ -103,7 +131,7 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    format_message(text, sizeof text, format, args);
     va_end(args);
     context->options.log(context->options.log_user, level, text);
 }

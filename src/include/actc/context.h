@@ -41,7 +41,7 @@ ACTC_API actc_status actc_context_create(const actc_context_options *options, ac
 ACTC_API void actc_context_destroy(actc_context **context);
 
 /* The message of the last call on this context that failed; "" before the first. Valid until the next
- * call that fails. */
+ * call that fails. At most 1023 bytes: a longer one has " ... " for its middle. */
 ACTC_API const char *actc_error_message(const actc_context *context);
 
 typedef enum actc_device_type {
