@@ -24,8 +24,9 @@ struct key {
     double least, most;
 };
 
+/* *given: a bit for each key that was there before. */
 static actc_status set_key(actc_context *context, const char *spec, const struct key *keys, size_t count, const char *name,
-                           const char *value)
+                           const char *value, unsigned *given)
 {
     const char *names[4];
     for (size_t i = 0; i < count; i++) {
@@ -33,6 +34,9 @@ static actc_status set_key(actc_context *context, const char *spec, const struct
         names[i] = key->name;
         if (strcmp(name, key->name) != 0)
             continue;
+        if (*given & 1u << i)
+            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "schedule \"%s\": key %s is given twice", spec, name);
+        *given |= 1u << i;
         double number;
         int64_t whole;
         bool good = key->whole ? actc_parse_int64(value, &whole) : actc_parse_double(value, &number);
@@ -61,12 +65,13 @@ static actc_status set_key(actc_context *context, const char *spec, const struct
 static actc_status set_keys(actc_context *context, const char *spec, const struct key *keys, size_t count, char *text)
 {
     char *rest = text;
+    unsigned given = 0;
     while (rest) {
         char *item = strsep(&rest, ","), *equals = strchr(item, '=');
         if (!equals)
             return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "schedule \"%s\": \"%s\" is not key=value", spec, item);
         *equals = '\0';
-        ACTC_RETURN_IF_ERROR(set_key(context, spec, keys, count, item, equals + 1));
+        ACTC_RETURN_IF_ERROR(set_key(context, spec, keys, count, item, equals + 1, &given));
     }
     return ACTC_OK;
 }

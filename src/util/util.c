@@ -171,7 +171,7 @@ bool actc_parse_double(const char *text, double *value)
     char *end;
     errno = 0;
     *value = strtod(copy, &end);
-    return !*end && isfinite(*value);
+    return !*end && isfinite(*value) && !(*value == 0 && errno == ERANGE); /* 1e-400 is not 0 */
 }
 
 bool actc_parse_int64(const char *text, int64_t *value)

@@ -124,6 +124,8 @@ static void test_refused(void **state)
         {"step:gamma=1.5", "gamma=1.5", "from 0 to 1"},
         {"step:gamma=nan", "gamma=nan", "a number"},
         {"step:gamma=0.1x", "gamma=0.1x", "a number"},
+        {"step:gamma=1e-400", "gamma=1e-400", "a number"}, /* not 0 */
+        {"step:gamma=0.1,epochs=2,gamma=0.2", "gamma", "given twice"},
         {"cosine:min-lr=2", "min-lr=2", "from 0 to 0.1"},
         {"cosine:patience=2", "unknown key \"patience\"", "epochs, min-lr"},
         {"plateau:patience=-1", "patience=-1", "from 0"},
@@ -138,6 +140,30 @@ static void test_refused(void **state)
     assert_failed(context, actc_schedule_parse(context, "cosine", 0.1, 0, &s), ACTC_ERROR_INVALID_ARGUMENT, "over 0 epochs",
                   NULL);
     assert_int_equal(actc_schedule_parse(NULL, "cosine", 0.1, 1, &s), ACTC_ERROR_INVALID_ARGUMENT);
+}
+
+/* However long what is quoted is: the message ends with what is accepted, and no character of it is cut in two. */
+static void test_long_messages(void **state)
+{
+    actc_context *context = ((struct test_folder *)*state)->context;
+    actc_schedule s;
+    for (size_t length = 900; length < 1100; length++) {
+        char spec[4400] = "step:epochs=3,gamma=";
+        size_t used = strlen(spec);
+        for (size_t i = 0; i < length; i++)
+            used += (size_t)sprintf(spec + used, i % 3 ? "\xc3\xa9" : "\xe2\x82\xac"); /* an e with its accent, a euro sign */
+        assert_failed(context, actc_schedule_parse(context, spec, 0.1, 5, &s), ACTC_ERROR_INVALID_ARGUMENT,
+                      "schedule \"step:epochs=3,gamma=", " ... ", NULL);
+        const char *message = actc_error_message(context), *end = "; a number from 0 to 1 is accepted";
+        assert_in_range(strlen(message), 1000, 1023);
+        assert_string_equal(message + strlen(message) - strlen(end), end);
+        int follow = 0;
+        for (const unsigned char *p = (const unsigned char *)message; *p; p++) {
+            assert_int_equal((*p & 0xc0) == 0x80, follow > 0);
+            follow = *p == 0xc3 ? 1 : *p == 0xe2 ? 2 : follow > 0 ? follow - 1 : 0;
+        }
+        assert_int_equal(follow, 0);
+    }
 }
 
 static actc_status parse_once(void *user)
@@ -156,6 +182,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {TEST(test_constant), TEST(test_step),    TEST(test_cosine),
-                                       TEST(test_plateau),  TEST(test_refused), TEST(test_out_of_memory)};
+                                       TEST(test_plateau),  TEST(test_refused), TEST(test_long_messages),
+                                       TEST(test_out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
