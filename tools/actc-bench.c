@@ -36,7 +36,8 @@ static int parse_shape(bench *b)
     for (;;) {
         char *end;
         long long dim = strtoll(p, &end, 10);
-        if (end == p || dim < 1 || (*end && *end != ',') || b->shape.ndim == ACTC_MAX_DIMS || (elements *= (double)dim) > 2147483647.0)
+        bool digits = *p >= '0' && *p <= '9';
+        if (!digits || dim < 1 || (*end && *end != ',') || b->shape.ndim == ACTC_MAX_DIMS || (elements *= (double)dim) > 2147483647.0)
             return tool_usage(b->t, "--shape %s: 1 to %d sizes with commas between them, N,C,H,W, of at most 2^31 - 1 elements in all",
                               b->shape_text, ACTC_MAX_DIMS);
         b->shape.dims[b->shape.ndim++] = dim;
@@ -171,6 +172,9 @@ static int run(bench *b)
     actc_status status = actc_device_open(b->context, &options, &b->device);
     if (status != ACTC_OK)
         return tool_failed_option(b->t, b->context, status, "device");
+    if (actc_device_get_info(b->device)->type == ACTC_DEVICE_NULL)
+        return tool_usage(b->t, "--device %s: it computes nothing that could be timed; accepted are auto, cpu, vulkan[:N] and cuda[:N]",
+                          b->device_name);
     status = actc_codec_create(b->device, b->spec, &b->shape, &b->codec);
     if (status != ACTC_OK)
         return tool_failed_option(b->t, b->context, status, "codec");

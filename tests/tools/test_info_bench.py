@@ -80,10 +80,12 @@ class Bench(Case):
     def test_refused(self):
         self.refuse(BENCH, [], 2, "nothing to measure")
         self.refuse(BENCH, ["gemm"], 2, "'gemm'", "codec")
-        for shape in ("", "0", "1,2,", "1,-2", "a", "1,2,3,4,5,6", "65536,65536", "99999999999999999999"):
+        for shape in ("", "0", "1,2,", "1,-2", "a", "1,2,3,4,5,6", "65536,65536", "99999999999999999999",
+                      " 1", "+1", "1, 2", "2 ", "0x2"):
             self.refuse(BENCH, ["codec", "--shape", shape], 2, "--shape " + shape)
         self.refuse(BENCH, ["codec", "--device", "cpu", "--codec", "zip"], 2, '"zip"')
         self.refuse(BENCH, ["codec", "--device", "cpu", "--codec", "dct:lambda=0"], 2, "lambda=0")
+        self.refuse(BENCH, ["codec", "--device", "null"], 2, "--device null", "computes nothing", "vulkan")
         self.refuse(BENCH, ["codec", "--input", "zeros"], 2, "normal|relu")
 
 
