@@ -6,7 +6,7 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (column_sum_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   one invocation an output (reduce_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
  *   loss_reduce, count_correct: 1.
  *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
@@ -25,7 +25,8 @@ typedef unsigned int uint;
 #define ACTC_MAX_PARAMS_BYTES 128
 #define ACTC_GROUP_SIZE 256u     /* invocations of a group */
 #define ACTC_GROUP_ELEMENTS 1024u /* elements of a group in element-wise kernels */
-#define ACTC_SUM_ROWS 64u        /* rows of a chunk in column_sum_partial */
+#define ACTC_SUM_ROWS 64u        /* rows of a chunk in reduce_partial */
+#define ACTC_SUM_CHUNKS 2048u    /* chunks that reduce_final gets at most: more are summed in chunks before */
 #define ACTC_FILTER_PIXELS 1024u /* output pixels of a chunk in conv2d_bwd_filter */
 
 /* Words of the step block: constants of one step, written by the host before it runs. */
@@ -76,11 +77,33 @@ struct actc_params_max_pool2d_fwd { uint groups, n, channels, ih, iw, oh, ow, kh
 /* n: elements of dx (batch,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
  * ascending order of (oy, ox). */
 struct actc_params_max_pool2d_bwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
-/* partial[j][c] = +0 plus x[r][c] for r ascending in rows [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))).
- * One invocation an element of partial (chunks * cols). */
-struct actc_params_column_sum_partial { uint groups, rows, cols; };
-/* s = +0 plus partial[j][c] for j ascending; sum[c] = add ? sum[c] + s : s. One invocation a column. */
-struct actc_params_column_sum_final { uint groups, chunks, cols, add; };
+/* Sums over the rows of x (outer,rows,cols) in chunks of ACTC_SUM_ROWS, chunks = ceil(rows / ACTC_SUM_ROWS):
+ * partial[o][j][w][c] = +0 plus term w of rows r ascending in [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))). The
+ * terms of an op, read through flush; y has the shape of x; functions are those of exact/norm.h:
+ *   SUM           x
+ *   PRODUCT       actc_product(x, y)
+ *   SQUARE        actc_squared_distance(x, mean[o][c])
+ *   PAIR          x; actc_product(x, y)
+ *   MOMENTS       x; actc_squared_distance(x, m), m = actc_chunk_mean(the chunk's sum of x in this column, its rows)
+ *   NORM_COLUMNS  x; actc_product(x, actc_normalise(y, mean[o][c], inverse[o][c]))
+ *   NORM_ROWS     x; actc_product(x, actc_normalise(y, mean[o][r], inverse[o][r]))
+ * Statistics are the means and behind them the inverse deviations (SQUARE reads the means only). Views that an op does not
+ * name are empty. One invocation an (o, j, c). ACTC_REDUCE_WIDTH is the number of terms. */
+#define ACTC_REDUCE_SUM 0u
+#define ACTC_REDUCE_PRODUCT 1u
+#define ACTC_REDUCE_SQUARE 2u
+#define ACTC_REDUCE_PAIR 3u
+#define ACTC_REDUCE_MOMENTS 4u
+#define ACTC_REDUCE_NORM_COLUMNS 5u
+#define ACTC_REDUCE_NORM_ROWS 6u
+#define ACTC_REDUCE_OPS 7u
+#define ACTC_REDUCE_WIDTH(op) ((op) < ACTC_REDUCE_PAIR ? 1u : 2u)
+struct actc_params_reduce_partial { uint groups, op, outer, rows, cols, chunks; };
+/* partial (outer,chunks,width,cols): s = +0 plus partial[o][j][w][c] for j ascending; s = scale * s;
+ * sums[o][c] = add ? sums[o][c] + s : s, in the second view for w = 1 (empty where width is 1). One invocation an
+ * (o, w, c). More than ACTC_SUM_CHUNKS chunks would take long in one chain of additions: they go through reduce_partial
+ * once more before (SUM, rows = chunks, cols = width * cols). */
+struct actc_params_reduce_final { uint groups, outer, chunks, width, cols, add; float scale; };
 /* One invocation a row, columns ascending: m = x[0], then x[c] > m takes its place; s = +0 plus actc_exp(x[c] - m);
  * y[c] = (x[c] - m) - actc_log(s). NaN or +Inf anywhere in a row makes all of it NaN. */
 struct actc_params_log_softmax_fwd { uint groups, rows, cols; };
@@ -119,7 +142,7 @@ struct actc_params_conv2d_fwd { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, 
 /* dx: k runs over (ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. */
 struct actc_params_conv2d_bwd_data { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
 /* partial (chunks, oc*kh*kw*ic): each chunk sums ACTC_FILTER_PIXELS output pixels (batch,oh,ow) in ascending order;
- * column_sum_final adds the chunks. */
+ * reduce_final adds the chunks. */
 struct actc_params_conv2d_bwd_filter { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
 
 /* ---- codecs (backends/gpu/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----

@@ -1,4 +1,4 @@
-/* kernel_cases.c: every element-wise, pooling, loss, sum and optimiser kernel of kernels.def, at sizes and values where
+/* kernel_cases.c: every element-wise, pooling, loss and optimiser kernel of kernels.def, at sizes and values where
  * kernels go wrong; all EXACT. */
 #include "kernel_case.h"
 
@@ -125,27 +125,7 @@ static void pooling(kernel_builder *b)
     }
 }
 
-/* ---- sums, losses, optimisers ---- */
-
-static void sums(kernel_builder *b)
-{
-    static const uint32_t cases[][2] = {{1, 1},     {64, 16}, {65, 16},  {1000, 8}, {127, 10},
-                                        {200, 700}, {3, 257}, {4096, 1}, {63, 255}};
-    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1], chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
-        fill_kind kind = t % 3 == 2 ? FILL_SPECIAL : FILL_TINY;
-        struct actc_params_column_sum_partial p = {0, rows, cols};
-        kernel_begin(b, ACTC_KERNEL_column_sum_partial, output_groups(chunks * cols), &p);
-        kernel_view(b, 0, (size_t)rows * cols, kind);
-        kernel_view(b, 1, (size_t)chunks * cols, kind);
-        kernel_end(b, "(rows=%u,cols=%u)", rows, cols);
-        struct actc_params_column_sum_final q = {0, rows, cols, t % 2};
-        kernel_begin(b, ACTC_KERNEL_column_sum_final, output_groups(cols), &q);
-        kernel_view(b, 0, (size_t)rows * cols, kind);
-        kernel_view(b, 1, cols, kind);
-        kernel_end(b, "(chunks=%u,cols=%u,add=%u)", rows, cols, q.add);
-    }
-}
+/* ---- losses, optimisers ---- */
 
 static void losses(kernel_builder *b)
 {
@@ -224,11 +204,11 @@ static void optimisers(kernel_builder *b)
 static void many_groups(kernel_builder *b)
 {
     const uint32_t cols = 65536u * ACTC_GROUP_SIZE + 77; /* 65,537 groups */
-    struct actc_params_column_sum_final p = {0, 1, cols, 0};
-    kernel_begin(b, ACTC_KERNEL_column_sum_final, output_groups(cols), &p);
+    struct actc_params_reduce_final p = {0, 1, 1, 1, cols, 0, 1.0f};
+    kernel_begin(b, ACTC_KERNEL_reduce_final, output_groups(cols), &p);
     kernel_view(b, 0, cols, FILL_NORMAL);
     kernel_view(b, 1, cols, FILL_NORMAL);
-    kernel_end(b, "(chunks=1,cols=%u,add=0)", cols);
+    kernel_end(b, "(outer=1,chunks=1,width=1,cols=%u,add=0)", cols);
 }
 
 /* Views longer than 128 MiB, which is all that many a device binds at once. */
@@ -279,7 +259,6 @@ void parity_kernel_cases(parity_list *list)
     elementwise(&b);
     dropout_transpose(&b);
     pooling(&b);
-    sums(&b);
     losses(&b);
     optimisers(&b);
     moves(&b);

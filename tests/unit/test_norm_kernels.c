@@ -1,0 +1,177 @@
+/* test_norm_kernels.c: the CPU's sums over rows, normalisation and softmax against scalar forms (kernel_check.h). */
+#include "kernel_check.h"
+
+#include "exact/norm.h"
+
+static float *floats(size_t n)
+{
+    float *x = calloc(n ? n : 1, sizeof *x);
+    assert_non_null(x);
+    return x;
+}
+
+static const char *const op_names[] = {"sum", "product", "square", "pair", "moments", "norm_columns", "norm_rows"};
+
+/* Columns of one vector, less, and more than one block; rows of less than a chunk, of several. */
+static const uint32_t shapes[][3] = {{1, 1, 1},   {1, 64, 16}, {1, 65, 17}, {1, 1000, 8}, {1, 127, 10}, {1, 200, 700},
+                                     {1, 3, 257}, {1, 4096, 1}, {3, 65, 14}, {2, 129, 31}, {1, 193, 128}, {1, 70, 81}};
+
+static void reduce(uint32_t op, uint32_t outer, uint32_t rows, uint32_t cols, test_rng *r)
+{
+    const uint32_t chunks = (rows + 63) / 64, width = op < ACTC_REDUCE_PAIR ? 1 : 2, columns = outer * cols;
+    const size_t n = (size_t)columns * rows;
+    const bool by_row = op == ACTC_REDUCE_NORM_ROWS, by_column = op == ACTC_REDUCE_NORM_COLUMNS;
+    const size_t statistics = by_row ? 2 * outer * rows : by_column ? 2 * columns : op == ACTC_REDUCE_SQUARE ? columns : 0;
+    const bool with_y = op == ACTC_REDUCE_PRODUCT || op == ACTC_REDUCE_PAIR || by_row || by_column;
+    float *x = fill(r, n, op % 2 ? 10 : 0), *y = fill(r, n, 10), *s = fill(r, statistics, 10);
+    float *partial = floats((size_t)columns * chunks * width);
+    for (uint32_t i = 0; i < columns * chunks; i++) {
+        uint32_t c = i % cols, j = i / cols % chunks, o = i / cols / chunks;
+        uint32_t count = rows - 64 * j < 64 ? rows - 64 * j : 64;
+        float first = 0, second = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            uint32_t row = o * rows + 64 * j + k;
+            float v = ref_flush(x[(size_t)row * cols + c]), w = with_y ? ref_flush(y[(size_t)row * cols + c]) : 0;
+            if (by_row)
+                w = ref_flush((w - ref_flush(s[row])) * ref_flush(s[outer * rows + row]));
+            if (by_column)
+                w = ref_flush((w - ref_flush(s[o * cols + c])) * ref_flush(s[columns + o * cols + c]));
+            float d = op == ACTC_REDUCE_SQUARE ? ref_factor(v - ref_flush(s[o * cols + c])) : 0;
+            first += op == ACTC_REDUCE_SQUARE ? d * d : op == ACTC_REDUCE_PRODUCT ? ref_flush(v * w) : v;
+            second += ref_flush(v * w);
+        }
+        if (op == ACTC_REDUCE_MOMENTS) {
+            float mean = actc_chunk_mean(first, count);
+            second = 0;
+            for (uint32_t k = 0; k < count; k++) {
+                float d = ref_factor(ref_flush(x[(size_t)(o * rows + 64 * j + k) * cols + c]) - mean);
+                second += d * d;
+            }
+        }
+        partial[(size_t)(i / cols) * width * cols + c] = ref_canon(first);
+        if (width == 2)
+            partial[(size_t)(i / cols) * width * cols + cols + c] = ref_canon(second);
+    }
+    struct actc_params_reduce_partial p = {invocation_groups((uint64_t)columns * chunks), op, outer, rows, cols, chunks};
+    CHECK(reduce_partial, p, p.groups, IN(x, n), IN(y, with_y ? n : 0), IN(s, statistics),
+          OUT(partial, (size_t)columns * chunks * width));
+    free(x);
+    free(y);
+    free(s);
+    free(partial);
+}
+
+static void reduce_partial(void **state)
+{
+    (void)state;
+    test_rng r = {6};
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++)
+        for (uint32_t op = 0; op < ACTC_REDUCE_OPS; op++) {
+            print_message("%s of %u x %u x %u\n", op_names[op], shapes[t][0], shapes[t][1], shapes[t][2]);
+            reduce(op, shapes[t][0], shapes[t][1], shapes[t][2], &r);
+        }
+}
+
+static void reduce_final(void **state)
+{
+    (void)state;
+    test_rng r = {7};
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        const uint32_t outer = shapes[t][0], chunks = shapes[t][1], cols = shapes[t][2], width = 1 + t % 2;
+        const uint32_t sums = outer * cols, stride = width * cols;
+        const float scale = t % 3 ? 1.0f / (float)chunks : 1.0f;
+        float *partial = fill(&r, (size_t)outer * chunks * stride, 2);
+        float *old[2] = {fill(&r, sums, 20), fill(&r, sums, 20)}, *set[2] = {floats(sums), floats(sums)};
+        float *added[2] = {floats(sums), floats(sums)};
+        for (uint32_t i = 0; i < outer * stride; i++) {
+            uint32_t o = i / stride, c = i % stride, w = c / cols, at = o * cols + c % cols;
+            float s = 0;
+            for (uint32_t j = 0; j < chunks; j++)
+                s += ref_flush(partial[(size_t)(o * chunks + j) * stride + c]);
+            set[w][at] = ref_canon(scale * s);
+            added[w][at] = ref_canon(ref_flush(old[w][at]) + scale * s);
+        }
+        struct actc_params_reduce_final p = {invocation_groups(outer * stride), outer, chunks, width, cols, 0, scale};
+        const size_t seconds = width == 2 ? sums : 0;
+        CHECK(reduce_final, p, p.groups, IN(partial, (size_t)outer * chunks * stride), INOUT(old[0], set[0], sums),
+              INOUT(old[1], set[1], seconds));
+        p.add = 1;
+        CHECK(reduce_final, p, p.groups, IN(partial, (size_t)outer * chunks * stride), INOUT(old[0], added[0], sums),
+              INOUT(old[1], added[1], seconds));
+        free(partial);
+        for (int w = 0; w < 2; w++) {
+            free(old[w]);
+            free(set[w]);
+            free(added[w]);
+        }
+    }
+}
+
+static void log_softmax(void **state)
+{
+    (void)state;
+    test_rng r = {7};
+    static const uint32_t cases[][2] = {{1, 1}, {128, 10}, {3, 1000}, {257, 7}, {5, 300}};
+    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
+        uint32_t rows = cases[t][0], cols = cases[t][1];
+        size_t n = (size_t)rows * cols;
+        float *x = fill(&r, n, 0), *dy = fill(&r, n, 0), *y = calloc(n, 4), *dx = calloc(n, 4);
+        assert_true(y && dx);
+        if (rows > 2) { /* one row with NaN, one with Inf, one of zeros and subnormals */
+            x[cols - 1] = NAN;
+            x[cols] = INFINITY;
+            for (uint32_t c = 0; c < cols; c++)
+                x[2 * cols + c] = bits_float(rng_next(&r) & 0x807fffff);
+        }
+        for (uint32_t i = 0; i < rows; i++) {
+            const float *in = x + (size_t)i * cols, *g = dy + (size_t)i * cols;
+            float *out = y + (size_t)i * cols, m = ref_flush(in[0]), s = 0, sum = 0;
+            double exact = 0, high = -INFINITY;
+            for (uint32_t c = 1; c < cols; c++)
+                m = ref_flush(in[c]) > m ? ref_flush(in[c]) : m;
+            for (uint32_t c = 0; c < cols; c++) {
+                s += actc_exp(ref_flush(in[c]) - m);
+                high = in[c] > high ? in[c] : high;
+            }
+            for (uint32_t c = 0; c < cols; c++)
+                exact += exp((double)in[c] - high);
+            for (uint32_t c = 0; c < cols; c++) {
+                out[c] = ref_canon(ref_flush(in[c]) - m - actc_log(s));
+                if (rows <= 2 || i > 1)
+                    assert_true(fabs(out[c] - (in[c] - high - log(exact))) < 1e-5);
+                else
+                    assert_int_equal(float_bits(out[c]), 0x7fc00000);
+                sum += ref_flush(g[c]);
+            }
+            for (uint32_t c = 0; c < cols; c++)
+                dx[(size_t)i * cols + c] = ref_canon(ref_flush(g[c]) - actc_exp(ref_flush(out[c])) * sum);
+        }
+        struct actc_params_log_softmax_fwd p = {invocation_groups(rows), rows, cols};
+        CHECK(log_softmax_fwd, p, p.groups, IN(x, n), OUT(y, n));
+        CHECK(log_softmax_bwd, p, p.groups, IN(dy, n), IN(y, n), OUT(dx, n));
+        free(x);
+        free(dy);
+        free(y);
+        free(dx);
+    }
+}
+
+/* Runs last. */
+static void every_norm_kernel_has_a_test(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ACTC_KERNEL_COUNT; i++)
+        if (!kernel_checked[i] && is_norm_kernel((actc_kernel_id)i))
+            fail_msg("kernel %s has no test here", kernel_names[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reduce_partial),
+        cmocka_unit_test(reduce_final),
+        cmocka_unit_test(log_softmax),
+        cmocka_unit_test(every_norm_kernel_has_a_test),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
