@@ -7,6 +7,7 @@
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
  *   one invocation an output (reduce_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   bn_stats: ceil(cols / ACTC_BN_COLUMNS).
  *   loss_reduce, count_correct: 1.
  *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
@@ -104,6 +105,35 @@ struct actc_params_reduce_partial { uint groups, op, outer, rows, cols, chunks; 
  * (o, w, c). More than ACTC_SUM_CHUNKS chunks would take long in one chain of additions: they go through reduce_partial
  * once more before (SUM, rows = chunks, cols = width * cols). */
 struct actc_params_reduce_final { uint groups, outer, chunks, width, cols, add; float scale; };
+/* Batch norm of (rows,cols), channels last. Statistics (2,cols): means, and behind them inverse deviations
+ * 1 / sqrt(variance + epsilon). Functions are those of exact/norm.h.
+ *
+ * From the moments (reduce_partial, op MOMENTS, outer 1): chunk j has n_j rows and the sum and squares s_j, q_j. A total over
+ * chunks is that of ACTC_BN_LANES lanes, lane l adding +0 and terms l, l + ACTC_BN_LANES, ... ascending, and then a[l] +=
+ * a[l + h] for l < h with h = ACTC_BN_LANES/2, ... 1.
+ *   mean = flush(inverse_rows * total of s_j)
+ *   variance = flush(inverse_rows * total of (q_j + n_j * actc_squared_distance(actc_chunk_mean(s_j, n_j), mean)))
+ * statistics = mean, actc_inverse_deviation(variance, epsilon); and where `running` (else its views are empty)
+ *   running mean = rest * running mean + momentum * mean
+ *   running variance = rest * running variance + momentum * flush(unbiased * variance)
+ * with unbiased = rows / (rows - 1), rest = 1 - momentum. evaluate: mean and variance are the running ones, which are not
+ * written; there are no moments. epsilon >= 2^-60; a variance of 2^126 or more gives NaN. ACTC_BN_COLUMNS columns a group. */
+#define ACTC_BN_COLUMNS 8u
+#define ACTC_BN_LANES 32u
+struct actc_params_bn_stats {
+    uint groups, chunks, rows, cols, evaluate, running;
+    float inverse_rows, epsilon, momentum, rest, unbiased;
+};
+/* v = actc_normalise(x, mean, inverse deviation) where `normalise`, else x; v = flush(v * gamma + beta) where `affine`;
+ * v = v + residual where `residual`; y = v, or actc_clip_bits(v, cap) where `relu` (cap = +Inf: ReLU; 6: ReLU6). What is not
+ * set has empty views. mask: bit i % 32 of word i / 32 is actc_clip_passes(y, cap); ceil(n / 32) words, bits past n are 0.
+ * The same bits as the parts one after the other: with `normalise` alone y is xhat, the normalised tensor. n elements. */
+struct actc_params_bn_apply { uint groups, n, cols, normalise, affine, residual, relu, mask; float cap; };
+/* dx = actc_normalise_slope(dy, xhat, flush(sum dy * inverse_rows), flush(sum dy xhat * inverse_rows), factor), factor =
+ * flush(gamma * inverse deviation), or the inverse deviation where not `affine`. x is xhat itself where `normalised`, else
+ * xhat = actc_normalise(x, mean, inverse deviation). constant: the statistics do not depend on x (they are running ones):
+ * dx = factor * dy; x and both sums are empty. The sums are reduce_partial's NORM_COLUMNS (`normalised`: PAIR). */
+struct actc_params_bn_bwd { uint groups, n, cols, normalised, affine, constant; float inverse_rows; };
 /* One invocation a row, columns ascending: m = x[0], then x[c] > m takes its place; s = +0 plus actc_exp(x[c] - m);
  * y[c] = (x[c] - m) - actc_log(s). NaN or +Inf anywhere in a row makes all of it NaN. */
 struct actc_params_log_softmax_fwd { uint groups, rows, cols; };

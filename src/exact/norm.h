@@ -48,4 +48,17 @@ ACTC_FN float actc_normalise_slope(float g, float xhat, float mean_g, float mean
     return ACTC_MUL(factor, ACTC_SUB(ACTC_SUB(g, mean_g), ACTC_MUL(xhat, mean_g_xhat)));
 }
 
+/* min(max(x, 0), cap) of canonical bits; NaN stays. cap: bits of a positive number, or of Inf. */
+ACTC_FN uint actc_clip_bits(uint x, uint cap)
+{
+    uint u = ACTC_SELECT(x > 0x7fffffffu, 0u, x);
+    return ACTC_SELECT(u - cap <= ACTC_INF_BITS - cap, cap, u); /* cap .. Inf */
+}
+
+/* Whether the gradient passes where actc_clip_bits gave y: strictly between 0 and cap, or NaN; Inf where there is no cap. */
+ACTC_FN bool actc_clip_passes(uint y, uint cap)
+{
+    return y != 0u && (y != cap || cap == ACTC_INF_BITS);
+}
+
 #endif

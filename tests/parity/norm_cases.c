@@ -56,6 +56,88 @@ static void reduce_finals(kernel_builder *b)
     }
 }
 
+/* ---- batch norm ---- */
+
+static void bn_stats(kernel_builder *b)
+{
+    static const struct { uint32_t rows, cols; float epsilon, momentum; } cases[] = {
+        {2, 1, 1e-5f, 0.1f},  {64, 8, 1e-5f, 0.1f},    {65, 9, 1e-3f, 1.0f},    {1000, 14, 1e-5f, 0.01f},
+        {2048, 7, 1e-5f, 0.1f}, {2113, 3, 1e-12f, 0.1f}, {70000, 1, 1e-5f, 0.1f}, {129, 257, 1e-5f, 0.1f},
+    };
+    for (size_t t = 0; t < 4 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t rows = cases[t / 4].rows, cols = cases[t / 4].cols, chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
+        const bool evaluate = t % 4 == 2, running = t % 4 != 1;
+        const fill_kind kind = t % 4 == 3 ? FILL_SPECIAL : FILL_TINY;
+        const float momentum = cases[t / 4].momentum;
+        struct actc_params_bn_stats p = {0,
+                                         evaluate ? 0 : chunks,
+                                         rows,
+                                         cols,
+                                         evaluate,
+                                         running,
+                                         1.0f / (float)rows,
+                                         cases[t / 4].epsilon,
+                                         momentum,
+                                         1.0f - momentum,
+                                         (float)rows / (float)(rows - 1)};
+        kernel_begin(b, ACTC_KERNEL_bn_stats, (cols + ACTC_BN_COLUMNS - 1) / ACTC_BN_COLUMNS, &p);
+        kernel_view(b, 0, evaluate ? 0 : (size_t)chunks * 2 * cols, kind | KERNEL_FILL_POSITIVE);
+        kernel_view(b, 1, 2 * (size_t)cols, kind);
+        kernel_view(b, 2, running ? cols : 0, kind);
+        kernel_view(b, 3, running ? cols : 0, kind | KERNEL_FILL_POSITIVE);
+        kernel_end(b, "(rows=%u,cols=%u,epsilon=%g,momentum=%g,evaluate=%d,running=%d,fill=%s)", rows, cols, (double)p.epsilon,
+                   (double)momentum, evaluate, running, fill_name(kind));
+    }
+}
+
+/* What is not there has no view. */
+static void bn_apply(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t parts, float cap, fill_kind kind)
+{
+    const uint32_t n = rows * cols;
+    struct actc_params_bn_apply p = {0, n, cols, parts & 1, parts >> 1 & 1, parts >> 2 & 1, parts >> 3 & 1, parts >> 4 & 1, cap};
+    kernel_begin(b, ACTC_KERNEL_bn_apply, element_groups(n), &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, p.normalise ? 2 * (size_t)cols : 0, kind);
+    kernel_view(b, 2, p.affine ? cols : 0, kind);
+    kernel_view(b, 3, p.affine ? cols : 0, kind);
+    kernel_view(b, 4, p.residual ? n : 0, kind);
+    kernel_view(b, 5, n, kind);
+    kernel_view(b, 6, p.mask ? (n + 31) / 32 : 0, kind);
+    kernel_end(b, "(rows=%u,cols=%u,normalise=%u,affine=%u,residual=%u,relu=%u,mask=%u,cap=%g,fill=%s)", rows, cols, p.normalise,
+               p.affine, p.residual, p.relu, p.mask, (double)cap, fill_name(kind));
+}
+
+static void bn_bwd(kernel_builder *b, uint32_t rows, uint32_t cols, bool normalised, bool affine, bool constant, fill_kind kind)
+{
+    const uint32_t n = rows * cols;
+    struct actc_params_bn_bwd p = {0, n, cols, normalised, affine, constant, 1.0f / (float)rows};
+    kernel_begin(b, ACTC_KERNEL_bn_bwd, element_groups(n), &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, constant ? 0 : n, kind);
+    kernel_view(b, 2, 2 * (size_t)cols, kind);
+    kernel_view(b, 3, affine ? cols : 0, kind);
+    kernel_view(b, 4, constant ? 0 : cols, kind);
+    kernel_view(b, 5, constant ? 0 : cols, kind);
+    kernel_view(b, 6, n, kind);
+    kernel_end(b, "(rows=%u,cols=%u,normalised=%u,affine=%u,constant=%u,fill=%s)", rows, cols, normalised, affine, constant,
+               fill_name(kind));
+}
+
+static void batch_norm(kernel_builder *b)
+{
+    static const uint32_t shapes[][2] = {{1, 1},   {2, 1},     {1009, 1}, {64, 16},  {73, 14},  {1025, 3},
+                                         {5, 257}, {33, 128},  {2, 600},  {3, 2048}, {2, 3001}, {127, 31}};
+    static const struct { uint32_t parts; float cap; } applied[] = {
+        {1, INFINITY}, {3, INFINITY}, {7, INFINITY}, {11, 6.0f}, {15, 0.5f}, {27, INFINITY}, {31, 0.75f}, {31, INFINITY}, {2, 1.0f}, {28, 0.25f}};
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        const uint32_t rows = shapes[t][0], cols = shapes[t][1];
+        for (size_t k = 0; k < sizeof applied / sizeof *applied; k++)
+            bn_apply(b, rows, cols, applied[k].parts, applied[k].cap, (t + k) % 3 == 2 ? FILL_SPECIAL : FILL_TINY);
+        for (uint32_t k = 0; k < 7; k++)
+            bn_bwd(b, rows, cols, k & 1, k >> 1 & 1, k >> 2, (t + k) % 3 == 1 ? FILL_SPECIAL : FILL_TINY);
+    }
+}
+
 /* ---- large ones, for timing too ---- */
 
 static void large(kernel_builder *b)
@@ -65,6 +147,11 @@ static void large(kernel_builder *b)
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++)
         for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
             reduce(b, ops[k], 1, shapes[t][0], shapes[t][1], FILL_NORMAL);
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        bn_apply(b, shapes[t][0], shapes[t][1], 3, INFINITY, FILL_NORMAL);
+        bn_apply(b, shapes[t][0], shapes[t][1], 27, INFINITY, FILL_NORMAL);
+        bn_bwd(b, shapes[t][0], shapes[t][1], false, true, false, FILL_NORMAL);
+    }
 }
 
 void parity_norm_cases(parity_list *list)
@@ -72,6 +159,8 @@ void parity_norm_cases(parity_list *list)
     kernel_builder b = {.list = list};
     reduces(&b);
     reduce_finals(&b);
+    bn_stats(&b);
+    batch_norm(&b);
     b.full = true;
     large(&b);
 }

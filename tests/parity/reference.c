@@ -12,6 +12,9 @@
 static const reference_fn references[ACTC_KERNEL_COUNT] = {
     [ACTC_KERNEL_reduce_partial] = reference_reduce_partial,
     [ACTC_KERNEL_reduce_final] = reference_reduce_final,
+    [ACTC_KERNEL_bn_stats] = reference_bn_stats,
+    [ACTC_KERNEL_bn_apply] = reference_bn_apply,
+    [ACTC_KERNEL_bn_bwd] = reference_bn_bwd,
 };
 
 reference_fn reference_of(actc_kernel_id id)

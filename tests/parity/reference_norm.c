@@ -132,3 +132,95 @@ void reference_reduce_final(const void *params, reference_view *views)
         put(to, at, p->add ? add(get(to, at), sum) : sum);
     }
 }
+
+/* ---- batch norm ---- */
+
+/* 1 / sqrt(variance + epsilon): within 4 ulp, and as far off as the variance. */
+static num inverse_deviation(num variance, double epsilon)
+{
+    double low = variance.v - variance.e > 0 ? variance.v - variance.e : 0;
+    double value = 1 / sqrt(variance.v + epsilon), worst = 1 / sqrt(low + epsilon) - value;
+    return (num){value, worst + 10 * REFERENCE_UNIT * (value + worst)};
+}
+
+/* The sum of x over rows, and of the squares about the mean, from moments (chunks,2,cols). */
+static void moments_of(const struct actc_params_bn_stats *p, const reference_view *moments, size_t c, num *mean, num *variance)
+{
+    const num inverse = {p->inverse_rows, 0};
+    const double additions = p->chunks / ACTC_BN_LANES + 10;
+    total sums = {0}, squares = {0};
+    for (size_t j = 0; j < p->chunks; j++)
+        take(&sums, get(moments, j * 2 * p->cols + c));
+    *mean = mul(inverse, sum_of(&sums, additions));
+    for (size_t j = 0; j < p->chunks; j++) {
+        size_t begin = j * ACTC_SUM_ROWS, n = p->rows - begin < ACTC_SUM_ROWS ? p->rows - begin : ACTC_SUM_ROWS;
+        num s = get(moments, j * 2 * p->cols + c);
+        num chunk = {s.v / (double)n, s.e / (double)n + 5 * REFERENCE_UNIT * fabs(s.v / (double)n) + REFERENCE_TINY};
+        take(&squares, add(get(moments, (j * 2 + 1) * p->cols + c), mul((num){(double)n, 0}, square(sub(chunk, *mean)))));
+    }
+    *variance = mul(inverse, sum_of(&squares, additions));
+}
+
+void reference_bn_stats(const void *params, reference_view *views)
+{
+    const struct actc_params_bn_stats *p = params;
+    const num rest = {p->rest, 0}, momentum = {p->momentum, 0};
+    for (size_t c = 0; c < p->cols; c++) {
+        num mean, variance;
+        if (p->evaluate) {
+            mean = get(&views[2], c);
+            variance = get(&views[3], c);
+        } else {
+            moments_of(p, &views[0], c, &mean, &variance);
+        }
+        put(&views[1], c, mean);
+        put(&views[1], p->cols + c, inverse_deviation(variance, p->epsilon));
+        if (p->running && !p->evaluate) {
+            num unbiased = mul((num){p->unbiased, 0}, variance);
+            put(&views[2], c, add(mul(rest, get(&views[2], c)), mul(momentum, mean)));
+            put(&views[3], c, add(mul(rest, get(&views[3], c)), mul(momentum, unbiased)));
+        }
+    }
+}
+
+void reference_bn_apply(const void *params, reference_view *views)
+{
+    const struct actc_params_bn_apply *p = params;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t c = i % p->cols;
+        num v = get(&views[0], i);
+        if (p->normalise)
+            v = normalise(v, get(&views[1], c), get(&views[1], p->cols + c));
+        if (p->affine)
+            v = add(mul(v, get(&views[2], c)), get(&views[3], c));
+        if (p->residual)
+            v = add(v, get(&views[4], i));
+        v.e += REFERENCE_TINY;
+        if (p->mask && v.v > v.e && v.v < p->cap - v.e)
+            views[6].bits[i / 32] |= 1u << i % 32;
+        else if (p->mask && v.v >= -v.e && v.v <= p->cap + v.e)
+            views[6].error[i / 32] = INFINITY; /* too near to call: the word is not compared */
+        if (p->relu)
+            v.v = v.v < 0 ? 0 : v.v > p->cap ? p->cap : v.v;
+        put(&views[5], i, v);
+    }
+}
+
+void reference_bn_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_bn_bwd *p = params;
+    const num inverse_rows = {p->inverse_rows, 0};
+    for (size_t i = 0; i < p->n; i++) {
+        size_t c = i % p->cols;
+        num dy = get(&views[0], i), factor = get(&views[2], p->cols + c);
+        num xhat = p->normalised || p->constant ? get(&views[1], p->constant ? 0 : i)
+                                                : normalise(get(&views[1], i), get(&views[2], c), factor);
+        if (p->affine)
+            factor = mul(get(&views[3], c), factor);
+        if (!p->constant) {
+            num mean_dy = mul(get(&views[4], c), inverse_rows), mean_dy_xhat = mul(get(&views[5], c), inverse_rows);
+            dy = sub(sub(dy, mean_dy), mul(xhat, mean_dy_xhat));
+        }
+        put(&views[6], i, mul(factor, dy));
+    }
+}

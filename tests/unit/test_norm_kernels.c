@@ -107,6 +107,133 @@ static void reduce_final(void **state)
     }
 }
 
+static const uint32_t bn_shapes[][2] = {{2, 1},    {64, 16},  {73, 14},  {1025, 3}, {5, 257},
+                                        {33, 128}, {2, 600},  {3, 2048}, {2, 3001}, {4500, 9}};
+
+/* The total of ACTC_BN_LANES lanes. */
+static float lanes_total(const float *terms, uint32_t count)
+{
+    float a[32] = {0};
+    for (uint32_t j = 0; j < count; j++)
+        a[j % 32] += terms[j];
+    for (uint32_t h = 16; h > 0; h /= 2)
+        for (uint32_t l = 0; l < h; l++)
+            a[l] += a[l + h];
+    return a[0];
+}
+
+static void bn_stats(void **state)
+{
+    (void)state;
+    test_rng r = {8};
+    for (size_t t = 0; t < sizeof bn_shapes / sizeof *bn_shapes; t++) {
+        const uint32_t rows = bn_shapes[t][0], cols = bn_shapes[t][1], chunks = (rows + 63) / 64;
+        const uint32_t groups = (cols + ACTC_BN_COLUMNS - 1) / ACTC_BN_COLUMNS;
+        float *moments = fill(&r, (size_t)chunks * 2 * cols, 2), *mean = fill(&r, cols, 2), *variance = fill(&r, cols, 2);
+        float *statistics = floats(2 * cols), *new_mean = floats(cols), *new_variance = floats(cols);
+        float *terms = floats(chunks), *evaluated = floats(2 * cols);
+        for (size_t i = 0; i < (size_t)chunks * 2 * cols; i++)
+            moments[i] = fabsf(moments[i]);
+        struct actc_params_bn_stats p = {groups, chunks, rows, cols, 0,    1, 1.0f / (float)rows,
+                                         1e-5f,  0.1f,   0.9f, (float)rows / (float)(rows - 1)};
+        for (uint32_t c = 0; c < cols; c++) {
+            variance[c] = fabsf(variance[c]);
+            for (uint32_t j = 0; j < chunks; j++)
+                terms[j] = ref_flush(moments[(size_t)j * 2 * cols + c]);
+            float m = ref_flush(p.inverse_rows * lanes_total(terms, chunks));
+            for (uint32_t j = 0; j < chunks; j++) {
+                uint32_t n = rows - 64 * j < 64 ? rows - 64 * j : 64;
+                float d = ref_factor(actc_chunk_mean(terms[j], n) - m);
+                terms[j] = ref_flush(moments[((size_t)j * 2 + 1) * cols + c]) + (float)n * (d * d);
+            }
+            float v = ref_flush(p.inverse_rows * lanes_total(terms, chunks));
+            statistics[c] = ref_canon(m);
+            statistics[cols + c] = ref_canon(actc_inverse_deviation(v, p.epsilon));
+            if (v < 1e30f && fabs(statistics[cols + c] * sqrt((double)v + (double)p.epsilon) - 1) > 3e-7)
+                fail_msg("column %u: 1 / sqrt(%g + %g) is not %.9g", c, (double)v, (double)p.epsilon, (double)statistics[cols + c]);
+            new_mean[c] = ref_canon(p.rest * ref_flush(mean[c]) + p.momentum * m);
+            new_variance[c] = ref_canon(p.rest * ref_flush(variance[c]) + p.momentum * ref_flush(p.unbiased * v));
+            evaluated[c] = ref_canon(mean[c]);
+            evaluated[cols + c] = ref_canon(actc_inverse_deviation(ref_flush(variance[c]), p.epsilon));
+        }
+        CHECK(bn_stats, p, groups, IN(moments, (size_t)chunks * 2 * cols), OUT(statistics, 2 * cols), INOUT(mean, new_mean, cols),
+              INOUT(variance, new_variance, cols));
+        p.running = 0;
+        CHECK(bn_stats, p, groups, IN(moments, (size_t)chunks * 2 * cols), OUT(statistics, 2 * cols), IN(mean, 0), IN(variance, 0));
+        p.running = p.evaluate = 1;
+        CHECK(bn_stats, p, groups, IN(moments, 0), OUT(evaluated, 2 * cols), IN(mean, cols), IN(variance, cols));
+        float *all[] = {moments, mean, variance, statistics, new_mean, new_variance, terms, evaluated};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
+    }
+}
+
+/* The parts one after the other, each of which stores a canonical result. */
+static void bn_apply(void **state)
+{
+    (void)state;
+    test_rng r = {9};
+    static const float caps[] = {INFINITY, 6.0f, 0.5f};
+    for (uint32_t t = 0; t < 32 * sizeof bn_shapes / sizeof *bn_shapes; t++) {
+        const uint32_t rows = bn_shapes[t / 32][0], cols = bn_shapes[t / 32][1], n = rows * cols, words_n = (n + 31) / 32;
+        const uint32_t normalise = t & 1, affine = t >> 1 & 1, residual = t >> 2 & 1, relu = t >> 3 & 1, mask = t >> 4 & relu;
+        const float cap = caps[t % 3];
+        if (t >> 4 & 1 && !relu)
+            continue;
+        float *x = fill(&r, n, 10), *s = fill(&r, 2 * cols, 5), *gamma = fill(&r, cols, 5), *beta = fill(&r, cols, 5);
+        float *other = fill(&r, n, 10), *y = floats(n);
+        uint32_t *bits = calloc(words_n, 4);
+        assert_non_null(bits);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t c = i % cols;
+            float v = ref_canon(x[i]);
+            if (normalise)
+                v = ref_canon((v - ref_flush(s[c])) * ref_flush(s[cols + c]));
+            if (affine)
+                v = ref_canon(v * ref_flush(gamma[c]) + ref_flush(beta[c]));
+            if (residual)
+                v = ref_canon(v + ref_flush(other[i]));
+            if (mask && (isnan(v) || (v > 0 && (v < cap || isinf(cap)))))
+                bits[i / 32] |= 1u << i % 32;
+            if (relu && !isnan(v))
+                v = v < 0 ? 0 : v > cap ? cap : v;
+            y[i] = v;
+        }
+        struct actc_params_bn_apply p = {element_groups(n), n, cols, normalise, affine, residual, relu, mask, cap};
+        CHECK(bn_apply, p, p.groups, IN(x, n), IN(s, normalise ? 2 * cols : 0), IN(gamma, affine ? cols : 0),
+              IN(beta, affine ? cols : 0), IN(other, residual ? n : 0), OUT(y, n), OUT(bits, mask ? words_n : 0));
+        float *all[] = {x, s, gamma, beta, other, y};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
+        free(bits);
+    }
+}
+
+static void bn_bwd(void **state)
+{
+    (void)state;
+    test_rng r = {10};
+    for (uint32_t t = 0; t < 8 * sizeof bn_shapes / sizeof *bn_shapes; t++) {
+        const uint32_t rows = bn_shapes[t / 8][0], cols = bn_shapes[t / 8][1], n = rows * cols;
+        const uint32_t normalised = t & 1, affine = t >> 1 & 1, constant = t >> 2 & 1;
+        float *dy = fill(&r, n, 5), *x = fill(&r, n, 5), *s = fill(&r, 2 * cols, 5), *gamma = fill(&r, cols, 5);
+        float *sum_dy = fill(&r, cols, 5), *sum_dy_xhat = fill(&r, cols, 5), *dx = floats(n);
+        struct actc_params_bn_bwd p = {element_groups(n), n, cols, normalised, affine, constant, 1.0f / (float)rows};
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t c = i % cols;
+            float inverse = ref_flush(s[cols + c]), factor = affine ? ref_flush(ref_flush(gamma[c]) * inverse) : inverse;
+            float xhat = normalised ? ref_flush(x[i]) : ref_flush((ref_flush(x[i]) - ref_flush(s[c])) * inverse);
+            float a = ref_flush(ref_flush(sum_dy[c]) * p.inverse_rows), b = ref_flush(ref_flush(sum_dy_xhat[c]) * p.inverse_rows);
+            dx[i] = ref_canon(factor * (constant ? ref_flush(dy[i]) : ref_flush(dy[i]) - a - xhat * b));
+        }
+        CHECK(bn_bwd, p, p.groups, IN(dy, n), IN(x, constant ? 0 : n), IN(s, 2 * cols), IN(gamma, affine ? cols : 0),
+              IN(sum_dy, constant ? 0 : cols), IN(sum_dy_xhat, constant ? 0 : cols), OUT(dx, n));
+        float *all[] = {dy, x, s, gamma, sum_dy, sum_dy_xhat, dx};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
+    }
+}
+
 static void log_softmax(void **state)
 {
     (void)state;
@@ -170,6 +297,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reduce_partial),
         cmocka_unit_test(reduce_final),
+        cmocka_unit_test(bn_stats),
+        cmocka_unit_test(bn_apply),
+        cmocka_unit_test(bn_bwd),
         cmocka_unit_test(log_softmax),
         cmocka_unit_test(every_norm_kernel_has_a_test),
     };
