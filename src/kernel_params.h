@@ -6,8 +6,9 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (reduce_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
- *   bn_stats: ceil(cols / ACTC_BN_COLUMNS).
+ *   one invocation an output (reduce_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
+ *     most ACTC_SOFTMAX_SERIAL.
  *   loss_reduce, count_correct: 1.
  *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
@@ -134,11 +135,28 @@ struct actc_params_bn_apply { uint groups, n, cols, normalise, affine, residual,
  * xhat = actc_normalise(x, mean, inverse deviation). constant: the statistics do not depend on x (they are running ones):
  * dx = factor * dy; x and both sums are empty. The sums are reduce_partial's NORM_COLUMNS (`normalised`: PAIR). */
 struct actc_params_bn_bwd { uint groups, n, cols, normalised, affine, constant; float inverse_rows; };
-/* One invocation a row, columns ascending: m = x[0], then x[c] > m takes its place; s = +0 plus actc_exp(x[c] - m);
- * y[c] = (x[c] - m) - actc_log(s). NaN or +Inf anywhere in a row makes all of it NaN. */
-struct actc_params_log_softmax_fwd { uint groups, rows, cols; };
-/* One invocation a row: s = +0 plus dy[c], columns ascending; dx[c] = dy[c] - actc_exp(y[c]) * s. */
-struct actc_params_log_softmax_bwd { uint groups, rows, cols; };
+/* Kernels with a group a row: a total over its columns is that of 256 lanes, lane t adding +0 and the terms of columns t,
+ * t + 256, ... ascending, and then a[t] += a[t + h] for t < h with h = 128, 64, ... 1.
+ *
+ * Layer norm of (rows,cols): mean = flush(inverse_cols * total of x), variance = flush(inverse_cols * total of
+ * actc_squared_distance(x, mean)); y = xhat = actc_normalise(x, mean, actc_inverse_deviation(variance, epsilon)), or xhat *
+ * gamma + beta where `affine` (else both are empty). Where `keep`, statistics (2,rows) are the means and the inverse
+ * deviations, for the backward. epsilon >= 2^-60; a variance of 2^126 or more gives NaN. */
+struct actc_params_ln_fwd { uint groups, rows, cols, affine, keep; float inverse_cols, epsilon; };
+/* g = actc_product(dy, gamma), or dy where not `affine`; x is xhat itself where `normalised`, else xhat =
+ * actc_normalise(x, mean, inverse deviation); dx = actc_normalise_slope(g, xhat, flush(inverse_cols * total of g),
+ * flush(inverse_cols * total of actc_product(g, xhat)), inverse deviation). The gradients of beta and gamma are
+ * reduce_partial's NORM_ROWS of dy and x (`normalised`: PAIR). */
+struct actc_params_ln_bwd { uint groups, rows, cols, normalised, affine; float inverse_cols; };
+/* Along each row: m = the largest x (v takes the place of m where v > m); s = the sum of actc_exp(x[c] - m);
+ * log: y[c] = (x[c] - m) - actc_log(s), else y[c] = actc_exp(x[c] - m) * actc_reciprocal(s). NaN or +Inf anywhere in a row
+ * makes all of it NaN. Up to ACTC_SOFTMAX_SERIAL columns: one invocation a row, m begins as x[0] and s adds to +0 with
+ * columns ascending. More: a group a row, m begins as -Inf in every lane and goes through the tree too, s is a total. */
+#define ACTC_SOFTMAX_SERIAL 64u
+struct actc_params_softmax_fwd { uint groups, rows, cols, log; };
+/* log: s = sum of dy[c], dx[c] = dy[c] - actc_exp(y[c]) * s; else s = sum of actc_product(dy[c], y[c]), dx[c] = y[c] *
+ * (dy[c] - s). s adds as in softmax_fwd. */
+struct actc_params_softmax_bwd { uint groups, rows, cols, log; };
 /* Labels are i32. A row counts where it is below the step block's ROWS and its label lies in [0, cols); -1 is PyTorch's
  * ignore_index. loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
 struct actc_params_nll_loss_fwd { uint groups, rows, cols; };

@@ -135,15 +135,7 @@ static void losses(kernel_builder *b)
         uint32_t rows = cases[t / 3][0], cols = cases[t / 3][1], counted = cases[t / 3][2];
         size_t n = (size_t)rows * cols;
         fill_kind kind = kinds[t % 3];
-        struct actc_params_log_softmax_fwd p = {0, rows, cols};
-        kernel_begin(b, ACTC_KERNEL_log_softmax_fwd, output_groups(rows), &p);
-        kernel_view(b, 0, n, kind);
-        kernel_view(b, 1, n, kind);
-        kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
-        kernel_begin(b, ACTC_KERNEL_log_softmax_bwd, output_groups(rows), &p);
-        for (uint32_t v = 0; v < 3; v++)
-            kernel_view(b, v, n, kind);
-        kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
+        struct actc_params_nll_loss_fwd p = {0, rows, cols};
         static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd,
                                              ACTC_KERNEL_cross_entropy_bwd, ACTC_KERNEL_count_correct};
         for (size_t k = 0; k < 4; k++) {

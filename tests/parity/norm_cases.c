@@ -138,6 +138,69 @@ static void batch_norm(kernel_builder *b)
     }
 }
 
+/* ---- along rows ---- */
+
+static void ln_fwd(kernel_builder *b, uint32_t rows, uint32_t cols, bool affine, bool keep, fill_kind kind)
+{
+    const size_t n = (size_t)rows * cols;
+    struct actc_params_ln_fwd p = {0, rows, cols, affine, keep, 1.0f / (float)cols, keep ? 1e-5f : 1e-12f};
+    kernel_begin(b, ACTC_KERNEL_ln_fwd, rows, &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, affine ? cols : 0, kind);
+    kernel_view(b, 2, affine ? cols : 0, kind);
+    kernel_view(b, 3, n, kind);
+    kernel_view(b, 4, keep ? 2 * (size_t)rows : 0, kind);
+    kernel_end(b, "(rows=%u,cols=%u,affine=%u,keep=%u,fill=%s)", rows, cols, affine, keep, fill_name(kind));
+}
+
+static void ln_bwd(kernel_builder *b, uint32_t rows, uint32_t cols, bool normalised, bool affine, fill_kind kind)
+{
+    const size_t n = (size_t)rows * cols;
+    struct actc_params_ln_bwd p = {0, rows, cols, normalised, affine, 1.0f / (float)cols};
+    kernel_begin(b, ACTC_KERNEL_ln_bwd, rows, &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, n, kind);
+    kernel_view(b, 2, 2 * (size_t)rows, kind);
+    kernel_view(b, 3, affine ? cols : 0, kind);
+    kernel_view(b, 4, n, kind);
+    kernel_end(b, "(rows=%u,cols=%u,normalised=%u,affine=%u,fill=%s)", rows, cols, normalised, affine, fill_name(kind));
+}
+
+static void softmax(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t log, fill_kind kind)
+{
+    const size_t n = (size_t)rows * cols;
+    const uint64_t groups = cols <= ACTC_SOFTMAX_SERIAL ? output_groups(rows) : rows;
+    struct actc_params_softmax_fwd p = {0, rows, cols, log};
+    kernel_begin(b, ACTC_KERNEL_softmax_fwd, groups, &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, n, kind);
+    kernel_end(b, "(rows=%u,cols=%u,log=%u,fill=%s)", rows, cols, log, fill_name(kind));
+    kernel_begin(b, ACTC_KERNEL_softmax_bwd, groups, &p);
+    for (uint32_t v = 0; v < 3; v++)
+        kernel_view(b, v, n, kind);
+    kernel_end(b, "(rows=%u,cols=%u,log=%u,fill=%s)", rows, cols, log, fill_name(kind));
+}
+
+static void along_rows(kernel_builder *b)
+{
+    static const uint32_t shapes[][2] = {{1, 1},    {128, 10}, {300, 7}, {700, 3}, {257, 2},  {65, 64},  {63, 65},
+                                         {5, 1000}, {3, 255},  {4, 256}, {7, 257}, {2, 2049}, {197, 192}};
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL};
+    for (uint32_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        const uint32_t rows = shapes[t][0], cols = shapes[t][1];
+        for (uint32_t k = 0; k < 3; k++) {
+            softmax(b, rows, cols, 0, kinds[k]);
+            softmax(b, rows, cols, 1, kinds[k]);
+        }
+        for (uint32_t k = 0; k < 4; k++) {
+            ln_fwd(b, rows, cols, k & 1, k >> 1, kinds[(t + k) % 3]);
+            ln_bwd(b, rows, cols, k & 1, k >> 1, kinds[(t + k) % 3]);
+        }
+        ln_fwd(b, rows, cols, true, true, FILL_NORMAL);
+        ln_bwd(b, rows, cols, false, true, FILL_NORMAL);
+    }
+}
+
 /* ---- large ones, for timing too ---- */
 
 static void large(kernel_builder *b)
@@ -152,6 +215,10 @@ static void large(kernel_builder *b)
         bn_apply(b, shapes[t][0], shapes[t][1], 27, INFINITY, FILL_NORMAL);
         bn_bwd(b, shapes[t][0], shapes[t][1], false, true, false, FILL_NORMAL);
     }
+    ln_fwd(b, 32 * 197, 768, true, true, FILL_NORMAL);
+    ln_bwd(b, 32 * 197, 768, false, true, FILL_NORMAL);
+    softmax(b, 12 * 197 * 8, 197, 0, FILL_NORMAL);
+    softmax(b, 1 << 20, 3, 1, FILL_NORMAL);
 }
 
 void parity_norm_cases(parity_list *list)
@@ -161,6 +228,7 @@ void parity_norm_cases(parity_list *list)
     reduce_finals(&b);
     bn_stats(&b);
     batch_norm(&b);
+    along_rows(&b);
     b.full = true;
     large(&b);
 }

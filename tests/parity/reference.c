@@ -15,6 +15,10 @@ static const reference_fn references[ACTC_KERNEL_COUNT] = {
     [ACTC_KERNEL_bn_stats] = reference_bn_stats,
     [ACTC_KERNEL_bn_apply] = reference_bn_apply,
     [ACTC_KERNEL_bn_bwd] = reference_bn_bwd,
+    [ACTC_KERNEL_ln_fwd] = reference_ln_fwd,
+    [ACTC_KERNEL_ln_bwd] = reference_ln_bwd,
+    [ACTC_KERNEL_softmax_fwd] = reference_softmax_fwd,
+    [ACTC_KERNEL_softmax_bwd] = reference_softmax_bwd,
 };
 
 reference_fn reference_of(actc_kernel_id id)

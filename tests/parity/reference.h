@@ -36,6 +36,10 @@ void reference_reduce_final(const void *params, reference_view *views);
 void reference_bn_stats(const void *params, reference_view *views);
 void reference_bn_apply(const void *params, reference_view *views);
 void reference_bn_bwd(const void *params, reference_view *views);
+void reference_ln_fwd(const void *params, reference_view *views);
+void reference_ln_bwd(const void *params, reference_view *views);
+void reference_softmax_fwd(const void *params, reference_view *views);
+void reference_softmax_bwd(const void *params, reference_view *views);
 
 /* ---- one command ---- */
 

@@ -224,3 +224,109 @@ void reference_bn_bwd(const void *params, reference_view *views)
         put(&views[6], i, mul(factor, dy));
     }
 }
+
+/* ---- along rows ---- */
+
+/* Additions to the total of a row by a group. */
+static double row_additions(uint32_t cols)
+{
+    return cols / ACTC_GROUP_SIZE + 10;
+}
+
+void reference_ln_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_ln_fwd *p = params;
+    const num inverse_cols = {p->inverse_cols, 0};
+    for (size_t r = 0; r < p->rows; r++) {
+        total sum = {0}, squares = {0};
+        for (size_t i = r * p->cols; i < (r + 1) * p->cols; i++)
+            take(&sum, get(&views[0], i));
+        num mean = mul(inverse_cols, sum_of(&sum, row_additions(p->cols)));
+        for (size_t i = r * p->cols; i < (r + 1) * p->cols; i++)
+            take(&squares, square(sub(get(&views[0], i), mean)));
+        num inverse = inverse_deviation(mul(inverse_cols, sum_of(&squares, row_additions(p->cols))), p->epsilon);
+        if (p->keep) {
+            put(&views[4], r, mean);
+            put(&views[4], p->rows + r, inverse);
+        }
+        for (size_t c = 0; c < p->cols; c++) {
+            num v = normalise(get(&views[0], r * p->cols + c), mean, inverse);
+            put(&views[3], r * p->cols + c, p->affine ? add(mul(v, get(&views[1], c)), get(&views[2], c)) : v);
+        }
+    }
+}
+
+void reference_ln_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_ln_bwd *p = params;
+    const num inverse_cols = {p->inverse_cols, 0};
+    for (size_t r = 0; r < p->rows; r++) {
+        const num inverse = get(&views[2], p->rows + r);
+        num mean_g = {0, 0}, mean_g_xhat = {0, 0};
+        total sum = {0}, sum_xhat = {0};
+        for (int pass = 0; pass < 2; pass++) {
+            for (size_t c = 0; c < p->cols; c++) {
+                size_t i = r * p->cols + c;
+                num g = p->affine ? mul(get(&views[0], i), get(&views[3], c)) : get(&views[0], i);
+                num xhat = p->normalised ? get(&views[1], i) : normalise(get(&views[1], i), get(&views[2], r), inverse);
+                if (pass == 0) {
+                    take(&sum, g);
+                    take(&sum_xhat, mul(g, xhat));
+                } else {
+                    put(&views[4], i, mul(inverse, sub(sub(g, mean_g), mul(xhat, mean_g_xhat))));
+                }
+            }
+            mean_g = mul(inverse_cols, sum_of(&sum, row_additions(p->cols)));
+            mean_g_xhat = mul(inverse_cols, sum_of(&sum_xhat, row_additions(p->cols)));
+        }
+    }
+}
+
+/* Within 2 ulp; below -41 it may be 0. */
+static num exponential(num x)
+{
+    double v = exp(x.v), off = exp(x.v + x.e) - v;
+    return (num){v, off + 5 * REFERENCE_UNIT * (v + off) + (x.v < -40 ? exp(-41) + v : 0)};
+}
+
+static double softmax_additions(uint32_t cols)
+{
+    return cols <= ACTC_SOFTMAX_SERIAL ? cols : row_additions(cols);
+}
+
+void reference_softmax_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_softmax_fwd *p = params;
+    for (size_t r = 0; r < p->rows; r++) {
+        const size_t base = r * p->cols;
+        num largest = get(&views[0], base);
+        total sum = {0};
+        for (size_t c = 1; c < p->cols; c++)
+            if (views[0].value[base + c] > largest.v)
+                largest = get(&views[0], base + c);
+        for (size_t c = 0; c < p->cols; c++)
+            take(&sum, exponential(sub(get(&views[0], base + c), largest)));
+        num s = sum_of(&sum, softmax_additions(p->cols));
+        num logarithm = {log(s.v), s.e / (s.v - s.e) + 5 * REFERENCE_UNIT * (fabs(log(s.v)) + s.e)};
+        num reciprocal = {1 / s.v, 1 / (s.v - s.e) - 1 / s.v + 5 * REFERENCE_UNIT / (s.v - s.e)};
+        for (size_t c = 0; c < p->cols; c++) {
+            num d = sub(get(&views[0], base + c), largest);
+            put(&views[1], base + c, p->log ? sub(d, logarithm) : mul(exponential(d), reciprocal));
+        }
+    }
+}
+
+void reference_softmax_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_softmax_bwd *p = params;
+    for (size_t r = 0; r < p->rows; r++) {
+        total sum = {0};
+        for (size_t i = r * p->cols; i < (r + 1) * p->cols; i++)
+            take(&sum, p->log ? get(&views[0], i) : mul(get(&views[0], i), get(&views[1], i)));
+        num s = sum_of(&sum, softmax_additions(p->cols));
+        for (size_t i = r * p->cols; i < (r + 1) * p->cols; i++) {
+            num dy = get(&views[0], i), y = get(&views[1], i);
+            put(&views[2], i, p->log ? sub(dy, mul(exponential(y), s)) : mul(y, sub(dy, s)));
+        }
+    }
+}

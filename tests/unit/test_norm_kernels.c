@@ -234,16 +234,101 @@ static void bn_bwd(void **state)
     }
 }
 
-static void log_softmax(void **state)
+/* The total of a row by 256 lanes. */
+static float row_total(const float *terms, uint32_t count)
+{
+    float a[256] = {0};
+    for (uint32_t j = 0; j < count; j++)
+        a[j % 256] += terms[j];
+    for (uint32_t h = 128; h > 0; h /= 2)
+        for (uint32_t l = 0; l < h; l++)
+            a[l] += a[l + h];
+    return a[0];
+}
+
+static const uint32_t row_shapes[][2] = {{1, 1}, {130, 10}, {3, 1000}, {257, 7}, {5, 300}, {70, 64}, {9, 65}, {2, 2049}};
+
+static void ln_fwd(void **state)
 {
     (void)state;
-    test_rng r = {7};
-    static const uint32_t cases[][2] = {{1, 1}, {128, 10}, {3, 1000}, {257, 7}, {5, 300}};
-    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1];
-        size_t n = (size_t)rows * cols;
-        float *x = fill(&r, n, 0), *dy = fill(&r, n, 0), *y = calloc(n, 4), *dx = calloc(n, 4);
-        assert_true(y && dx);
+    test_rng r = {11};
+    for (uint32_t t = 0; t < 4 * sizeof row_shapes / sizeof *row_shapes; t++) {
+        const uint32_t rows = row_shapes[t / 4][0], cols = row_shapes[t / 4][1], affine = t & 1, keep = t >> 1 & 1;
+        const size_t n = (size_t)rows * cols;
+        float *x = fill(&r, n, t % 3), *gamma = fill(&r, cols, 2), *beta = fill(&r, cols, 2), *y = floats(n);
+        float *s = floats(2 * rows), *terms = floats(cols);
+        struct actc_params_ln_fwd p = {rows, rows, cols, affine, keep, 1.0f / (float)cols, 1e-5f};
+        for (uint32_t i = 0; i < rows; i++) {
+            const float *in = x + (size_t)i * cols;
+            for (uint32_t c = 0; c < cols; c++)
+                terms[c] = ref_flush(in[c]);
+            float mean = ref_flush(p.inverse_cols * row_total(terms, cols));
+            for (uint32_t c = 0; c < cols; c++) {
+                float d = ref_factor(ref_flush(in[c]) - mean);
+                terms[c] = d * d;
+            }
+            float inverse = actc_inverse_deviation(ref_flush(p.inverse_cols * row_total(terms, cols)), p.epsilon);
+            s[i] = ref_canon(mean);
+            s[rows + i] = ref_canon(inverse);
+            for (uint32_t c = 0; c < cols; c++) {
+                float v = ref_flush((ref_flush(in[c]) - mean) * inverse);
+                y[(size_t)i * cols + c] = ref_canon(affine ? v * ref_flush(gamma[c]) + ref_flush(beta[c]) : v);
+            }
+        }
+        CHECK(ln_fwd, p, rows, IN(x, n), IN(gamma, affine ? cols : 0), IN(beta, affine ? cols : 0), OUT(y, n),
+              OUT(s, keep ? 2 * rows : 0));
+        float *all[] = {x, gamma, beta, y, s, terms};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
+    }
+}
+
+static void ln_bwd(void **state)
+{
+    (void)state;
+    test_rng r = {12};
+    for (uint32_t t = 0; t < 4 * sizeof row_shapes / sizeof *row_shapes; t++) {
+        const uint32_t rows = row_shapes[t / 4][0], cols = row_shapes[t / 4][1], affine = t & 1, normalised = t >> 1 & 1;
+        const size_t n = (size_t)rows * cols;
+        float *dy = fill(&r, n, t % 3), *x = fill(&r, n, t % 2), *s = fill(&r, 2 * rows, 2), *gamma = fill(&r, cols, 2);
+        float *dx = floats(n), *g = floats(cols), *xhat = floats(cols), *products = floats(cols);
+        struct actc_params_ln_bwd p = {rows, rows, cols, normalised, affine, 1.0f / (float)cols};
+        for (uint32_t i = 0; i < rows; i++) {
+            const size_t base = (size_t)i * cols;
+            const float inverse = ref_flush(s[rows + i]);
+            for (uint32_t c = 0; c < cols; c++) {
+                g[c] = affine ? ref_flush(ref_flush(dy[base + c]) * ref_flush(gamma[c])) : ref_flush(dy[base + c]);
+                xhat[c] = normalised ? ref_flush(x[base + c]) : ref_flush((ref_flush(x[base + c]) - ref_flush(s[i])) * inverse);
+                products[c] = ref_flush(g[c] * xhat[c]);
+            }
+            float a = ref_flush(p.inverse_cols * row_total(g, cols)), b = ref_flush(p.inverse_cols * row_total(products, cols));
+            for (uint32_t c = 0; c < cols; c++)
+                dx[base + c] = ref_canon(inverse * (g[c] - a - xhat[c] * b));
+        }
+        CHECK(ln_bwd, p, rows, IN(dy, n), IN(x, n), IN(s, 2 * rows), IN(gamma, affine ? cols : 0), OUT(dx, n));
+        float *all[] = {dy, x, s, gamma, dx, g, xhat, products};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
+    }
+}
+
+/* Up to 64 columns in order, more by lanes. */
+static float softmax_total(const float *terms, uint32_t count)
+{
+    float s = 0;
+    for (uint32_t c = 0; c < count; c++)
+        s += terms[c];
+    return count <= ACTC_SOFTMAX_SERIAL ? s : row_total(terms, count);
+}
+
+static void softmax(void **state)
+{
+    (void)state;
+    test_rng r = {13};
+    for (uint32_t t = 0; t < 2 * sizeof row_shapes / sizeof *row_shapes; t++) {
+        const uint32_t rows = row_shapes[t / 2][0], cols = row_shapes[t / 2][1], log_ = t % 2;
+        const size_t n = (size_t)rows * cols;
+        float *x = fill(&r, n, 0), *dy = fill(&r, n, 0), *y = floats(n), *dx = floats(n), *terms = floats(cols);
         if (rows > 2) { /* one row with NaN, one with Inf, one of zeros and subnormals */
             x[cols - 1] = NAN;
             x[cols] = INFINITY;
@@ -252,34 +337,40 @@ static void log_softmax(void **state)
         }
         for (uint32_t i = 0; i < rows; i++) {
             const float *in = x + (size_t)i * cols, *g = dy + (size_t)i * cols;
-            float *out = y + (size_t)i * cols, m = ref_flush(in[0]), s = 0, sum = 0;
+            float *out = y + (size_t)i * cols, m = cols <= ACTC_SOFTMAX_SERIAL ? ref_flush(in[0]) : -INFINITY;
             double exact = 0, high = -INFINITY;
-            for (uint32_t c = 1; c < cols; c++)
-                m = ref_flush(in[c]) > m ? ref_flush(in[c]) : m;
             for (uint32_t c = 0; c < cols; c++) {
-                s += actc_exp(ref_flush(in[c]) - m);
+                m = ref_flush(in[c]) > m ? ref_flush(in[c]) : m;
                 high = in[c] > high ? in[c] : high;
             }
-            for (uint32_t c = 0; c < cols; c++)
-                exact += exp((double)in[c] - high);
             for (uint32_t c = 0; c < cols; c++) {
-                out[c] = ref_canon(ref_flush(in[c]) - m - actc_log(s));
+                terms[c] = actc_exp(ref_flush(in[c]) - m);
+                exact += exp((double)in[c] - high);
+            }
+            const float s = softmax_total(terms, cols);
+            for (uint32_t c = 0; c < cols; c++) {
+                const double log_p = in[c] - high - log(exact);
+                out[c] = ref_canon(log_ ? ref_flush(in[c]) - m - actc_log(s) : terms[c] * actc_reciprocal(s));
                 if (rows <= 2 || i > 1)
-                    assert_true(fabs(out[c] - (in[c] - high - log(exact))) < 1e-5);
+                    assert_true(fabs(out[c] - (log_ ? log_p : exp(log_p))) < 1e-5);
                 else
                     assert_int_equal(float_bits(out[c]), 0x7fc00000);
-                sum += ref_flush(g[c]);
             }
             for (uint32_t c = 0; c < cols; c++)
-                dx[(size_t)i * cols + c] = ref_canon(ref_flush(g[c]) - actc_exp(ref_flush(out[c])) * sum);
+                terms[c] = log_ ? ref_flush(g[c]) : ref_flush(ref_flush(g[c]) * ref_flush(out[c]));
+            const float sum = softmax_total(terms, cols);
+            for (uint32_t c = 0; c < cols; c++) {
+                const float d = ref_flush(g[c]), v = ref_flush(out[c]);
+                dx[(size_t)i * cols + c] = ref_canon(log_ ? d - actc_exp(v) * sum : v * (d - sum));
+            }
         }
-        struct actc_params_log_softmax_fwd p = {invocation_groups(rows), rows, cols};
-        CHECK(log_softmax_fwd, p, p.groups, IN(x, n), OUT(y, n));
-        CHECK(log_softmax_bwd, p, p.groups, IN(dy, n), IN(y, n), OUT(dx, n));
-        free(x);
-        free(dy);
-        free(y);
-        free(dx);
+        const uint32_t groups = cols <= ACTC_SOFTMAX_SERIAL ? invocation_groups(rows) : rows;
+        struct actc_params_softmax_fwd p = {groups, rows, cols, log_};
+        CHECK(softmax_fwd, p, groups, IN(x, n), OUT(y, n));
+        CHECK(softmax_bwd, p, groups, IN(dy, n), IN(y, n), OUT(dx, n));
+        float *all[] = {x, dy, y, dx, terms};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            free(all[i]);
     }
 }
 
@@ -300,7 +391,9 @@ int main(void)
         cmocka_unit_test(bn_stats),
         cmocka_unit_test(bn_apply),
         cmocka_unit_test(bn_bwd),
-        cmocka_unit_test(log_softmax),
+        cmocka_unit_test(ln_fwd),
+        cmocka_unit_test(ln_bwd),
+        cmocka_unit_test(softmax),
         cmocka_unit_test(every_norm_kernel_has_a_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
