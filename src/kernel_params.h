@@ -6,7 +6,9 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (column_sum_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   one invocation an output (reduce_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
+ *     most ACTC_SOFTMAX_SERIAL.
  *   loss_reduce, count_correct: 1.
  *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
@@ -25,7 +27,8 @@ typedef unsigned int uint;
 #define ACTC_MAX_PARAMS_BYTES 128
 #define ACTC_GROUP_SIZE 256u     /* invocations of a group */
 #define ACTC_GROUP_ELEMENTS 1024u /* elements of a group in element-wise kernels */
-#define ACTC_SUM_ROWS 64u        /* rows of a chunk in column_sum_partial */
+#define ACTC_SUM_ROWS 64u        /* rows of a chunk in reduce_partial */
+#define ACTC_SUM_CHUNKS 2048u    /* chunks that reduce_final gets at most: more are summed in chunks before */
 #define ACTC_FILTER_PIXELS 1024u /* output pixels of a chunk in conv2d_bwd_filter */
 
 /* Words of the step block: constants of one step, written by the host before it runs. */
@@ -79,16 +82,84 @@ struct actc_params_max_pool2d_fwd { uint groups, n, channels, ih, iw, oh, ow, kh
 /* n: elements of dx (batch,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
  * ascending order of (oy, ox). */
 struct actc_params_max_pool2d_bwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
-/* partial[j][c] = +0 plus x[r][c] for r ascending in rows [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))).
- * One invocation an element of partial (chunks * cols). */
-struct actc_params_column_sum_partial { uint groups, rows, cols; };
-/* s = +0 plus partial[j][c] for j ascending; sum[c] = add ? sum[c] + s : s. One invocation a column. */
-struct actc_params_column_sum_final { uint groups, chunks, cols, add; };
-/* One invocation a row, columns ascending: m = x[0], then x[c] > m takes its place; s = +0 plus actc_exp(x[c] - m);
- * y[c] = (x[c] - m) - actc_log(s). NaN or +Inf anywhere in a row makes all of it NaN. */
-struct actc_params_log_softmax_fwd { uint groups, rows, cols; };
-/* One invocation a row: s = +0 plus dy[c], columns ascending; dx[c] = dy[c] - actc_exp(y[c]) * s. */
-struct actc_params_log_softmax_bwd { uint groups, rows, cols; };
+/* Sums over the rows of x (outer,rows,cols) in chunks of ACTC_SUM_ROWS, chunks = ceil(rows / ACTC_SUM_ROWS):
+ * partial[o][j][w][c] = +0 plus term w of rows r ascending in [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))). The
+ * terms of an op, read through flush; y has the shape of x; functions are those of exact/norm.h:
+ *   SUM           x
+ *   PRODUCT       actc_product(x, y)
+ *   SQUARE        actc_squared_distance(x, mean[o][c])
+ *   PAIR          x; actc_product(x, y)
+ *   MOMENTS       x; actc_squared_distance(x, m), m = actc_chunk_mean(the chunk's sum of x in this column, its rows)
+ *   NORM_COLUMNS  x; actc_product(x, actc_normalise(y, mean[o][c], inverse[o][c]))
+ *   NORM_ROWS     x; actc_product(x, actc_normalise(y, mean[o][r], inverse[o][r]))
+ * Statistics are the means and behind them the inverse deviations (SQUARE reads the means only). Views that an op does not
+ * name are empty. One invocation an (o, j, c). ACTC_REDUCE_WIDTH is the number of terms. */
+#define ACTC_REDUCE_SUM 0u
+#define ACTC_REDUCE_PRODUCT 1u
+#define ACTC_REDUCE_SQUARE 2u
+#define ACTC_REDUCE_PAIR 3u
+#define ACTC_REDUCE_MOMENTS 4u
+#define ACTC_REDUCE_NORM_COLUMNS 5u
+#define ACTC_REDUCE_NORM_ROWS 6u
+#define ACTC_REDUCE_OPS 7u
+#define ACTC_REDUCE_WIDTH(op) ((op) < ACTC_REDUCE_PAIR ? 1u : 2u)
+struct actc_params_reduce_partial { uint groups, op, outer, rows, cols, chunks; };
+/* partial (outer,chunks,width,cols): s = +0 plus partial[o][j][w][c] for j ascending; s = scale * s;
+ * sums[o][c] = add ? sums[o][c] + s : s, in the second view for w = 1 (empty where width is 1). One invocation an
+ * (o, w, c). More than ACTC_SUM_CHUNKS chunks would take long in one chain of additions: they go through reduce_partial
+ * once more before (SUM, rows = chunks, cols = width * cols). */
+struct actc_params_reduce_final { uint groups, outer, chunks, width, cols, add; float scale; };
+/* Batch norm of (rows,cols), channels last. Statistics (2,cols): means, and behind them inverse deviations
+ * 1 / sqrt(variance + epsilon). Functions are those of exact/norm.h.
+ *
+ * From the moments (reduce_partial, op MOMENTS, outer 1): chunk j has n_j rows and the sum and squares s_j, q_j. A total over
+ * chunks is that of ACTC_BN_LANES lanes, lane l adding +0 and terms l, l + ACTC_BN_LANES, ... ascending, and then a[l] +=
+ * a[l + h] for l < h with h = ACTC_BN_LANES/2, ... 1.
+ *   mean = flush(inverse_rows * total of s_j)
+ *   variance = flush(inverse_rows * total of (q_j + n_j * actc_squared_distance(actc_chunk_mean(s_j, n_j), mean)))
+ * statistics = mean, actc_inverse_deviation(variance, epsilon); and where `running` (else its views are empty)
+ *   running mean = rest * running mean + momentum * mean
+ *   running variance = rest * running variance + momentum * flush(unbiased * variance)
+ * with unbiased = rows / (rows - 1), rest = 1 - momentum. evaluate: mean and variance are the running ones, which are not
+ * written; there are no moments. epsilon >= 2^-60; a variance of 2^126 or more gives NaN. ACTC_BN_COLUMNS columns a group. */
+#define ACTC_BN_COLUMNS 8u
+#define ACTC_BN_LANES 32u
+struct actc_params_bn_stats {
+    uint groups, chunks, rows, cols, evaluate, running;
+    float inverse_rows, epsilon, momentum, rest, unbiased;
+};
+/* v = actc_normalise(x, mean, inverse deviation) where `normalise`, else x; v = flush(v * gamma + beta) where `affine`;
+ * v = v + residual where `residual`; y = v, or actc_clip_bits(v, cap) where `relu` (cap = +Inf: ReLU; 6: ReLU6). What is not
+ * set has empty views. mask: bit i % 32 of word i / 32 is actc_clip_passes(y, cap); ceil(n / 32) words, bits past n are 0.
+ * The same bits as the parts one after the other: with `normalise` alone y is xhat, the normalised tensor. n elements. */
+struct actc_params_bn_apply { uint groups, n, cols, normalise, affine, residual, relu, mask; float cap; };
+/* dx = actc_normalise_slope(dy, xhat, flush(sum dy * inverse_rows), flush(sum dy xhat * inverse_rows), factor), factor =
+ * flush(gamma * inverse deviation), or the inverse deviation where not `affine`. x is xhat itself where `normalised`, else
+ * xhat = actc_normalise(x, mean, inverse deviation). constant: the statistics do not depend on x (they are running ones):
+ * dx = factor * dy; x and both sums are empty. The sums are reduce_partial's NORM_COLUMNS (`normalised`: PAIR). */
+struct actc_params_bn_bwd { uint groups, n, cols, normalised, affine, constant; float inverse_rows; };
+/* Kernels with a group a row: a total over its columns is that of 256 lanes, lane t adding +0 and the terms of columns t,
+ * t + 256, ... ascending, and then a[t] += a[t + h] for t < h with h = 128, 64, ... 1.
+ *
+ * Layer norm of (rows,cols): mean = flush(inverse_cols * total of x), variance = flush(inverse_cols * total of
+ * actc_squared_distance(x, mean)); y = xhat = actc_normalise(x, mean, actc_inverse_deviation(variance, epsilon)), or xhat *
+ * gamma + beta where `affine` (else both are empty). Where `keep`, statistics (2,rows) are the means and the inverse
+ * deviations, for the backward. epsilon >= 2^-60; a variance of 2^126 or more gives NaN. */
+struct actc_params_ln_fwd { uint groups, rows, cols, affine, keep; float inverse_cols, epsilon; };
+/* g = actc_product(dy, gamma), or dy where not `affine`; x is xhat itself where `normalised`, else xhat =
+ * actc_normalise(x, mean, inverse deviation); dx = actc_normalise_slope(g, xhat, flush(inverse_cols * total of g),
+ * flush(inverse_cols * total of actc_product(g, xhat)), inverse deviation). The gradients of beta and gamma are
+ * reduce_partial's NORM_ROWS of dy and x (`normalised`: PAIR). */
+struct actc_params_ln_bwd { uint groups, rows, cols, normalised, affine; float inverse_cols; };
+/* Along each row: m = the largest x (v takes the place of m where v > m); s = the sum of actc_exp(x[c] - m);
+ * log: y[c] = (x[c] - m) - actc_log(s), else y[c] = actc_exp(x[c] - m) * actc_reciprocal(s). NaN or +Inf anywhere in a row
+ * makes all of it NaN. Up to ACTC_SOFTMAX_SERIAL columns: one invocation a row, m begins as x[0] and s adds to +0 with
+ * columns ascending. More: a group a row, m begins as -Inf in every lane and goes through the tree too, s is a total. */
+#define ACTC_SOFTMAX_SERIAL 64u
+struct actc_params_softmax_fwd { uint groups, rows, cols, log; };
+/* log: s = sum of dy[c], dx[c] = dy[c] - actc_exp(y[c]) * s; else s = sum of actc_product(dy[c], y[c]), dx[c] = y[c] *
+ * (dy[c] - s). s adds as in softmax_fwd. */
+struct actc_params_softmax_bwd { uint groups, rows, cols, log; };
 /* Labels are i32. A row counts where it is below the step block's ROWS and its label lies in [0, cols); -1 is PyTorch's
  * ignore_index. loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
 struct actc_params_nll_loss_fwd { uint groups, rows, cols; };
@@ -124,7 +195,7 @@ struct actc_params_conv2d_fwd { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, 
 /* dx: k runs over (ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. */
 struct actc_params_conv2d_bwd_data { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
 /* partial (chunks, oc*kh*kw*ic): each chunk sums ACTC_FILTER_PIXELS output pixels (batch,oh,ow) in ascending order;
- * column_sum_final adds the chunks. */
+ * reduce_final adds the chunks. */
 struct actc_params_conv2d_bwd_filter { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
 
 /* ---- codecs (backends/gpu/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----

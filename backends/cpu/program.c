@@ -117,8 +117,8 @@ static void lower_conv(const actc_cpu_device *device, step *s)
         l->views[2] = v[ACTC_WORKSPACE_VIEW];
         uint32_t cols = c->oc * c->kh * c->kw * c->ic;
         uint32_t chunks = (uint32_t)(filter_partial_bytes(c) / sizeof(float) / cols);
-        struct actc_params_column_sum_final sum = {0, chunks, cols, c->add};
-        l = add_launch(device, s, ACTC_KERNEL_column_sum_final, (cols + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE, &sum,
+        struct actc_params_reduce_final sum = {0, 1, chunks, 1, cols, c->add, 1.0f};
+        l = add_launch(device, s, ACTC_KERNEL_reduce_final, (cols + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE, &sum,
                        sizeof sum);
         l->views[0] = v[ACTC_WORKSPACE_VIEW];
         l->views[1] = v[3];

@@ -107,10 +107,10 @@ static actc_status emit_conv(actc_cuda_device *device, const actc_conv *conv, co
     actc_status status = actc_cuda_launch(device, id, &params, groups, operands, label);
     if (status != ACTC_OK)
         return status;
-    struct actc_params_column_sum_final sum = {
-        .chunks = (uint32_t)filter_chunks(conv), .cols = (uint32_t)filter_elements(conv), .add = conv->add};
-    const CUdeviceptr sums[2] = {views[ACTC_WORKSPACE_VIEW], views[3]};
-    return actc_cuda_launch(device, ACTC_KERNEL_column_sum_final, &sum, (sum.cols - 1) / ACTC_GROUP_SIZE + 1, sums,
+    struct actc_params_reduce_final sum = {
+        .outer = 1, .width = 1, .scale = 1.0f, .chunks = (uint32_t)filter_chunks(conv), .cols = (uint32_t)filter_elements(conv), .add = conv->add};
+    const CUdeviceptr sums[3] = {views[ACTC_WORKSPACE_VIEW], views[3], 0};
+    return actc_cuda_launch(device, ACTC_KERNEL_reduce_final, &sum, (sum.cols - 1) / ACTC_GROUP_SIZE + 1, sums,
                             label);
 }
 
@@ -218,7 +218,7 @@ bool actc_cuda_supports(actc_device *base, const actc_command *command, char *wh
             return false;
         }
         return has_kernel(conv_kernel(device, conv), why, why_size) &&
-               has_kernel(ACTC_KERNEL_column_sum_final, why, why_size);
+               has_kernel(ACTC_KERNEL_reduce_final, why, why_size);
     }
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK: {
@@ -272,7 +272,7 @@ actc_status actc_cuda_command_load(actc_cuda_device *device, const actc_command 
         return actc_cuda_kernel(device, gemm_kernel(device), &function);
     case ACTC_COMMAND_CONV:
         status = actc_cuda_kernel(device, conv_kernel(device, &command->u.conv), &function);
-        return status != ACTC_OK ? status : actc_cuda_kernel(device, ACTC_KERNEL_column_sum_final, &function);
+        return status != ACTC_OK ? status : actc_cuda_kernel(device, ACTC_KERNEL_reduce_final, &function);
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK:
         return load_codec(device, command);

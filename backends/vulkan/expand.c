@@ -136,7 +136,7 @@ static uint64_t conv_workspace(const actc_conv *conv)
 static actc_status expand_conv(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
 {
     static const uint8_t forward[] = {0, 1, 2, 3}, data[] = {0, 1, 3}, filter[] = {0, 1, ACTC_WORKSPACE_VIEW},
-                         sum[] = {ACTC_WORKSPACE_VIEW, 3};
+                         sum[] = {ACTC_WORKSPACE_VIEW, 3, ACTC_MAX_VIEWS - 1}; /* the last: absent */
     const actc_conv *c = &command->u.conv;
     bool exact = d->base.deterministic;
     /* The three passes have one parameter struct under three names. */
@@ -177,9 +177,9 @@ static actc_status expand_conv(actc_vk_device *d, const actc_command *command, a
                    tile, &params, filter);
     if (status != ACTC_OK)
         return status;
-    struct actc_params_column_sum_final final = {
-        .chunks = (uint32_t)copies, .cols = (uint32_t)filter_weights(c), .add = c->add};
-    return add_launch(d, list, command, ACTC_KERNEL_column_sum_final,
+    struct actc_params_reduce_final final = {
+        .outer = 1, .width = 1, .scale = 1.0f, .chunks = (uint32_t)copies, .cols = (uint32_t)filter_weights(c), .add = c->add};
+    return add_launch(d, list, command, ACTC_KERNEL_reduce_final,
                       (final.cols + (uint64_t)ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE, 0, &final, sum);
 }
 

@@ -269,10 +269,9 @@ ACTC_FN float actc_reciprocal(float x)
 ACTC_FN float actc_exp(float x)
 {
     float t = ACTC_MUL(x, 1.44269504088896341f);
-    t = t < 0.0f ? ACTC_SUB(t, 0.5f) : ACTC_ADD(t, 0.5f);
-    t = t > -100.0f ? t : -100.0f; /* NaN too: keeps the conversion defined */
-    t = t < 200.0f ? t : 200.0f;
-    int n = ACTC_I32(t);
+    t = ACTC_ADD(t, ACTC_BITS_F32((ACTC_F32_BITS(t) & 0x80000000u) | 0x3f000000u)); /* half away from 0 */
+    uint w = ACTC_SELECT(t > -100.0f, ACTC_F32_BITS(t), 0xc2c80000u); /* -100 */
+    int n = ACTC_I32(ACTC_BITS_F32(ACTC_SELECT(t < 200.0f, w, 0x43480000u))); /* 200, NaN too: the conversion is defined */
     float f = ACTC_F32(n);
     float r = ACTC_SUB(x, ACTC_MUL(f, 0.693359375f));
     r = ACTC_ADD(r, ACTC_MUL(f, 2.12194440e-4f));
@@ -286,9 +285,9 @@ ACTC_FN float actc_exp(float x)
     int m = n > 127 ? 127 : n;
     m = m < -60 ? -60 : m;
     float v = ACTC_MUL(p, ACTC_BITS_F32(ACTC_U32(m + 127) << 23));
-    v = x < -41.0f ? 0.0f : v;
-    v = x > 88.0f ? ACTC_BITS_F32(ACTC_INF_BITS) : v;
-    return x != x ? ACTC_BITS_F32(ACTC_NAN_BITS) : v;
+    uint u = ACTC_SELECT(x < -41.0f, 0u, ACTC_F32_BITS(v));
+    u = ACTC_SELECT(x > 88.0f, ACTC_INF_BITS, u);
+    return ACTC_BITS_F32(ACTC_SELECT(x != x, ACTC_NAN_BITS, u));
 }
 
 /* ln(x) within 2 ulp for 2^-60 <= x < Inf; 0 gives -Inf, negative and NaN give NaN, Inf stays. */
@@ -315,9 +314,10 @@ ACTC_FN float actc_log(float x)
     y = ACTC_ADD(y, ACTC_MUL(f, -2.12194440e-4f));
     y = ACTC_SUB(y, ACTC_MUL(0.5f, z));
     y = ACTC_ADD(ACTC_ADD(m, y), ACTC_MUL(f, 0.693359375f));
-    y = (u & ACTC_ABS_MASK) == 0u ? ACTC_BITS_F32(0xff800000u) : y;
-    y = u == ACTC_INF_BITS ? x : y;
-    return ((u & ACTC_ABS_MASK) > ACTC_INF_BITS || u > 0x80000000u) ? ACTC_BITS_F32(ACTC_NAN_BITS) : y;
+    uint r = ACTC_SELECT((u & ACTC_ABS_MASK) == 0u, 0xff800000u, ACTC_F32_BITS(y));
+    r = ACTC_SELECT(u == ACTC_INF_BITS, u, r);
+    bool none = (u & ACTC_ABS_MASK) > ACTC_INF_BITS || u > 0x80000000u;
+    return ACTC_BITS_F32(ACTC_SELECT(none, ACTC_NAN_BITS, r));
 }
 
 /* ---- optimisers (Kingma and Ba 2015; Loshchilov and Hutter 2019; the forms of torch.optim) ---- */

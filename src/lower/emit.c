@@ -177,13 +177,16 @@ void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target)
 
 void actc_emit_column_sum(actc_lower *lower, actc_view x, uint32_t rows, uint32_t cols, actc_view sum, bool add)
 {
-    uint32_t chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
-    actc_view partial = actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, (uint64_t)chunks * cols * 4, "column sums");
-    struct actc_params_column_sum_partial first = {.rows = rows, .cols = cols};
-    struct actc_params_column_sum_final second = {.chunks = chunks, .cols = cols, .add = add};
-    /* one invocation a (chunk, column) */
-    ACTC_EMIT(lower, column_sum_partial, actc_groups((uint64_t)chunks * cols), &first, x, partial);
-    ACTC_EMIT(lower, column_sum_final, actc_groups(cols), &second, partial, sum);
+    do {
+        uint32_t chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
+        actc_view partial = actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, (uint64_t)chunks * cols * 4, "column sums");
+        struct actc_params_reduce_partial params = {.op = ACTC_REDUCE_SUM, .outer = 1, .rows = rows, .cols = cols, .chunks = chunks};
+        ACTC_EMIT(lower, reduce_partial, actc_groups((uint64_t)chunks * cols), &params, x, ACTC_NO_VIEW, ACTC_NO_VIEW, partial);
+        x = partial;
+        rows = chunks;
+    } while (rows > ACTC_SUM_CHUNKS);
+    struct actc_params_reduce_final params = {.outer = 1, .chunks = rows, .width = 1, .cols = cols, .add = add, .scale = 1.0f};
+    ACTC_EMIT(lower, reduce_final, actc_groups(cols), &params, x, sum, ACTC_NO_VIEW);
 }
 
 /* ---- codecs ---- */

@@ -67,11 +67,16 @@ static void log_softmax_needs(const actc_op *op, const actc_gradient_flags *grad
         need(user, op, op->output, ACTC_NEED_PROBABILITY);
 }
 
+static uint32_t softmax_groups(uint32_t rows, uint32_t cols)
+{
+    return cols <= ACTC_SOFTMAX_SERIAL ? actc_groups(rows) : rows;
+}
+
 static void emit_log_softmax(actc_lower *lower, const actc_op *op, actc_view y)
 {
-    struct actc_params_log_softmax_fwd params = {0};
+    struct actc_params_softmax_fwd params = {.log = 1};
     rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
-    ACTC_EMIT(lower, log_softmax_fwd, actc_groups(params.rows), &params, actc_lower_input(lower, op, 0), y);
+    ACTC_EMIT(lower, softmax_fwd, softmax_groups(params.rows, params.cols), &params, actc_lower_input(lower, op, 0), y);
 }
 
 static void log_softmax_forward(actc_lower *lower, const actc_op *op)
@@ -83,10 +88,10 @@ static void log_softmax_backward(actc_lower *lower, const actc_op *op, const act
 {
     if (!gradients->input[0])
         return;
-    struct actc_params_log_softmax_bwd params = {0};
+    struct actc_params_softmax_bwd params = {.log = 1};
     rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
     actc_view y = actc_lower_restore_all(lower, op->output), dx = actc_lower_input_gradient(lower, op, 0, false);
-    ACTC_EMIT(lower, log_softmax_bwd, actc_groups(params.rows), &params, actc_lower_output_gradient(lower, op), y, dx);
+    ACTC_EMIT(lower, softmax_bwd, softmax_groups(params.rows, params.cols), &params, actc_lower_output_gradient(lower, op), y, dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 

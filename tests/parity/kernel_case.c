@@ -1,6 +1,8 @@
 /* kernel_case.c: cases of one command. */
 #include "kernel_case.h"
 
+#include "reference.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,9 +97,27 @@ void kernel_data_free(void **data)
 
 /* ---- running ---- */
 
+#define REFERENCE_WORDS (1u << 22) /* of all views, at most: float64 takes five times as much */
+
+/* Whether the kernel's result on the reference backend is compared with float64. Not where values are special: a sum of the
+ * largest numbers overflows in float32 on its way. */
+static bool has_reference(const kernel_spec *spec, const parity_run *run)
+{
+    const actc_command *command = &spec->command;
+    uint64_t words = 0;
+    for (uint32_t i = 0; i < command->n_views; i++) {
+        words += command->views[i].bytes / 4;
+        if (command->views[i].bytes && command->access[i] != 'w' && (spec->fill[i] & ~KERNEL_FILL_POSITIVE) == FILL_SPECIAL)
+            return false;
+    }
+    return run->device == run->reference && command->type == ACTC_COMMAND_KERNEL && words <= REFERENCE_WORDS &&
+           reference_of(command->u.kernel.id);
+}
+
 bool kernel_case_run(const parity_case *c, parity_run *run)
 {
     const kernel_spec *spec = c->data;
+    reference_view views[ACTC_MAX_VIEWS] = {{0}};
     void *data[ACTC_MAX_VIEWS];
     char message[1200], why[256] = "";
     const actc_backend *backend = run->device->backend;
@@ -105,7 +125,17 @@ bool kernel_case_run(const parity_case *c, parity_run *run)
         return parity_skip(run, "not supported: %s", why);
     if (!kernel_data_make(spec, run->seed, data))
         return parity_fail(run, "out of memory");
+    const bool reference = has_reference(spec, run);
+    if (reference && !reference_views_make(&spec->command, data, views)) {
+        kernel_data_free(data);
+        return parity_fail(run, "out of memory");
+    }
     bool good = kernel_run(run->device, &spec->command, data, message, sizeof message) || parity_fail(run, "%s", message);
+    if (reference && good) {
+        reference_of(spec->command.u.kernel.id)(spec->command.u.kernel.params.bytes, views);
+        good = reference_agrees(&spec->command, views, data, message, sizeof message) || parity_fail(run, "%s", message);
+    }
+    reference_views_free(views);
     for (uint32_t i = 0; good && i < spec->command.n_views; i++) {
         char label[24];
         snprintf(label, sizeof label, "view %u", i);

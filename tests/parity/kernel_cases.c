@@ -1,4 +1,4 @@
-/* kernel_cases.c: every element-wise, pooling, loss, sum and optimiser kernel of kernels.def, at sizes and values where
+/* kernel_cases.c: every element-wise, pooling, loss and optimiser kernel of kernels.def, at sizes and values where
  * kernels go wrong; all EXACT. */
 #include "kernel_case.h"
 
@@ -126,27 +126,7 @@ static void pooling(kernel_builder *b)
     }
 }
 
-/* ---- sums, losses, optimisers ---- */
-
-static void sums(kernel_builder *b)
-{
-    static const uint32_t cases[][2] = {{1, 1},     {64, 16}, {65, 16},  {1000, 8}, {127, 10},
-                                        {200, 700}, {3, 257}, {4096, 1}, {63, 255}};
-    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1], chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
-        fill_kind kind = t % 3 == 2 ? FILL_SPECIAL : FILL_TINY;
-        struct actc_params_column_sum_partial p = {0, rows, cols};
-        kernel_begin(b, ACTC_KERNEL_column_sum_partial, output_groups(chunks * cols), &p);
-        kernel_view(b, 0, (size_t)rows * cols, kind);
-        kernel_view(b, 1, (size_t)chunks * cols, kind);
-        kernel_end(b, "(rows=%u,cols=%u)", rows, cols);
-        struct actc_params_column_sum_final q = {0, rows, cols, t % 2};
-        kernel_begin(b, ACTC_KERNEL_column_sum_final, output_groups(cols), &q);
-        kernel_view(b, 0, (size_t)rows * cols, kind);
-        kernel_view(b, 1, cols, kind);
-        kernel_end(b, "(chunks=%u,cols=%u,add=%u)", rows, cols, q.add);
-    }
-}
+/* ---- losses, optimisers ---- */
 
 static void losses(kernel_builder *b)
 {
@@ -156,15 +136,7 @@ static void losses(kernel_builder *b)
         uint32_t rows = cases[t / 3][0], cols = cases[t / 3][1], counted = cases[t / 3][2];
         size_t n = (size_t)rows * cols;
         fill_kind kind = kinds[t % 3];
-        struct actc_params_log_softmax_fwd p = {0, rows, cols};
-        kernel_begin(b, ACTC_KERNEL_log_softmax_fwd, output_groups(rows), &p);
-        kernel_view(b, 0, n, kind);
-        kernel_view(b, 1, n, kind);
-        kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
-        kernel_begin(b, ACTC_KERNEL_log_softmax_bwd, output_groups(rows), &p);
-        for (uint32_t v = 0; v < 3; v++)
-            kernel_view(b, v, n, kind);
-        kernel_end(b, "(rows=%u,cols=%u,fill=%s)", rows, cols, fill_name(kind));
+        struct actc_params_nll_loss_fwd p = {0, rows, cols};
         static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd,
                                              ACTC_KERNEL_cross_entropy_bwd, ACTC_KERNEL_count_correct};
         for (size_t k = 0; k < 4; k++) {
@@ -231,11 +203,11 @@ static void optimisers(kernel_builder *b)
 static void many_groups(kernel_builder *b)
 {
     const uint32_t cols = 65536u * ACTC_GROUP_SIZE + 77; /* 65,537 groups */
-    struct actc_params_column_sum_final p = {0, 1, cols, 0};
-    kernel_begin(b, ACTC_KERNEL_column_sum_final, output_groups(cols), &p);
+    struct actc_params_reduce_final p = {0, 1, 1, 1, cols, 0, 1.0f};
+    kernel_begin(b, ACTC_KERNEL_reduce_final, output_groups(cols), &p);
     kernel_view(b, 0, cols, FILL_NORMAL);
     kernel_view(b, 1, cols, FILL_NORMAL);
-    kernel_end(b, "(chunks=1,cols=%u,add=0)", cols);
+    kernel_end(b, "(outer=1,chunks=1,width=1,cols=%u,add=0)", cols);
 }
 
 /* Views longer than 128 MiB, which is all that many a device binds at once. */
@@ -286,7 +258,6 @@ void parity_kernel_cases(parity_list *list)
     elementwise(&b);
     dropout_transpose(&b);
     pooling(&b);
-    sums(&b);
     losses(&b);
     optimisers(&b);
     moves(&b);

@@ -30,6 +30,26 @@ typedef void (*reference_fn)(const void *params, reference_view *views);
 /* NULL where a kernel has none (codecs; PRODUCT kernels, whose commands are gemm and conv). */
 reference_fn reference_of(actc_kernel_id id);
 
+/* The functions, by the file that they are in; reference.c has the table. */
+void reference_reduce_partial(const void *params, reference_view *views); /* reference_norm.c */
+void reference_reduce_final(const void *params, reference_view *views);
+void reference_bn_stats(const void *params, reference_view *views);
+void reference_bn_apply(const void *params, reference_view *views);
+void reference_bn_bwd(const void *params, reference_view *views);
+void reference_ln_fwd(const void *params, reference_view *views);
+void reference_ln_bwd(const void *params, reference_view *views);
+void reference_softmax_fwd(const void *params, reference_view *views);
+void reference_softmax_bwd(const void *params, reference_view *views);
+
+/* ---- one command ---- */
+
+/* ACTC_MAX_VIEWS views with what a command finds in data. False where memory has run out. */
+bool reference_views_make(const actc_command *command, void *const *data, reference_view *views);
+void reference_views_free(reference_view *views);
+/* Whether what the command has left in data is what the reference has written to the views: within the bounds where that is
+ * floats (those that a float32 cannot hold are passed over), and bit for bit elsewhere. False with a message. */
+bool reference_agrees(const actc_command *command, const reference_view *views, void *const *data, char *message, size_t size);
+
 /* ---- for the functions themselves ---- */
 
 /* A float that the host put into the step block. */

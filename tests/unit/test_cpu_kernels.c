@@ -1,99 +1,6 @@
-/* test_cpu_kernels.c: every kernel of the CPU backend but gemm and convolution against an obvious scalar form: the same
+/* test_cpu_kernels.c: every other kernel of the CPU backend against an obvious scalar form: the same
  * bits from every instruction set of this machine and from 1, 2 and 3 threads, with guard zones around what is written. */
-#include "cpu_test.h"
-
-#include "exact/exact.h"
-
-#define GUARD 64 /* bytes before and after every view */
-#define SENTINEL 0xa5
-
-static const char *const kernel_names[] = {
-#define ACTC_KERNEL(name, class, access, family, grain) #name,
-#include "kernels.def"
-};
-static bool kernel_checked[ACTC_KERNEL_COUNT];
-
-/* A view of a launch. expected: what must be there afterwards; NULL for what is only read. */
-typedef struct view {
-    const void *before; /* NULL: filled with NaN bits, since the kernel writes all of it */
-    const void *expected;
-    size_t bytes;
-} view;
-
-typedef struct launch {
-    actc_cpu_kernel_fn fn;
-    const void *params;
-    void *views[ACTC_MAX_VIEWS];
-} launch;
-
-static void run_groups(void *user, uint32_t begin, uint32_t end, int thread)
-{
-    (void)thread;
-    const launch *l = user;
-    l->fn(l->params, l->views, begin, end);
-}
-
-static void compare(const char *what, const uint8_t *expected, const uint8_t *got, size_t bytes)
-{
-    if (memcmp(expected, got, bytes) == 0)
-        return;
-    for (size_t i = 0; i < bytes; i++)
-        if (expected[i] != got[i])
-            fail_msg("%s: byte %zu (word %zu) is %02x and should be %02x", what, i, i / 4, got[i], expected[i]);
-}
-
-static void check(actc_kernel_id id, const void *params, uint32_t groups, const view *views, int n_views)
-{
-    kernel_checked[id] = true;
-    for (int isa = 0; isa <= (int)actc_cpu_isa_detect(); isa++) {
-        for (int threads = 1; threads <= 3; threads++) {
-            uint8_t *memory[ACTC_MAX_VIEWS] = {0};
-            launch l = {actc_cpu_kernel_table((actc_cpu_isa)isa)[id], params, {0}};
-            for (int i = 0; i < n_views; i++) {
-                size_t padded = (views[i].bytes + 63) / 64 * 64;
-                memory[i] = aligned_alloc(64, padded + 2 * GUARD);
-                assert_non_null(memory[i]);
-                memset(memory[i], SENTINEL, padded + 2 * GUARD);
-                if (views[i].before)
-                    memcpy(memory[i] + GUARD, views[i].before, views[i].bytes);
-                else
-                    memset(memory[i] + GUARD, 0xff, views[i].bytes);
-                l.views[i] = views[i].bytes ? memory[i] + GUARD : NULL;
-            }
-            actc_parallel_for(threads, groups, 1, run_groups, &l);
-            for (int i = 0; i < n_views; i++) {
-                char what[160];
-                snprintf(what, sizeof what, "%s, %s, %d threads, view %d", kernel_names[id],
-                         actc_cpu_isa_string((actc_cpu_isa)isa), threads, i);
-                const void *expected = views[i].expected ? views[i].expected : views[i].before;
-                compare(what, expected, memory[i] + GUARD, views[i].bytes);
-                for (size_t k = 0; k < GUARD; k++)
-                    if (memory[i][k] != SENTINEL || memory[i][GUARD + views[i].bytes + k] != SENTINEL)
-                        fail_msg("%s: wrote outside", what);
-                free(memory[i]);
-            }
-        }
-    }
-}
-
-#define IN(p, n) {(p), NULL, (n) * 4}
-#define OUT(p, n) {NULL, (p), (n) * 4}
-#define INOUT(a, b, n) {(a), (b), (n) * 4}
-#define CHECK(id, params, groups, ...)                                        \
-    do {                                                                      \
-        const view views_[] = {__VA_ARGS__};                                  \
-        check(ACTC_KERNEL_##id, &(params), (groups), views_, (int)(sizeof views_ / sizeof *views_)); \
-    } while (0)
-
-static uint32_t element_groups(uint64_t n)
-{
-    return (uint32_t)((n + ACTC_GROUP_ELEMENTS - 1) / ACTC_GROUP_ELEMENTS);
-}
-
-static uint32_t invocation_groups(uint64_t n)
-{
-    return (uint32_t)((n + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE);
-}
+#include "kernel_check.h"
 
 /* 1, around a vector, a mask word, a group, and several groups with a remainder. */
 static const uint32_t sizes[] = {1, 3, 7, 8, 9, 31, 32, 33, 63, 255, 1023, 1024, 1025, 2048, 5000, 8191};
@@ -278,89 +185,6 @@ static void max_pool(void **state)
     }
 }
 
-static void column_sums(void **state)
-{
-    (void)state;
-    test_rng r = {6};
-    static const uint32_t cases[][2] = {{1, 1}, {64, 16}, {65, 16}, {1000, 8}, {127, 10}, {200, 700}, {3, 257}, {4096, 1}};
-    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1], chunks = (rows + 63) / 64;
-        float *x = fill(&r, (size_t)rows * cols, t % 2 ? 1 : 0), *old = fill(&r, cols, 20);
-        float *partial = calloc((size_t)chunks * cols, 4), *total = calloc(cols, 4), *added = calloc(cols, 4);
-        assert_true(partial && total && added);
-        for (uint32_t c = 0; c < cols; c++) {
-            for (uint32_t i = 0; i < rows; i++)
-                partial[i / 64 * cols + c] += ref_flush(x[i * cols + c]);
-            for (uint32_t j = 0; j < chunks; j++) {
-                partial[j * cols + c] = ref_canon(partial[j * cols + c]);
-                total[c] += ref_flush(partial[j * cols + c]);
-            }
-            added[c] = ref_canon(ref_flush(old[c]) + total[c]);
-            total[c] = ref_canon(total[c]);
-        }
-        struct actc_params_column_sum_partial p = {invocation_groups(chunks * cols), rows, cols};
-        CHECK(column_sum_partial, p, p.groups, IN(x, (size_t)rows * cols), OUT(partial, chunks * cols));
-        struct actc_params_column_sum_final q = {invocation_groups(cols), chunks, cols, 0};
-        CHECK(column_sum_final, q, q.groups, IN(partial, chunks * cols), INOUT(old, total, cols));
-        q.add = 1;
-        CHECK(column_sum_final, q, q.groups, IN(partial, chunks * cols), INOUT(old, added, cols));
-        free(x);
-        free(old);
-        free(partial);
-        free(total);
-        free(added);
-    }
-}
-
-static void log_softmax(void **state)
-{
-    (void)state;
-    test_rng r = {7};
-    static const uint32_t cases[][2] = {{1, 1}, {128, 10}, {3, 1000}, {257, 7}, {5, 300}};
-    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1];
-        size_t n = (size_t)rows * cols;
-        float *x = fill(&r, n, 0), *dy = fill(&r, n, 0), *y = calloc(n, 4), *dx = calloc(n, 4);
-        assert_true(y && dx);
-        if (rows > 2) { /* one row with NaN, one with Inf, one of zeros and subnormals */
-            x[cols - 1] = NAN;
-            x[cols] = INFINITY;
-            for (uint32_t c = 0; c < cols; c++)
-                x[2 * cols + c] = bits_float(rng_next(&r) & 0x807fffff);
-        }
-        for (uint32_t i = 0; i < rows; i++) {
-            const float *in = x + (size_t)i * cols, *g = dy + (size_t)i * cols;
-            float *out = y + (size_t)i * cols, m = ref_flush(in[0]), s = 0, sum = 0;
-            double exact = 0, high = -INFINITY;
-            for (uint32_t c = 1; c < cols; c++)
-                m = ref_flush(in[c]) > m ? ref_flush(in[c]) : m;
-            for (uint32_t c = 0; c < cols; c++) {
-                s += actc_exp(ref_flush(in[c]) - m);
-                high = in[c] > high ? in[c] : high;
-            }
-            for (uint32_t c = 0; c < cols; c++)
-                exact += exp((double)in[c] - high);
-            for (uint32_t c = 0; c < cols; c++) {
-                out[c] = ref_canon(ref_flush(in[c]) - m - actc_log(s));
-                if (rows <= 2 || i > 1)
-                    assert_true(fabs(out[c] - (in[c] - high - log(exact))) < 1e-5);
-                else
-                    assert_int_equal(float_bits(out[c]), 0x7fc00000);
-                sum += ref_flush(g[c]);
-            }
-            for (uint32_t c = 0; c < cols; c++)
-                dx[(size_t)i * cols + c] = ref_canon(ref_flush(g[c]) - actc_exp(ref_flush(out[c])) * sum);
-        }
-        struct actc_params_log_softmax_fwd p = {invocation_groups(rows), rows, cols};
-        CHECK(log_softmax_fwd, p, p.groups, IN(x, n), OUT(y, n));
-        CHECK(log_softmax_bwd, p, p.groups, IN(dy, n), IN(y, n), OUT(dx, n));
-        free(x);
-        free(dy);
-        free(y);
-        free(dx);
-    }
-}
-
 static void losses(void **state)
 {
     (void)state;
@@ -519,13 +343,14 @@ static void optimisers(void **state)
     }
 }
 
-/* Runs last: gemm and the convolutions are test_cpu_gemm_conv's, the codecs' passes test_codec_select's. */
+/* Runs last: gemm and the convolutions are test_cpu_gemm_conv's, the codecs' passes test_codec_select's, sums over rows,
+ * normalisation and softmax test_norm_kernels's. */
 static void every_kernel_has_a_test(void **state)
 {
     (void)state;
     for (int i = 0; i < ACTC_KERNEL_COUNT; i++)
         if (!kernel_checked[i] && strncmp(kernel_names[i], "gemm", 4) != 0 && strncmp(kernel_names[i], "conv2d", 6) != 0 &&
-            strncmp(kernel_names[i], "codec_", 6) != 0)
+            strncmp(kernel_names[i], "codec_", 6) != 0 && !is_norm_kernel((actc_kernel_id)i))
             fail_msg("kernel %s has no test here", kernel_names[i]);
 }
 
@@ -534,8 +359,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(max_pool),
-        cmocka_unit_test(column_sums),   cmocka_unit_test(log_softmax),    cmocka_unit_test(losses),
-        cmocka_unit_test(finite_check),  cmocka_unit_test(optimisers),     cmocka_unit_test(every_kernel_has_a_test),
+        cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
+        cmocka_unit_test(every_kernel_has_a_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

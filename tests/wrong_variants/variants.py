@@ -53,6 +53,36 @@ VARIANTS = {
         '        __syncthreads();\n',
         '',
         'loss_reduce(*'),
+    'missing-barrier-in-a-tree-along-rows': (
+        'ln_fwd', 'kernels_cuda/row.cuh',
+        '        __syncthreads();\n        if (t < h)',
+        '        if (t < h)',
+        'ln_fwd(*'),
+    'squares-about-half-the-mean': (
+        'reduce_partial', 'src/exact/norm.h',
+        'float d = actc_factor(ACTC_SUB(x, mean));',
+        'float d = actc_factor(ACTC_SUB(x, ACTC_MUL(0.5f, mean)));',
+        'reduce_partial(op=moments*'),
+    'moments-merged-without-the-means': (
+        'bn_stats', 'kernels_cuda/bn_stats.cu',
+        'ACTC_MUL(ACTC_F32(n), actc_squared_distance(chunk_mean, mean))',
+        'ACTC_MUL(0.0f, actc_squared_distance(chunk_mean, mean))',
+        'bn_stats(*'),
+    'cap-counted-inside': (
+        'bn_apply', 'src/exact/norm.h',
+        'return y != 0u && (y != cap || cap == ACTC_INF_BITS);',
+        'return y != 0u && (y <= cap || cap == ACTC_INF_BITS || y != cap);',
+        'bn_apply(*'),
+    'contracted-multiply-add-in-batch-norm': (
+        'bn_apply', 'kernels_cuda/bn_apply.cu',
+        'ACTC_ADD(ACTC_MUL(v, actc_flush(gamma[c])), actc_flush(beta[c]))',
+        '__builtin_fmaf(v, actc_flush(gamma[c]), actc_flush(beta[c]))',
+        'bn_apply(*'),
+    'last-rows-dropped-from-a-chunk': (
+        'reduce_partial', 'kernels_cuda/reduce_partial.cu',
+        'end = at + rows * p.cols;',
+        'end = at + rows / 2u * 2u * p.cols;',
+        'reduce_partial(*'),
     'missing-barrier-in-a-tile': (
         'gemm', 'kernels_cuda/tile.cuh',
         '__syncthreads(); /* also: all have left the other half, which the next step writes */',

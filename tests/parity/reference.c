@@ -1,0 +1,89 @@
+/* reference.c: the float64 reference of every kernel that has one, and a command's results held against it. */
+#include "reference.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNTOUCHED (-1.0) /* error of a word that the reference has not written as a float */
+
+static const reference_fn references[ACTC_KERNEL_COUNT] = {
+    [ACTC_KERNEL_reduce_partial] = reference_reduce_partial,
+    [ACTC_KERNEL_reduce_final] = reference_reduce_final,
+    [ACTC_KERNEL_bn_stats] = reference_bn_stats,
+    [ACTC_KERNEL_bn_apply] = reference_bn_apply,
+    [ACTC_KERNEL_bn_bwd] = reference_bn_bwd,
+    [ACTC_KERNEL_ln_fwd] = reference_ln_fwd,
+    [ACTC_KERNEL_ln_bwd] = reference_ln_bwd,
+    [ACTC_KERNEL_softmax_fwd] = reference_softmax_fwd,
+    [ACTC_KERNEL_softmax_bwd] = reference_softmax_bwd,
+};
+
+reference_fn reference_of(actc_kernel_id id)
+{
+    return references[id];
+}
+
+/* ---- views of one command ---- */
+
+void reference_views_free(reference_view *views)
+{
+    for (uint32_t v = 0; v < ACTC_MAX_VIEWS; v++) {
+        free(views[v].value);
+        free(views[v].error);
+        free(views[v].bits);
+        views[v] = (reference_view){0};
+    }
+}
+
+static void read_word(reference_view *view, size_t i, uint32_t word)
+{
+    float x;
+    memcpy(&x, &word, sizeof x);
+    view->bits[i] = word;
+    view->value[i] = x;
+    view->error[i] = fabsf(x) < (float)REFERENCE_TINY ? fabs((double)x) : 0; /* may be read as 0 */
+}
+
+bool reference_views_make(const actc_command *command, void *const *data, reference_view *views)
+{
+    memset(views, 0, ACTC_MAX_VIEWS * sizeof *views);
+    for (uint32_t v = 0; v < command->n_views; v++) {
+        size_t n = (size_t)(command->views[v].bytes + 3) / 4;
+        views[v] = (reference_view){n, calloc(n + 1, sizeof(double)), calloc(n + 1, sizeof(double)), calloc(n + 1, sizeof(uint32_t))};
+        if (!views[v].value || !views[v].error || !views[v].bits) {
+            reference_views_free(views);
+            return false;
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (command->access[v] == 'w')
+                views[v].error[i] = UNTOUCHED;
+            else
+                read_word(&views[v], i, ((const uint32_t *)data[v])[i]);
+        }
+    }
+    return true;
+}
+
+bool reference_agrees(const actc_command *command, const reference_view *views, void *const *data, char *message, size_t size)
+{
+    for (uint32_t v = 0; v < command->n_views; v++) {
+        for (size_t i = 0; i < views[v].words && command->access[v] != 'r'; i++) {
+            const uint32_t got = ((const uint32_t *)data[v])[i];
+            const double value = views[v].value[i], error = views[v].error[i];
+            float x;
+            memcpy(&x, &got, sizeof x);
+            if (error == UNTOUCHED ? got == views[v].bits[i]
+                                   : got == views[v].bits[i] || !(fabs(value) + error <= FLT_MAX) || fabs(x - value) <= error)
+                continue;
+            if (error == UNTOUCHED)
+                snprintf(message, size, "view %u[%zu] is %08x, the reference says %08x", v, i, got, views[v].bits[i]);
+            else
+                snprintf(message, size, "view %u[%zu] is %.9g, in float64 %.9g with a bound of %.3g", v, i, (double)x, value, error);
+            return false;
+        }
+    }
+    return true;
+}
