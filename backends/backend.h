@@ -75,12 +75,15 @@ typedef struct actc_params_gemm actc_gemm;
 
 typedef enum actc_conv_pass { ACTC_CONV_FORWARD, ACTC_CONV_BACKWARD_DATA, ACTC_CONV_BACKWARD_FILTER } actc_conv_pass;
 
-/* 2-D convolution, channels last, weights O,KH,KW,I.
- * Views, forward: x, w, bias, y, workspace. Backward data: dy, w, -, dx, workspace. Backward filter: x, dy, -, dw,
- * workspace; dw is written, or added to where `add`. */
+/* Convolution of volumes, channels last, weights O,KD,KH,KW,I; an image is a volume of depth 1 (id, od, kd, sd and dd are
+ * 1, pd is 0), a row one of height 1 too. s, p, d: stride, padding before the image, dilation.
+ * Views, forward: x, w, bias, y, workspace. Backward data: dy, w, bias, dx, workspace. Backward filter: x, dy, -, dw,
+ * workspace; dw is written, or added to where `add`.
+ * A transposed convolution has the passes of the convolution whose gradient it is: its forward pass is backward data (hence
+ * the bias, of ic elements there), its backward data is forward, its backward filter takes dy as x and x as dy. */
 typedef struct actc_conv {
     actc_conv_pass pass;
-    uint32_t batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw;
+    uint32_t batch, ic, id, ih, iw, oc, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw;
     bool bias;
     bool add;
 } actc_conv;

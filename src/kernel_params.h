@@ -8,7 +8,7 @@
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
  *   one invocation an output (column_sum_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
  *   loss_reduce, count_correct: 1.
- *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
+ *   gemm and conv_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
  *
  * Below, flush and canon are actc_flush and actc_canon of exact/exact.h: "y = a + b" in an arithmetic kernel means
@@ -26,7 +26,7 @@ typedef unsigned int uint;
 #define ACTC_GROUP_SIZE 256u     /* invocations of a group */
 #define ACTC_GROUP_ELEMENTS 1024u /* elements of a group in element-wise kernels */
 #define ACTC_SUM_ROWS 64u        /* rows of a chunk in column_sum_partial */
-#define ACTC_FILTER_PIXELS 1024u /* output pixels of a chunk in conv2d_bwd_filter */
+#define ACTC_FILTER_PIXELS 1024u /* output pixels of a run in conv_bwd_filter and depthwise_bwd_filter */
 
 /* Words of the step block: constants of one step, written by the host before it runs. */
 #define ACTC_STEP_SEED_LO 0
@@ -113,16 +113,23 @@ struct actc_params_adam { uint groups, n; float beta1_rest, beta2, beta2_rest, e
  * s = s + flush(bias) where there is one; then s = s + flush(old) where `add`; stored as canon(s). The TOLERANT kernels
  * may add in another order and fuse, but in the same order at every output position. */
 struct actc_params_gemm { uint groups, m, n, k, trans_a, trans_b, add, bias; };
-/* x (batch,ih,iw,ic), w (oc,kh,kw,ic), y (batch,oh,ow,oc). k runs over (ky,kx,i), i fastest. Positions outside the image
- * are factors of +0 that take part (so an Inf weight gives NaN there); so are they in both backward passes. */
-struct actc_params_conv2d_fwd { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
-/* dx: k runs over (ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. */
-struct actc_params_conv2d_bwd_data { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
-/* partial (chunks, oc*kh*kw*ic): each chunk sums ACTC_FILTER_PIXELS output pixels (batch,oh,ow) in ascending order;
- * column_sum_final adds the chunks. */
-struct actc_params_conv2d_bwd_filter { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
+/* x (batch,id,ih,iw,ic), w (oc,kd,kh,kw,ic), y (batch,od,oh,ow,oc); a 2-D convolution has depth 1. s, p and d are strides,
+ * padding before the image, and dilation. `bias`: whether there is one. */
+struct actc_params_conv {
+    uint groups, batch, ic, id, ih, iw, oc, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw, bias, runs;
+};
+/* y. k runs over (kz,ky,kx,i), i fastest. Positions outside the image are factors of +0 that take part (so an Inf weight
+ * gives NaN there); so are they in both backward passes. */
+#define actc_params_conv_fwd actc_params_conv
+/* dx. k runs over (kz,ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. The
+ * bias (ic) is of transposed convolutions, whose forward pass this is. */
+#define actc_params_conv_bwd_data actc_params_conv
+/* partial (chunks, oc*kd*kh*kw*ic) of output pixels (batch,od,oh,ow): a run is ACTC_FILTER_PIXELS of them, a chunk `runs`
+ * runs. s of a run: its pixels in ascending order; partial = canon(s) of the first run of a chunk, then canon(partial +
+ * canon(s)), runs ascending. column_sum_final adds the chunks. */
+#define actc_params_conv_bwd_filter actc_params_conv
 
-/* ---- codecs (backends/gpu/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----
+/* ---- codecs (backends/common/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----
  *
  * x is the tensor, y its coefficients in their order, slots are the payload's values in their order. Views may begin
  * inside of a tensor: a field NAME_first is the index that the view's first element has in the whole (modulo 2^32, so
@@ -210,9 +217,9 @@ struct actc_params_codec_random { uint groups, n, first, tensor; };
 
 #if !defined(ACTC_GLSL)
 #define actc_params_gemm_exact actc_params_gemm
-#define actc_params_conv2d_fwd_exact actc_params_conv2d_fwd
-#define actc_params_conv2d_bwd_data_exact actc_params_conv2d_bwd_data
-#define actc_params_conv2d_bwd_filter_exact actc_params_conv2d_bwd_filter
+#define actc_params_conv_fwd_exact actc_params_conv
+#define actc_params_conv_bwd_data_exact actc_params_conv
+#define actc_params_conv_bwd_filter_exact actc_params_conv
 #endif
 
 #endif

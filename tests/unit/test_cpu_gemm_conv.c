@@ -6,6 +6,7 @@
  */
 #include <actc/context.h>
 
+#include "../../backends/common/products.h"
 #include "cpu_test.h"
 
 /* ---- running one command ---- */
@@ -363,8 +364,9 @@ static const conv_shape conv_shapes[] = {
 
 static actc_conv conv_of(const conv_shape *s)
 {
-    actc_conv c = {.batch = s->batch, .ic = s->ic, .ih = s->ih, .iw = s->iw, .oc = s->oc, .kh = s->kh, .kw = s->kw,
-                   .sh = s->sh, .sw = s->sw, .ph = s->ph, .pw = s->pw, .dh = s->dh, .dw = s->dw};
+    actc_conv c = {.batch = s->batch, .ic = s->ic, .id = 1, .ih = s->ih, .iw = s->iw, .oc = s->oc, .od = 1, .kd = 1,
+                   .kh = s->kh, .kw = s->kw, .sd = 1, .sh = s->sh, .sw = s->sw, .ph = s->ph, .pw = s->pw, .dd = 1,
+                   .dh = s->dh, .dw = s->dw};
     c.oh = (c.ih + 2 * c.ph - c.dh * (c.kh - 1) - 1) / c.sh + 1;
     c.ow = (c.iw + 2 * c.pw - c.dw * (c.kw - 1) - 1) / c.sw + 1;
     return c;
@@ -539,6 +541,46 @@ static void constant_matrices(void **state)
         }
 }
 
+/* ---- partial sums of filters ---- */
+
+/* Chunks are runs of ACTC_FILTER_PIXELS while their sums fit; then they grow, and the workspace does not. */
+static void filter_chunks(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t ic, oc, extent, kernel, chunks;
+    } cases[] = {{32, 32, 26, 3, 18},       /* 26^3 pixels, 27,648 weights: today's length */
+                 {32, 32, 128, 3, 147},     /* 2048 runs by fourteen */
+                 {320, 320, 32, 3, 1},      /* 2,764,800 weights: one chunk */
+                 {1, 1, 200, 1, 3907},      /* 7,813 runs by two */
+                 {2048, 2049, 10, 1, 1}};   /* more weights than the limit */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int add = 0; add < 2; add++) {
+            uint32_t e = cases[i].extent, k = cases[i].kernel, p = k / 2;
+            actc_command command = {.type = ACTC_COMMAND_CONV, .label = "filter"};
+            command.u.conv = (actc_conv){
+                .pass = ACTC_CONV_BACKWARD_FILTER, .batch = 1, .ic = cases[i].ic, .id = e, .ih = e, .iw = e, .oc = cases[i].oc,
+                .od = e, .oh = e, .ow = e, .kd = k, .kh = k, .kw = k, .sd = 1, .sh = 1, .sw = 1, .pd = p, .ph = p, .pw = p,
+                .dd = 1, .dh = 1, .dw = 1, .add = add};
+            actc_product product;
+            actc_product_lower(&command, true, &product);
+            uint64_t weights = (uint64_t)k * k * k * cases[i].ic * cases[i].oc;
+            assert_int_equal(product.launches[0].copies, cases[i].chunks);
+            assert_int_equal(product.count, cases[i].chunks == 1 && !add ? 1 : 2);
+            assert_int_equal(product.workspace_bytes, product.count == 1 ? 0 : actc_align(4 * cases[i].chunks * weights, 256));
+            assert_true(cases[i].chunks == 1 || product.workspace_bytes <= 16 << 20);
+        }
+}
+
+static void too_large(void **state)
+{
+    const fixture *f = *state;
+    char why[256] = "";
+    actc_command command = {.type = ACTC_COMMAND_GEMM, .label = "large", .u.gemm = {.m = 70000, .n = 2, .k = 70000}};
+    assert_false(f->fast->backend->supports(f->fast, &command, why, sizeof why));
+    assert_string_equal(why, "matrix product 70000x2x70000 has an operand of 4900000000 elements, at most 2147483647 can be");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -546,6 +588,8 @@ int main(void)
         cmocka_unit_test(conv),
         cmocka_unit_test(constant_images),
         cmocka_unit_test(constant_matrices),
+        cmocka_unit_test(filter_chunks),
+        cmocka_unit_test(too_large),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -58,6 +58,16 @@ VARIANTS = {
         '__syncthreads(); /* also: all have left the other half, which the next step writes */',
         '',
         'gemm(*'),
+    'only-the-last-run-of-a-filter': (
+        'conv_bwd_filter_exact', 'kernels_cuda/conv_bwd_filter.cu',
+        '*to = run == 0u ? actc_canon(s) : actc_canon(ACTC_ADD(*to, actc_canon(s)));',
+        '*to = actc_canon(s);',
+        'conv_bwd_filter_exact(*'),
+    'planes-taken-for-rows': (
+        'conv_fwd_exact', 'kernels_cuda/conv.cuh',
+        'const uint kz = actc_div_rem(ky, by_height);',
+        'const uint kz = ky; ky = actc_div_rem(ky, by_height);',
+        'conv3d_exact.fwd(*'),
     'skipped-edge-tile': (
         'gemm', 'kernels_cuda/tile.cuh',
         'if (row + i < rows && col + j < cols)',

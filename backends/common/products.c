@@ -1,0 +1,112 @@
+/* products.c: gemm and conv commands as kernel launches. */
+#include "products.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static actc_product_launch *add_launch(actc_product *out, actc_kernel_id id, const void *params, const uint8_t *views)
+{
+    actc_product_launch *l = &out->launches[out->count++];
+    const actc_kernel_info *kernel = &actc_kernel_infos[id];
+    l->id = id;
+    l->copies = 1;
+    memcpy(l->params.bytes, params, kernel->params_bytes);
+    memcpy(l->views, views, strlen(kernel->access));
+    return l;
+}
+
+static uint64_t greatest(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void lower_gemm(const actc_gemm *g, bool exact, actc_product *out)
+{
+    static const uint8_t views[] = {0, 1, 2, 3};
+    actc_product_launch *l = add_launch(out, exact ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, g, views);
+    l->rows = g->m;
+    l->columns = g->n;
+    l->products = (double)g->m * g->n * g->k;
+    out->max_elements = greatest((uint64_t)g->m * g->n, greatest((uint64_t)g->m * g->k, (uint64_t)g->n * g->k));
+}
+
+/* Runs of ACTC_FILTER_PIXELS pixels a chunk. */
+static uint64_t runs_of(uint64_t runs, uint64_t weights)
+{
+    uint64_t most = ACTC_FILTER_PARTIAL_FLOATS / weights;
+    most = most < 1 ? 1 : most < ACTC_FILTER_MAX_CHUNKS ? most : ACTC_FILTER_MAX_CHUNKS;
+    return (runs + most - 1) / most;
+}
+
+/* The gradient of a filter: partial sums of chunks and their sum, or the gradient at once where there is one chunk. */
+static void lower_filter(const actc_conv *c, struct actc_params_conv *params, actc_kernel_id id, uint64_t rows, uint64_t pixels,
+                         actc_product *out)
+{
+    static const uint8_t partial[] = {0, 1, ACTC_WORKSPACE_VIEW}, whole[] = {0, 1, 3}, sum[] = {ACTC_WORKSPACE_VIEW, 3};
+    uint64_t weights = rows * c->oc, runs = (pixels + ACTC_FILTER_PIXELS - 1) / ACTC_FILTER_PIXELS;
+    params->runs = (uint32_t)runs_of(runs, weights);
+    uint64_t chunks = (runs + params->runs - 1) / params->runs;
+    bool direct = chunks == 1 && !c->add;
+    actc_product_launch *l = add_launch(out, id, params, direct ? whole : partial);
+    l->rows = rows;
+    l->columns = c->oc;
+    l->copies = chunks;
+    l->products = (double)pixels * (double)weights;
+    if (direct)
+        return;
+    out->workspace_bytes = actc_align(chunks * weights * sizeof(float), ACTC_VIEW_ALIGNMENT);
+    out->max_elements = greatest(out->max_elements, chunks * weights);
+    struct actc_params_column_sum_final final = {.chunks = (uint32_t)chunks, .cols = (uint32_t)weights, .add = c->add};
+    l = add_launch(out, ACTC_KERNEL_column_sum_final, &final, sum);
+    l->groups = (weights + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE;
+}
+
+static void lower_conv(const actc_conv *c, bool exact, actc_product *out)
+{
+    static const actc_kernel_id kernels[2][3] = {
+        {ACTC_KERNEL_conv_fwd, ACTC_KERNEL_conv_bwd_data, ACTC_KERNEL_conv_bwd_filter},
+        {ACTC_KERNEL_conv_fwd_exact, ACTC_KERNEL_conv_bwd_data_exact, ACTC_KERNEL_conv_bwd_filter_exact}};
+    static const uint8_t views[] = {0, 1, 2, 3};
+    struct actc_params_conv params = {
+        .batch = c->batch, .ic = c->ic, .id = c->id, .ih = c->ih, .iw = c->iw, .oc = c->oc, .od = c->od, .oh = c->oh,
+        .ow = c->ow, .kd = c->kd, .kh = c->kh, .kw = c->kw, .sd = c->sd, .sh = c->sh, .sw = c->sw, .pd = c->pd, .ph = c->ph,
+        .pw = c->pw, .dd = c->dd, .dh = c->dh, .dw = c->dw, .bias = c->bias, .runs = 1};
+    uint64_t inputs = (uint64_t)c->batch * c->id * c->ih * c->iw, outputs = (uint64_t)c->batch * c->od * c->oh * c->ow;
+    uint64_t taps = (uint64_t)c->kd * c->kh * c->kw;
+    actc_kernel_id id = kernels[exact][c->pass];
+    out->max_elements = greatest(inputs * c->ic, greatest(outputs * c->oc, taps * c->ic * c->oc));
+    if (c->pass == ACTC_CONV_BACKWARD_FILTER) {
+        lower_filter(c, &params, id, taps * c->ic, outputs, out);
+        return;
+    }
+    bool forward = c->pass == ACTC_CONV_FORWARD;
+    actc_product_launch *l = add_launch(out, id, &params, views);
+    l->rows = forward ? outputs : inputs;
+    l->columns = forward ? c->oc : c->ic;
+    l->products = (double)outputs * c->oc * (double)taps * c->ic;
+}
+
+void actc_product_lower(const actc_command *command, bool exact, actc_product *out)
+{
+    *out = (actc_product){.count = 0};
+    if (command->type == ACTC_COMMAND_GEMM)
+        lower_gemm(&command->u.gemm, exact, out);
+    else
+        lower_conv(&command->u.conv, exact, out);
+}
+
+bool actc_product_fits(const actc_command *command, const actc_product *product, char *why, size_t why_size)
+{
+    const actc_gemm *g = &command->u.gemm;
+    const actc_conv *c = &command->u.conv;
+    char what[160];
+    if (product->max_elements <= INT32_MAX)
+        return true;
+    if (command->type == ACTC_COMMAND_GEMM)
+        snprintf(what, sizeof what, "matrix product %ux%ux%u", g->m, g->n, g->k);
+    else
+        snprintf(what, sizeof what, "convolution of %u,%u,%u,%u,%u to %u channels", c->batch, c->ic, c->id, c->ih, c->iw, c->oc);
+    snprintf(why, why_size, "%s has an operand of %llu elements, at most %d can be", what,
+             (unsigned long long)product->max_elements, INT32_MAX);
+    return false;
+}
