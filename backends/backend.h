@@ -29,6 +29,7 @@ typedef enum actc_kernel_family {
     ACTC_FAMILY_LOSS,
     ACTC_FAMILY_UPDATE,
     ACTC_FAMILY_PRODUCT, /* gemm and convolution, in tiles */
+    ACTC_FAMILY_DEPTHWISE, /* convolution of every channel by itself */
     ACTC_FAMILY_CODEC
 } actc_kernel_family;
 
@@ -76,14 +77,15 @@ typedef struct actc_params_gemm actc_gemm;
 typedef enum actc_conv_pass { ACTC_CONV_FORWARD, ACTC_CONV_BACKWARD_DATA, ACTC_CONV_BACKWARD_FILTER } actc_conv_pass;
 
 /* Convolution of volumes, channels last, weights O,KD,KH,KW,I; an image is a volume of depth 1 (id, od, kd, sd and dd are
- * 1, pd is 0), a row one of height 1 too. s, p, d: stride, padding before the image, dilation.
+ * 1, pd is 0), a row one of height 1 too. s, p, d: stride, padding before the image, dilation. groups: 1, or ic, and then oc
+ * is a multiple of it and the weights are O,KD,KH,KW (depthwise; the same bits on every device).
  * Views, forward: x, w, bias, y, workspace. Backward data: dy, w, bias, dx, workspace. Backward filter: x, dy, -, dw,
  * workspace; dw is written, or added to where `add`.
  * A transposed convolution has the passes of the convolution whose gradient it is: its forward pass is backward data (hence
  * the bias, of ic elements there), its backward data is forward, its backward filter takes dy as x and x as dy. */
 typedef struct actc_conv {
     actc_conv_pass pass;
-    uint32_t batch, ic, id, ih, iw, oc, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw;
+    uint32_t batch, ic, id, ih, iw, oc, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups;
     bool bias;
     bool add;
 } actc_conv;

@@ -8,7 +8,7 @@
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
  *   one invocation an output (column_sum_*, log_softmax_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
  *   loss_reduce, count_correct: 1.
- *   gemm and conv_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
+ *   gemm, conv_* and depthwise_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
  *
  * Below, flush and canon are actc_flush and actc_canon of exact/exact.h: "y = a + b" in an arithmetic kernel means
@@ -128,6 +128,16 @@ struct actc_params_conv {
  * runs. s of a run: its pixels in ascending order; partial = canon(s) of the first run of a chunk, then canon(partial +
  * canon(s)), runs ascending. column_sum_final adds the chunks. */
 #define actc_params_conv_bwd_filter actc_params_conv
+
+/* Depthwise: oc = m * ic, channel o sees channel o / m of x; w (oc,kd,kh,kw). Only taps inside the image, or those that lead to
+ * an output, take part; one invocation an output, channels fastest, and the CPU kernels take any number of groups.
+ *
+ * y: s = +0; taps (kz,ky,kx) ascending, s = s + actc_factor(x) * actc_factor(w); then s + flush(bias); stored as canon(s). */
+#define actc_params_depthwise_fwd actc_params_conv
+/* dx: the same over taps ascending and, for each, the channels o of i ascending; bias (ic). */
+#define actc_params_depthwise_bwd_data actc_params_conv
+/* partial (chunks, oc*kd*kh*kw): as conv_bwd_filter. One invocation an element, o fastest, then taps, then chunks. */
+#define actc_params_depthwise_bwd_filter actc_params_conv
 
 /* ---- codecs (backends/common/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----
  *

@@ -63,27 +63,32 @@ static void lower_filter(const actc_conv *c, struct actc_params_conv *params, ac
 
 static void lower_conv(const actc_conv *c, bool exact, actc_product *out)
 {
-    static const actc_kernel_id kernels[2][3] = {
+    static const actc_kernel_id kernels[3][3] = {
         {ACTC_KERNEL_conv_fwd, ACTC_KERNEL_conv_bwd_data, ACTC_KERNEL_conv_bwd_filter},
-        {ACTC_KERNEL_conv_fwd_exact, ACTC_KERNEL_conv_bwd_data_exact, ACTC_KERNEL_conv_bwd_filter_exact}};
+        {ACTC_KERNEL_conv_fwd_exact, ACTC_KERNEL_conv_bwd_data_exact, ACTC_KERNEL_conv_bwd_filter_exact},
+        {ACTC_KERNEL_depthwise_fwd, ACTC_KERNEL_depthwise_bwd_data, ACTC_KERNEL_depthwise_bwd_filter}};
     static const uint8_t views[] = {0, 1, 2, 3};
     struct actc_params_conv params = {
         .batch = c->batch, .ic = c->ic, .id = c->id, .ih = c->ih, .iw = c->iw, .oc = c->oc, .od = c->od, .oh = c->oh,
         .ow = c->ow, .kd = c->kd, .kh = c->kh, .kw = c->kw, .sd = c->sd, .sh = c->sh, .sw = c->sw, .pd = c->pd, .ph = c->ph,
         .pw = c->pw, .dd = c->dd, .dh = c->dh, .dw = c->dw, .bias = c->bias, .runs = 1};
     uint64_t inputs = (uint64_t)c->batch * c->id * c->ih * c->iw, outputs = (uint64_t)c->batch * c->od * c->oh * c->ow;
-    uint64_t taps = (uint64_t)c->kd * c->kh * c->kw;
-    actc_kernel_id id = kernels[exact][c->pass];
-    out->max_elements = greatest(inputs * c->ic, greatest(outputs * c->oc, taps * c->ic * c->oc));
+    uint64_t length = (uint64_t)c->kd * c->kh * c->kw * (c->ic / c->groups); /* products of an output */
+    actc_kernel_id id = kernels[c->groups > 1 ? 2 : exact][c->pass];
+    out->max_elements = greatest(inputs * c->ic, greatest(outputs * c->oc, length * c->oc));
     if (c->pass == ACTC_CONV_BACKWARD_FILTER) {
-        lower_filter(c, &params, id, taps * c->ic, outputs, out);
-        return;
+        lower_filter(c, &params, id, length, outputs, out);
+    } else {
+        bool forward = c->pass == ACTC_CONV_FORWARD;
+        actc_product_launch *l = add_launch(out, id, &params, views);
+        l->rows = forward ? outputs : inputs;
+        l->columns = forward ? c->oc : c->ic;
+        l->products = (double)outputs * c->oc * (double)length;
     }
-    bool forward = c->pass == ACTC_CONV_FORWARD;
-    actc_product_launch *l = add_launch(out, id, &params, views);
-    l->rows = forward ? outputs : inputs;
-    l->columns = forward ? c->oc : c->ic;
-    l->products = (double)outputs * c->oc * (double)taps * c->ic;
+    if (c->groups > 1) {
+        actc_product_launch *l = &out->launches[0];
+        l->groups = (l->rows * l->columns * l->copies + ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE;
+    }
 }
 
 void actc_product_lower(const actc_command *command, bool exact, actc_product *out)

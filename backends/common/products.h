@@ -15,8 +15,8 @@
 
 typedef struct actc_product_launch {
     actc_kernel_id id;
-    uint64_t rows, columns, copies; /* of a kernel of the family PRODUCT */
-    uint64_t groups;                /* of the others; 0: the backend's choice */
+    uint64_t rows, columns, copies; /* of kernels of the families PRODUCT and DEPTHWISE */
+    uint64_t groups;                /* 0: the backend's choice, in tiles */
     double products;                /* multiplications */
     uint8_t views[ACTC_MAX_VIEWS];  /* which view of the command each of the kernel's is */
     union {

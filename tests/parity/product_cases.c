@@ -28,6 +28,30 @@ static bool run_tolerant(const parity_case *c, parity_run *run)
     return good;
 }
 
+/* EXACT, and within the bound. */
+static bool run_exact_bounded(const parity_case *c, parity_run *run)
+{
+    const kernel_spec *spec = c->data;
+    void *data[ACTC_MAX_VIEWS];
+    char message[1200];
+    if (!kernel_data_make(spec, run->seed, data))
+        return parity_fail(run, "out of memory");
+    product_sums *s = product_sums_make(spec, data);
+    bool good = s ? kernel_run(run->device, &spec->command, data, message, sizeof message) || parity_fail(run, "%s", message)
+                  : parity_fail(run, "out of memory");
+    for (size_t i = 0; good && i < s->n; i++) {
+        double got = (double)((float *)data[3])[i];
+        if (!(fabs(got - s->wanted[i]) <= s->bound[i]))
+            good = parity_fail(run, "element %zu is %.9g, must be within %.3g of %.9g", i, got, s->bound[i], s->wanted[i]);
+    }
+    if (good)
+        parity_exact(run, "view 3", data[3], 4 * s->n);
+    if (s)
+        product_sums_free(s);
+    kernel_data_free(data);
+    return good;
+}
+
 /* ---- the cases ---- */
 
 static void add_case(kernel_builder *b, bool exact, int kernel, const char *name)
@@ -83,6 +107,7 @@ typedef struct conv_shape {
     uint32_t batch, ic, in[3], oc, kernel[3], stride[3], padding[3], dilation[3];
     bool bias, add;
     bool transposed; /* backward data has the bias */
+    bool depthwise;
     bool full;
 } conv_shape;
 
@@ -96,6 +121,7 @@ static actc_conv conv_of(const conv_shape *s, actc_conv_pass pass)
         .od = out[0], .oh = out[1], .ow = out[2], .kd = s->kernel[0], .kh = s->kernel[1], .kw = s->kernel[2],
         .sd = s->stride[0], .sh = s->stride[1], .sw = s->stride[2], .pd = s->padding[0], .ph = s->padding[1],
         .pw = s->padding[2], .dd = s->dilation[0], .dh = s->dilation[1], .dw = s->dilation[2],
+        .groups = s->depthwise ? s->ic : 1,
         .bias = s->bias && pass == (s->transposed ? ACTC_CONV_BACKWARD_DATA : ACTC_CONV_FORWARD),
         .add = s->add && pass == ACTC_CONV_BACKWARD_FILTER};
 }
@@ -113,9 +139,10 @@ static const char *extents(char text[40], bool volume, uint32_t depth, uint32_t 
 static void conv(kernel_builder *b, bool exact, fill_kind kind, const conv_shape *shape, bool volume, actc_conv_pass pass)
 {
     static const char *const names[] = {"fwd", "bwd_data", "bwd_filter"};
-    static const int kernels[2][3] = {{ACTC_KERNEL_conv_fwd, ACTC_KERNEL_conv_bwd_data, ACTC_KERNEL_conv_bwd_filter},
-                                      {ACTC_KERNEL_conv_fwd_exact, ACTC_KERNEL_conv_bwd_data_exact,
-                                       ACTC_KERNEL_conv_bwd_filter_exact}};
+    static const int kernels[3][3] = {
+        {ACTC_KERNEL_conv_fwd, ACTC_KERNEL_conv_bwd_data, ACTC_KERNEL_conv_bwd_filter},
+        {ACTC_KERNEL_conv_fwd_exact, ACTC_KERNEL_conv_bwd_data_exact, ACTC_KERNEL_conv_bwd_filter_exact},
+        {ACTC_KERNEL_depthwise_fwd, ACTC_KERNEL_depthwise_bwd_data, ACTC_KERNEL_depthwise_bwd_filter}};
     const actc_conv c = conv_of(shape, pass);
     const product_conv_sizes n = product_conv_sizes_of(&c);
     char name[400], in[40], k[40], s[40], p[40], d[40];
@@ -125,13 +152,21 @@ static void conv(kernel_builder *b, bool exact, fill_kind kind, const conv_shape
     kernel_view(b, 1, pass == ACTC_CONV_BACKWARD_FILTER ? n.y : n.w, (int)kind);
     kernel_view(b, 2, c.bias ? n.bias : 0, (int)kind);
     kernel_view(b, 3, pass == ACTC_CONV_FORWARD ? n.y : pass == ACTC_CONV_BACKWARD_DATA ? n.x : n.w, (int)kind);
-    snprintf(name, sizeof name, "conv%s%s.%s(n=%u,c=%u,%s=%s,o=%u,k=%s,s=%s,p=%s,d=%s,bias=%d,add=%d,fill=%s)",
-             volume ? "3d" : "2d", exact ? "_exact" : "", names[pass], c.batch, c.ic, volume ? "dhw" : "hw",
+    snprintf(name, sizeof name, "%s%s%s.%s(n=%u,c=%u,%s=%s,o=%u,k=%s,s=%s,p=%s,d=%s,bias=%d,add=%d,fill=%s)",
+             shape->depthwise ? "depthwise" : "conv", volume ? "3d" : "2d", exact && !shape->depthwise ? "_exact" : "", names[pass], c.batch, c.ic, volume ? "dhw" : "hw",
              extents(in, volume, c.id, c.ih, c.iw), c.oc, extents(k, volume, c.kd, c.kh, c.kw),
              extents(s, volume, c.sd, c.sh, c.sw), extents(p, volume, c.pd, c.ph, c.pw), extents(d, volume, c.dd, c.dh, c.dw),
              c.bias, c.add, fill_name(kind));
     b->full = shape->full;
-    add_case(b, exact, kernels[exact][pass], name);
+    if (shape->depthwise && kind != FILL_SPECIAL) {
+        parity_case *k1 = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, run_exact_bounded, &b->spec, sizeof b->spec, "%s",
+                                     name);
+        k1->kernel = kernels[2][pass];
+        k1->bench = kernel_case_bench;
+        k1->full = b->full;
+    } else {
+        add_case(b, exact, kernels[shape->depthwise ? 2 : exact][pass], name);
+    }
     b->full = false;
 }
 
@@ -184,6 +219,29 @@ static void convolutions(kernel_builder *b, bool exact, fill_kind kind)
         conv(b, exact, kind, &transposed[t], transposed[t].in[0] > 1, ACTC_CONV_BACKWARD_DATA);
 }
 
+/* EXACT on every device. */
+static void depthwise(kernel_builder *b, fill_kind kind)
+{
+    static const conv_shape images[] = {
+        {2, 3, {1, 5, 7}, 3, {1, 3, 3}, ONE, {0, 1, 1}, ONE, .bias = true, .depthwise = true},
+        {1, 32, {1, 13, 70}, 32, {1, 5, 5}, {1, 2, 2}, {0, 2, 2}, ONE, .add = true, .depthwise = true}, /* a whole block */
+        {3, 37, {1, 19, 21}, 37, {1, 3, 3}, ONE, {0, 1, 1}, {1, 2, 1}, .bias = true, .depthwise = true}, /* two runs */
+        {1, 5, {1, 9, 8}, 15, {1, 3, 2}, {1, 1, 2}, {0, 4, 3}, ONE, .bias = true, .depthwise = true}, /* three outputs a channel */
+        {1, 2, {1, 11, 1}, 34, {1, 9, 8}, {1, 3, 1}, {0, 4, 7}, ONE, .add = true, .depthwise = true}, /* many taps */
+        {4, 96, {1, 28, 28}, 96, {1, 3, 3}, ONE, {0, 1, 1}, ONE, .bias = true, .depthwise = true, .full = true},
+    };
+    static const conv_shape volumes[] = {
+        {2, 3, {4, 5, 6}, 3, {3, 3, 3}, ONE, {1, 1, 1}, ONE, .bias = true, .depthwise = true},
+        {1, 33, {7, 6, 5}, 66, {3, 2, 3}, {2, 1, 2}, {1, 0, 1}, {1, 2, 1}, .add = true, .depthwise = true},
+        {1, 4, {6, 7, 5}, 4, {2, 2, 2}, {2, 2, 2}, NO, ONE, .bias = true, .transposed = true, .depthwise = true},
+        {1, 32, {16, 16, 16}, 32, {3, 3, 3}, ONE, {1, 1, 1}, ONE, .bias = true, .depthwise = true, .full = true},
+    };
+    for (uint32_t t = 0; t < 3 * sizeof images / sizeof *images; t++)
+        conv(b, true, kind, &images[t / 3], false, (actc_conv_pass)(t % 3));
+    for (uint32_t t = 0; t < 3 * sizeof volumes / sizeof *volumes; t++)
+        conv(b, true, kind, &volumes[t / 3], true, (actc_conv_pass)(t % 3));
+}
+
 /* Chunks of several runs of pixels, as filters of many pixels have them: the kernel by itself, in one tile a chunk. */
 static void filter_runs(kernel_builder *b)
 {
@@ -201,6 +259,13 @@ static void filter_runs(kernel_builder *b)
         kernel_view(b, 1, n.y, FILL_NORMAL);
         kernel_view(b, 2, chunks * n.w, FILL_NORMAL);
         kernel_end(b, "(c=2,dhw=3x41x43,o=3,k=2x3x3,p=0x1x1,runs=%u)", runs);
+        params.oc = 4;
+        const size_t pixels = (size_t)c.batch * c.od * c.oh * c.ow, weights = (size_t)params.oc * c.kd * c.kh * c.kw;
+        kernel_begin(b, ACTC_KERNEL_depthwise_bwd_filter, output_groups(chunks * weights), &params);
+        kernel_view(b, 0, n.x, FILL_NORMAL);
+        kernel_view(b, 1, pixels * params.oc, FILL_NORMAL);
+        kernel_view(b, 2, chunks * weights, FILL_NORMAL);
+        kernel_end(b, "(c=2,dhw=3x41x43,o=4,k=2x3x3,p=0x1x1,runs=%u)", runs);
     }
 }
 
@@ -279,6 +344,8 @@ void parity_product_cases(parity_list *list)
     convolutions(&b, false, FILL_TINY);
     constant_images(&b);
     filter_runs(&b);
+    depthwise(&b, FILL_TINY);
+    depthwise(&b, FILL_SPECIAL);
     gemms(&b, true, FILL_TINY);
     convolutions(&b, true, FILL_TINY);
     gemms(&b, true, FILL_SPECIAL);

@@ -35,7 +35,7 @@ static uint64_t sum_gemm(const actc_gemm *g, const float *a, const float *b, pro
 product_conv_sizes product_conv_sizes_of(const actc_conv *v)
 {
     return (product_conv_sizes){.x = (size_t)v->batch * v->id * v->ih * v->iw * v->ic,
-                                .w = (size_t)v->oc * v->kd * v->kh * v->kw * v->ic,
+                                .w = (size_t)v->oc * v->kd * v->kh * v->kw * (v->ic / v->groups),
                                 .y = (size_t)v->batch * v->od * v->oh * v->ow * v->oc,
                                 .bias = v->pass == ACTC_CONV_BACKWARD_DATA ? v->ic : v->oc};
 }
@@ -43,10 +43,10 @@ product_conv_sizes product_conv_sizes_of(const actc_conv *v)
 /* Adds the products of an output pixel and a tap: y, x and w are the first elements of each. */
 static void sum_tap(const actc_conv *v, const float *a, const float *b, size_t y, size_t x, size_t w, product_sums *s)
 {
-    const size_t length = (size_t)v->kd * v->kh * v->kw * v->ic;
+    const size_t own = v->ic / v->groups, length = (size_t)v->kd * v->kh * v->kw * own; /* own: channels of an output */
     for (size_t o = 0; o < v->oc; o++)
-        for (size_t i = 0; i < v->ic; i++) {
-            size_t at = w + o * length + i;
+        for (size_t j = 0; j < own; j++) {
+            size_t at = w + o * length + j, i = own > 1 ? j : o / (v->oc / v->groups);
             if (v->pass == ACTC_CONV_FORWARD)
                 add_product(s, y + o, a[x + i], b[at]);
             else if (v->pass == ACTC_CONV_BACKWARD_DATA)
@@ -70,9 +70,11 @@ static uint64_t sum_conv(const actc_conv *v, const float *a, const float *b, pro
                 continue;
             size_t n = pixel / v->ow / v->oh / v->od;
             size_t x = (((n * v->id + (size_t)iz) * v->ih + (size_t)iy) * v->iw + (size_t)ix) * v->ic;
-            sum_tap(v, a, b, pixel * v->oc, x, tap * v->ic, s);
+            sum_tap(v, a, b, pixel * v->oc, x, tap * (v->ic / v->groups), s);
         }
-    return v->pass == ACTC_CONV_FORWARD ? taps * v->ic : v->pass == ACTC_CONV_BACKWARD_DATA ? taps * v->oc : pixels;
+    return v->pass == ACTC_CONV_FORWARD         ? taps * (v->ic / v->groups)
+           : v->pass == ACTC_CONV_BACKWARD_DATA ? taps * (v->oc / v->groups)
+                                                : pixels;
 }
 
 /* Of a sum of k products, a bias and the old value, in any order, fused or not: at most k + 3 roundings touch a term, so the

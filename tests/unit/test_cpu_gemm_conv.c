@@ -366,7 +366,7 @@ static actc_conv conv_of(const conv_shape *s)
 {
     actc_conv c = {.batch = s->batch, .ic = s->ic, .id = 1, .ih = s->ih, .iw = s->iw, .oc = s->oc, .od = 1, .kd = 1,
                    .kh = s->kh, .kw = s->kw, .sd = 1, .sh = s->sh, .sw = s->sw, .ph = s->ph, .pw = s->pw, .dd = 1,
-                   .dh = s->dh, .dw = s->dw};
+                   .dh = s->dh, .dw = s->dw, .groups = 1};
     c.oh = (c.ih + 2 * c.ph - c.dh * (c.kh - 1) - 1) / c.sh + 1;
     c.ow = (c.iw + 2 * c.pw - c.dw * (c.kw - 1) - 1) / c.sw + 1;
     return c;
@@ -561,7 +561,7 @@ static void filter_chunks(void **state)
             command.u.conv = (actc_conv){
                 .pass = ACTC_CONV_BACKWARD_FILTER, .batch = 1, .ic = cases[i].ic, .id = e, .ih = e, .iw = e, .oc = cases[i].oc,
                 .od = e, .oh = e, .ow = e, .kd = k, .kh = k, .kw = k, .sd = 1, .sh = 1, .sw = 1, .pd = p, .ph = p, .pw = p,
-                .dd = 1, .dh = 1, .dw = 1, .add = add};
+                .dd = 1, .dh = 1, .dw = 1, .groups = 1, .add = add};
             actc_product product;
             actc_product_lower(&command, true, &product);
             uint64_t weights = (uint64_t)k * k * k * cases[i].ic * cases[i].oc;

@@ -68,6 +68,11 @@ VARIANTS = {
         'const uint kz = actc_div_rem(ky, by_height);',
         'const uint kz = ky; ky = actc_div_rem(ky, by_height);',
         'conv3d_exact.fwd(*'),
+    'depthwise-taps-outside-the-volume': (
+        'depthwise_fwd', 'kernels_cuda/depthwise_fwd.cu',
+        'if (iz >= p.id || iy >= p.ih || ix >= p.iw)',
+        'if (iz >= p.id || iy >= p.ih || ix > p.iw)',
+        'depthwise*fwd(*'),
     'skipped-edge-tile': (
         'gemm', 'kernels_cuda/tile.cuh',
         'if (row + i < rows && col + j < cols)',
