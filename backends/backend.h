@@ -74,6 +74,17 @@ typedef enum actc_command_type {
 /* gemm. Views: a, b, bias, c, workspace; parameters as the kernel's (kernel_params.h). */
 typedef struct actc_params_gemm actc_gemm;
 
+/* The same with what is 0 filled in: one matrix, rows and matrices side by side, alpha 1. */
+static inline actc_gemm actc_gemm_dense(actc_gemm g)
+{
+    g.lda = g.lda ? g.lda : g.trans_a ? g.m : g.k;
+    g.ldb = g.ldb ? g.ldb : g.trans_b ? g.k : g.n;
+    g.ldc = g.ldc ? g.ldc : g.n;
+    g.batch = g.batch ? g.batch : 1;
+    g.alpha = g.alpha < 0 || g.alpha > 0 ? g.alpha : 1;
+    return g;
+}
+
 typedef enum actc_conv_pass { ACTC_CONV_FORWARD, ACTC_CONV_BACKWARD_DATA, ACTC_CONV_BACKWARD_FILTER } actc_conv_pass;
 
 /* Convolution of volumes, channels last, weights O,KD,KH,KW,I; an image is a volume of depth 1 (id, od, kd, sd and dd are

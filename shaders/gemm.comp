@@ -1,4 +1,4 @@
-/* gemm: c = op(a) op(b) [+ bias] [+ c]. */
+/* gemm: c = alpha op(a) op(b) [+ bias] [+ c], of a batch. */
 #version 450
 #include "common.glsl"
 #include "place.glsl"
@@ -10,18 +10,20 @@ ACTC_WRITE(3, c_view);
 
 #define TILE_A_ALONG_K (p.trans_a == 0u)
 #define TILE_B_ALONG_K (p.trans_b != 0u)
-#define TILE_A_STEP (p.trans_a != 0u ? p.m : 1u)
-#define TILE_B_STEP (p.trans_b != 0u ? 1u : p.n)
+#define TILE_A_STEP (p.trans_a != 0u ? p.lda : 1u)
+#define TILE_B_STEP (p.trans_b != 0u ? 1u : p.ldb)
 #define TILE_RUN(at) p.k
+
+uint matrix; /* of this tile */
 
 tile_place row_at(uint m)
 {
-    return tile_place(m * (p.trans_a != 0u ? 1u : p.k), 0u, 0u, 0u, 0u, m < p.m ? 1u : 0u);
+    return tile_place(matrix * p.stride_a + m * (p.trans_a != 0u ? 1u : p.lda), 0u, 0u, 0u, 0u, m < p.m ? 1u : 0u);
 }
 
 tile_place col_at(uint n)
 {
-    return tile_place(n * (p.trans_b != 0u ? p.k : 1u), 0u, 0u, 0u, 0u, n < p.n ? 1u : 0u);
+    return tile_place(matrix * p.stride_b + n * (p.trans_b != 0u ? p.ldb : 1u), 0u, 0u, 0u, 0u, n < p.n ? 1u : 0u);
 }
 
 /* index in a, other in b */
@@ -44,11 +46,13 @@ bool b_at(tile_place depth, tile_place col, out uint index)
 
 void tile_store(uint m, uint n, float s)
 {
+    uint at = matrix * p.stride_c + m * p.ldc + n;
+    s = ACTC_MUL(s, p.alpha);
     if (p.bias != 0u)
         s = ACTC_ADD(s, ACTC_LOAD(bias, n));
     if (p.add != 0u)
-        s = ACTC_ADD(s, ACTC_LOAD(c_view, m * p.n + n));
-    c_view[m * p.n + n] = actc_canon_bits(s);
+        s = ACTC_ADD(s, ACTC_LOAD(c_view, at));
+    c_view[at] = actc_canon_bits(s);
 }
 
 #include "tile.glsl"
@@ -56,6 +60,7 @@ void tile_store(uint m, uint n, float s)
 void actc_kernel(uint group, uint lane)
 {
     TILE_FIND(p.m, p.n)
-    if (copy < 1u)
+    matrix = copy;
+    if (copy < p.batch)
         TILE_FOUND_PRODUCT(p.m, p.n, 0u, p.k)
 }

@@ -107,12 +107,17 @@ struct actc_params_finite_check { uint groups, n; };
  * neither read nor written where momentum is 0 (its view is empty). */
 struct actc_params_sgd { uint groups, n; float momentum, weight_decay; };
 struct actc_params_adam { uint groups, n; float beta1_rest, beta2, beta2_rest, epsilon, l2; };
-/* c (m,n) = op(a) op(b) [+ bias (n)] [+ c]; row-major; a is (m,k), or (k,m) where trans_a; b is (k,n), or (n,k).
+/* c (m,n) = alpha op(a) op(b) [+ bias (n)] [+ c], of `batch` matrices; row-major; a is (m,k), or (k,m) where trans_a; b is
+ * (k,n), or (n,k). lda, ldb, ldc: elements from row to row. stride_*: from matrix to matrix; 0: all have the same a or b.
+ * Words of c between its rows are not touched.
  *
- * gemm and the convolutions: s = +0; for k ascending s = s + actc_factor(a) * actc_factor(b), two roundings; then
- * s = s + flush(bias) where there is one; then s = s + flush(old) where `add`; stored as canon(s). The TOLERANT kernels
+ * gemm and the convolutions: s = +0; for k ascending s = s + actc_factor(a) * actc_factor(b), two roundings; then, in gemm,
+ * s = s * alpha; then s = s + flush(bias) where there is one; then s = s + flush(old) where `add`; stored as canon(s). The TOLERANT kernels
  * may add in another order and fuse, but in the same order at every output position. */
-struct actc_params_gemm { uint groups, m, n, k, trans_a, trans_b, add, bias; };
+struct actc_params_gemm {
+    uint groups, m, n, k, trans_a, trans_b, add, bias, batch, lda, ldb, ldc, stride_a, stride_b, stride_c;
+    float alpha;
+};
 /* x (batch,id,ih,iw,ic), w (oc,kd,kh,kw,ic), y (batch,od,oh,ow,oc); a 2-D convolution has depth 1. s, p and d are strides,
  * padding before the image, and dilation. `bias`: whether there is one. */
 struct actc_params_conv {

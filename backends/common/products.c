@@ -20,14 +20,23 @@ static uint64_t greatest(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Elements from the first to the last of an operand. */
+static uint64_t matrices(uint32_t batch, uint32_t stride, uint32_t rows, uint32_t ld, uint32_t columns)
+{
+    return (uint64_t)(batch - 1) * stride + (uint64_t)(rows - 1) * ld + columns;
+}
+
 static void lower_gemm(const actc_gemm *g, bool exact, actc_product *out)
 {
     static const uint8_t views[] = {0, 1, 2, 3};
     actc_product_launch *l = add_launch(out, exact ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, g, views);
     l->rows = g->m;
     l->columns = g->n;
-    l->products = (double)g->m * g->n * g->k;
-    out->max_elements = greatest((uint64_t)g->m * g->n, greatest((uint64_t)g->m * g->k, (uint64_t)g->n * g->k));
+    l->copies = g->batch;
+    l->products = (double)g->batch * g->m * g->n * g->k;
+    uint64_t a = matrices(g->batch, g->stride_a, g->trans_a ? g->k : g->m, g->lda, g->trans_a ? g->m : g->k);
+    uint64_t b = matrices(g->batch, g->stride_b, g->trans_b ? g->n : g->k, g->ldb, g->trans_b ? g->k : g->n);
+    out->max_elements = greatest(matrices(g->batch, g->stride_c, g->m, g->ldc, g->n), greatest(a, b));
 }
 
 /* Runs of ACTC_FILTER_PIXELS pixels a chunk. */
@@ -108,7 +117,7 @@ bool actc_product_fits(const actc_command *command, const actc_product *product,
     if (product->max_elements <= INT32_MAX)
         return true;
     if (command->type == ACTC_COMMAND_GEMM)
-        snprintf(what, sizeof what, "matrix product %ux%ux%u", g->m, g->n, g->k);
+        snprintf(what, sizeof what, "matrix product %ux%ux%u%s", g->m, g->n, g->k, g->batch > 1 ? " of a batch" : "");
     else
         snprintf(what, sizeof what, "convolution of %u,%u,%u,%u,%u to %u channels", c->batch, c->ic, c->id, c->ih, c->iw, c->oc);
     snprintf(why, why_size, "%s has an operand of %llu elements, at most %d can be", what,

@@ -113,7 +113,8 @@ static uint32_t cut_sample(const actc_conv *c, uint32_t slabs, actc_conv_part *p
 
 actc_conv_part *actc_conv_cut(const actc_conv *conv, uint32_t wanted, uint32_t *count)
 {
-    const uint64_t x = (uint64_t)conv->id * conv->ih * conv->iw * conv->ic, y = (uint64_t)conv->od * conv->oh * conv->ow * conv->oc;
+    const uint64_t x = (uint64_t)conv->id * conv->ih * conv->iw * conv->ic;
+    const uint64_t y = (uint64_t)conv->od * conv->oh * conv->ow * conv->oc;
     uint32_t slabs = wanted / conv->batch, parts = wanted < conv->batch ? wanted : conv->batch;
     actc_conv_part *list = actc_calloc(slabs > 1 ? (size_t)slabs * conv->batch : parts, sizeof *list);
     if (!list)

@@ -191,7 +191,8 @@ actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_
 static bool has_shader(const actc_vk_device *d, actc_kernel_id id)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s%s", actc_kernel_infos[id].name, actc_vk_kernel_has_tiles(id) && d->subgroup ? "_subgroup" : "");
+    snprintf(name, sizeof name, "%s%s", actc_kernel_infos[id].name,
+             actc_vk_kernel_has_tiles(id) && d->subgroup ? "_subgroup" : "");
     return actc_vk_find_shader(name) != NULL;
 }
 

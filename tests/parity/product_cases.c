@@ -72,18 +72,48 @@ static void start(kernel_builder *b, actc_command_type type, const char *label, 
         b->spec.command.views[i].buffer = ACTC_NO_BUFFER;
 }
 
-static void gemm(kernel_builder *b, bool exact, fill_kind kind, const actc_gemm *g)
+static size_t matrices(uint32_t batch, uint32_t stride, uint32_t rows, uint32_t ld, uint32_t columns)
 {
-    char name[160];
-    start(b, ACTC_COMMAND_GEMM, "gemm", g->add);
-    b->spec.command.u.gemm = *g;
-    kernel_view(b, 0, (size_t)g->m * g->k, (int)kind);
-    kernel_view(b, 1, (size_t)g->k * g->n, (int)kind);
-    kernel_view(b, 2, g->bias ? g->n : 0, (int)kind);
-    kernel_view(b, 3, (size_t)g->m * g->n, (int)kind);
-    snprintf(name, sizeof name, "gemm%s(m=%u,n=%u,k=%u,ta=%u,tb=%u,add=%u,bias=%u,fill=%s)", exact ? "_exact" : "", g->m,
-             g->n, g->k, g->trans_a, g->trans_b, g->add, g->bias, fill_name(kind));
+    return (size_t)(batch - 1) * stride + (size_t)(rows - 1) * ld + columns;
+}
+
+static void gemm(kernel_builder *b, bool exact, fill_kind kind, const actc_gemm *given)
+{
+    char name[300], batch[160] = "";
+    const actc_gemm g = actc_gemm_dense(*given);
+    start(b, ACTC_COMMAND_GEMM, "gemm", g.add);
+    b->spec.command.u.gemm = g;
+    kernel_view(b, 0, matrices(g.batch, g.stride_a, g.trans_a ? g.k : g.m, g.lda, g.trans_a ? g.m : g.k), (int)kind);
+    kernel_view(b, 1, matrices(g.batch, g.stride_b, g.trans_b ? g.n : g.k, g.ldb, g.trans_b ? g.k : g.n), (int)kind);
+    kernel_view(b, 2, g.bias ? g.n : 0, (int)kind);
+    kernel_view(b, 3, matrices(g.batch, g.stride_c, g.m, g.ldc, g.n), (int)kind);
+    if (given->batch)
+        snprintf(batch, sizeof batch, "batch=%u,ld=%u/%u/%u,stride=%u/%u/%u,alpha=%g,", g.batch, g.lda, g.ldb, g.ldc, g.stride_a,
+                 g.stride_b, g.stride_c, (double)g.alpha);
+    snprintf(name, sizeof name, "gemm%s(%sm=%u,n=%u,k=%u,ta=%u,tb=%u,add=%u,bias=%u,fill=%s)", exact ? "_exact" : "", batch, g.m,
+             g.n, g.k, g.trans_a, g.trans_b, g.add, g.bias, fill_name(kind));
     add_case(b, exact, exact ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, name);
+}
+
+/* Matrices one behind the other, heads that lie between each other as in attention, one operand for all, and gaps in c,
+ * which stay as they are (such a c must be added to, or it would not be written in full). */
+static void batches(kernel_builder *b, bool exact, fill_kind kind)
+{
+    static const actc_gemm cases[] = {
+        {.m = 17, .n = 19, .k = 23, .batch = 3, .stride_a = 17 * 23, .stride_b = 23 * 19, .stride_c = 17 * 19},
+        {.m = 65, .n = 65, .k = 16, .trans_b = 1, .batch = 4, .lda = 192, .ldb = 192, .stride_a = 16, .stride_b = 16,
+         .stride_c = 65 * 65, .alpha = 0.25f},                                                           /* q k^T */
+        {.m = 65, .n = 16, .k = 65, .batch = 4, .ldb = 192, .ldc = 64, .stride_a = 65 * 65, .stride_b = 16, .stride_c = 16}, /* p v */
+        {.m = 65, .n = 16, .k = 65, .trans_a = 1, .batch = 4, .ldb = 64, .ldc = 192, .stride_a = 65 * 65, .stride_b = 16,
+         .stride_c = 16, .add = 1, .alpha = -0.3f},
+        {.m = 5, .n = 70, .k = 33, .batch = 7, .lda = 40, .ldb = 71, .ldc = 90, .stride_b = 71 * 33, .stride_c = 500, .add = 1,
+         .bias = 1},
+        {.m = 130, .n = 3, .k = 7, .trans_a = 1, .trans_b = 1, .batch = 2, .lda = 131, .ldb = 9, .ldc = 3, .stride_a = 1000,
+         .stride_c = 390, .bias = 1, .alpha = 3.0f},
+        {.m = 1, .n = 1, .k = 5, .batch = 300, .stride_a = 5, .stride_b = 5, .stride_c = 1},
+    };
+    for (uint32_t t = 0; t < sizeof cases / sizeof *cases; t++)
+        gemm(b, exact, kind, &cases[t]);
 }
 
 /* One, edges of tiles of 16 and 64, sums of one product, long sums, primes; those of MnistNet's linear layers. */
@@ -92,14 +122,16 @@ static void gemms(kernel_builder *b, bool exact, fill_kind kind)
     static const uint32_t cases[][3] = {{1, 1, 1},   {1, 10, 7},   {16, 16, 16}, {17, 15, 33},  {64, 64, 64},   {65, 63, 17},
                                         {128, 10, 257}, {10, 128, 100}, {33, 257, 1}, {200, 130, 48}, {1, 1, 1021}};
     for (uint32_t t = 0; t < 4 * sizeof cases / sizeof *cases; t++) {
-        actc_gemm g = {0, cases[t / 4][0], cases[t / 4][1], cases[t / 4][2], t & 1, t >> 1 & 1, (t + t / 4) % 3 == 1,
-                       (t + t / 4) % 2};
+        const uint32_t *mnk = cases[t / 4];
+        actc_gemm g = {.m = mnk[0], .n = mnk[1], .k = mnk[2], .trans_a = t & 1, .trans_b = t >> 1 & 1,
+                       .add = (t + t / 4) % 3 == 1, .bias = (t + t / 4) % 2};
         gemm(b, exact, kind, &g);
     }
-    actc_gemm large = {0, 509, 257, 1031, 0, 1, 0, 1};
+    actc_gemm large = {.m = 509, .n = 257, .k = 1031, .trans_b = 1, .bias = 1};
     b->full = true;
     gemm(b, exact, kind, &large);
     b->full = false;
+    batches(b, exact, kind);
 }
 
 /* Of the two and three dimensions of an image or a volume; those of the output follow. */
@@ -159,11 +191,11 @@ static void conv(kernel_builder *b, bool exact, fill_kind kind, const conv_shape
              c.bias, c.add, fill_name(kind));
     b->full = shape->full;
     if (shape->depthwise && kind != FILL_SPECIAL) {
-        parity_case *k1 = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, run_exact_bounded, &b->spec, sizeof b->spec, "%s",
-                                     name);
-        k1->kernel = kernels[2][pass];
-        k1->bench = kernel_case_bench;
-        k1->full = b->full;
+        parity_case *added = parity_add(b->list, PARITY_KERNEL, ACTC_PARITY_EXACT, run_exact_bounded, &b->spec, sizeof b->spec,
+                                        "%s", name);
+        added->kernel = kernels[2][pass];
+        added->bench = kernel_case_bench;
+        added->full = b->full;
     } else {
         add_case(b, exact, kernels[shape->depthwise ? 2 : exact][pass], name);
     }

@@ -22,14 +22,28 @@ static void add_product(product_sums *s, size_t o, float a, float b)
         s->dropped[o] += fabs(product);
 }
 
-static uint64_t sum_gemm(const actc_gemm *g, const float *a, const float *b, product_sums *s)
+static void add_term(product_sums *s, size_t o, float term)
 {
-    for (size_t i = 0; i < g->m; i++)
-        for (size_t k = 0; k < g->k; k++)
-            for (size_t j = 0; j < g->n; j++)
-                add_product(s, i * g->n + j, a[g->trans_a ? k * g->m + i : i * g->k + k],
-                            b[g->trans_b ? j * g->k + k : k * g->n + j]);
-    return g->k;
+    s->wanted[o] += (double)term;
+    s->bound[o] += fabs((double)term);
+}
+
+static uint64_t sum_gemm(const actc_gemm *g, const float *a, const float *b, const float *bias, product_sums *s)
+{
+    for (size_t matrix = 0; matrix < g->batch; matrix++, a += g->stride_a, b += g->stride_b)
+        for (size_t i = 0; i < g->m; i++)
+            for (size_t j = 0; j < g->n; j++) {
+                size_t o = matrix * g->stride_c + i * g->ldc + j;
+                for (size_t k = 0; k < g->k; k++)
+                    add_product(s, o, a[g->trans_a ? k * g->lda + i : i * g->lda + k],
+                                b[g->trans_b ? j * g->ldb + k : k * g->ldb + j]);
+                s->wanted[o] *= (double)g->alpha;
+                s->bound[o] *= fabs((double)g->alpha);
+                s->dropped[o] *= fabs((double)g->alpha);
+                if (g->bias)
+                    add_term(s, o, bias[j]);
+            }
+    return g->k + (g->alpha < 1 || g->alpha > 1);
 }
 
 product_conv_sizes product_conv_sizes_of(const actc_conv *v)
@@ -84,8 +98,8 @@ product_sums *product_sums_make(const kernel_spec *spec, void *const *data)
 {
     const actc_command *command = &spec->command;
     product_sums *s = calloc(1, sizeof *s);
-    size_t n = (size_t)command->views[3].bytes / 4, columns;
-    bool bias, add;
+    size_t n = (size_t)command->views[3].bytes / 4;
+    bool add;
     if (!s)
         return NULL;
     *s = (product_sums){n, calloc(n, sizeof(double)), calloc(n, sizeof(double)), calloc(n, sizeof(double))};
@@ -95,21 +109,21 @@ product_sums *product_sums_make(const kernel_spec *spec, void *const *data)
     }
     uint64_t k;
     if (command->type == ACTC_COMMAND_GEMM) {
-        k = sum_gemm(&command->u.gemm, data[0], data[1], s);
-        bias = command->u.gemm.bias;
+        k = sum_gemm(&command->u.gemm, data[0], data[1], data[2], s);
         add = command->u.gemm.add;
-        columns = command->u.gemm.n;
     } else {
-        k = sum_conv(&command->u.conv, data[0], data[1], s);
-        bias = command->u.conv.bias;
-        add = command->u.conv.add;
-        columns = product_conv_sizes_of(&command->u.conv).bias;
+        const actc_conv *conv = &command->u.conv;
+        size_t columns = product_conv_sizes_of(conv).bias;
+        k = sum_conv(conv, data[0], data[1], s);
+        add = conv->add;
+        for (size_t o = 0; conv->bias && o < n; o++)
+            add_term(s, o, ((float *)data[2])[o % columns]);
     }
     double rounded = (double)(k + 3) * 0x1p-24, gamma = rounded / (1 - rounded);
     for (size_t o = 0; o < n; o++) {
-        double b = bias ? (double)((float *)data[2])[o % columns] : 0, old = add ? (double)((float *)data[3])[o] : 0;
-        s->wanted[o] += b + old;
-        s->bound[o] = gamma * (s->bound[o] + fabs(b) + fabs(old)) + s->dropped[o] + 3 * 0x1p-60;
+        if (add)
+            add_term(s, o, ((float *)data[3])[o]);
+        s->bound[o] = gamma * s->bound[o] + s->dropped[o] + 3 * 0x1p-60;
     }
     return s;
 }

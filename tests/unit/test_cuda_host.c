@@ -303,7 +303,8 @@ static void limits(void **state)
     (void)state;
     char why[256] = "";
     open_cuda();
-    actc_command command = {.type = ACTC_COMMAND_GEMM, .label = "huge", .u.gemm = {.m = 70000, .n = 70000, .k = 1}};
+    actc_command command = {.type = ACTC_COMMAND_GEMM, .label = "huge"};
+    command.u.gemm = actc_gemm_dense((actc_gemm){.m = 70000, .n = 70000, .k = 1});
     assert_false(f.cuda->backend->supports(f.cuda, &command, why, sizeof why));
     assert_non_null(strstr(why, "70000x70000x1"));
     command = (actc_command){.type = ACTC_COMMAND_CONV, .label = "huge"};

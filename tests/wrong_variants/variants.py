@@ -73,6 +73,11 @@ VARIANTS = {
         'if (iz >= p.id || iy >= p.ih || ix >= p.iw)',
         'if (iz >= p.id || iy >= p.ih || ix > p.iw)',
         'depthwise*fwd(*'),
+    'one-bias-a-matrix-of-a-batch': (
+        'gemm_exact', 'kernels_cuda/gemm.cu',
+        's = ACTC_ADD(s, actc_flush(bias[n]));',
+        's = ACTC_ADD(s, actc_flush(bias[(n + matrix) % p.n]));',
+        'gemm_exact(batch*'),
     'skipped-edge-tile': (
         'gemm', 'kernels_cuda/tile.cuh',
         'if (row + i < rows && col + j < cols)',
