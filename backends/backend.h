@@ -29,6 +29,7 @@ typedef enum actc_kernel_family {
     ACTC_FAMILY_LOSS,
     ACTC_FAMILY_UPDATE,
     ACTC_FAMILY_PRODUCT, /* gemm and convolution, in tiles */
+    ACTC_FAMILY_DEPTHWISE, /* convolution of every channel by itself */
     ACTC_FAMILY_CODEC
 } actc_kernel_family;
 
@@ -73,14 +74,29 @@ typedef enum actc_command_type {
 /* gemm. Views: a, b, bias, c, workspace; parameters as the kernel's (kernel_params.h). */
 typedef struct actc_params_gemm actc_gemm;
 
+/* The same with what is 0 filled in: one matrix, rows and matrices side by side, alpha 1. */
+static inline actc_gemm actc_gemm_dense(actc_gemm g)
+{
+    g.lda = g.lda ? g.lda : g.trans_a ? g.m : g.k;
+    g.ldb = g.ldb ? g.ldb : g.trans_b ? g.k : g.n;
+    g.ldc = g.ldc ? g.ldc : g.n;
+    g.batch = g.batch ? g.batch : 1;
+    g.alpha = g.alpha < 0 || g.alpha > 0 ? g.alpha : 1;
+    return g;
+}
+
 typedef enum actc_conv_pass { ACTC_CONV_FORWARD, ACTC_CONV_BACKWARD_DATA, ACTC_CONV_BACKWARD_FILTER } actc_conv_pass;
 
-/* 2-D convolution, channels last, weights O,KH,KW,I.
- * Views, forward: x, w, bias, y, workspace. Backward data: dy, w, -, dx, workspace. Backward filter: x, dy, -, dw,
- * workspace; dw is written, or added to where `add`. */
+/* Convolution of volumes, channels last, weights O,KD,KH,KW,I; an image is a volume of depth 1 (id, od, kd, sd and dd are
+ * 1, pd is 0), a row one of height 1 too. s, p, d: stride, padding before the image, dilation. groups: 1, or ic, and then oc
+ * is a multiple of it and the weights are O,KD,KH,KW (depthwise; the same bits on every device).
+ * Views, forward: x, w, bias, y, workspace. Backward data: dy, w, bias, dx, workspace. Backward filter: x, dy, -, dw,
+ * workspace; dw is written, or added to where `add`.
+ * A transposed convolution has the passes of the convolution whose gradient it is: its forward pass is backward data (hence
+ * the bias, of ic elements there), its backward data is forward, its backward filter takes dy as x and x as dy. */
 typedef struct actc_conv {
     actc_conv_pass pass;
-    uint32_t batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw;
+    uint32_t batch, ic, id, ih, iw, oc, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw, groups;
     bool bias;
     bool add;
 } actc_conv;

@@ -1,6 +1,6 @@
 /* conv.cuh: input patches of a convolution as a tile's operand.
  *
- * k runs over (ky,kx,i), i fastest, as the weights lie in memory. Positions outside the image are factors of +0. */
+ * k runs over (kz,ky,kx,i), i fastest, as the weights lie in memory. Positions outside the image are factors of +0. */
 #ifndef ACTC_CONV_CUH
 #define ACTC_CONV_CUH
 
@@ -10,31 +10,52 @@
 /* A coordinate that no tap brings into an image. */
 #define ACTC_CONV_OUTSIDE (-(1 << 30))
 
-/* Rows are output pixels (batch,oh,ow). */
-template <class P, uint B, uint BK> struct actc_patch_loader : actc_tile_slots<B, BK> {
+/* The tap of weight position k = (kz,ky,kx,i) of a kernel, as steps in the image; k becomes i. */
+struct actc_tap {
+    actc_divisor by_channels, by_width, by_height;
+    int dz, dy, dx;
+
+    __device__ __forceinline__ actc_tap(const actc_params_conv &p, uint channels)
+        : by_channels(actc_divide_by(channels)), by_width(actc_divide_by(p.kw)), by_height(actc_divide_by(p.kh)), dz(0), dy(0),
+          dx(0)
+    {
+    }
+    __device__ __forceinline__ void find(const actc_params_conv &p, uint &k)
+    {
+        uint kx = actc_div_rem(k, by_channels);
+        uint ky = actc_div_rem(kx, by_width);
+        const uint kz = actc_div_rem(ky, by_height);
+        dz = (int)(kz * p.dd);
+        dy = (int)(ky * p.dh);
+        dx = (int)(kx * p.dw);
+    }
+};
+
+/* Rows are output pixels (batch,od,oh,ow). */
+template <uint B, uint BK> struct actc_patch_loader : actc_tile_slots<B, BK> {
     typedef actc_tile_slots<B, BK> slots;
-    const P &p;
+    const actc_params_conv &p;
     const float *x;
-    actc_divisor by_channels, by_width;
+    actc_tap tap; /* of this step */
     uint base[slots::SLOTS];
-    int y0[slots::SLOTS], x0[slots::SLOTS];
-    int dy, dx;  /* of this step's tap */
+    int z0[slots::SLOTS], y0[slots::SLOTS], x0[slots::SLOTS];
     uint channel;
     bool inside; /* k is below its end */
 
-    __device__ __forceinline__ actc_patch_loader(const P &p_, const float *x_, uint first_pixel)
-        : p(p_), x(x_), by_channels(actc_divide_by(p_.ic)), by_width(actc_divide_by(p_.kw)), dy(0), dx(0), channel(0u),
-          inside(false)
+    __device__ __forceinline__ actc_patch_loader(const actc_params_conv &p_, const float *x_, uint first_pixel)
+        : p(p_), x(x_), tap(p_, p_.ic), channel(0u), inside(false)
     {
-        const actc_divisor by_ow = actc_divide_by(p.ow), by_oh = actc_divide_by(p.oh);
+        const actc_divisor by_ow = actc_divide_by(p.ow), by_oh = actc_divide_by(p.oh), by_od = actc_divide_by(p.od);
 #pragma unroll
         for (uint j = 0; j < slots::SLOTS; j++) {
             const uint pixel = first_pixel + slots::row(j, true);
             uint ox = pixel;
             uint oy = actc_div_rem(ox, by_ow);
-            const uint n = actc_div_rem(oy, by_oh);
+            uint oz = actc_div_rem(oy, by_oh);
+            const uint n = actc_div_rem(oz, by_od);
             const bool exists = n < p.batch;
-            base[j] = exists ? n * p.ih * p.iw * p.ic : 0u;
+            base[j] = exists ? n * p.id * p.ih * p.iw * p.ic : 0u;
+            z0[j] = (int)(oz * p.sd) - (int)p.pd;
             y0[j] = exists ? (int)(oy * p.sh) - (int)p.ph : ACTC_CONV_OUTSIDE;
             x0[j] = (int)(ox * p.sw) - (int)p.pw;
         }
@@ -43,17 +64,17 @@ template <class P, uint B, uint BK> struct actc_patch_loader : actc_tile_slots<B
     __device__ __forceinline__ void step(uint k0)
     {
         const uint k = k0 + slots::k(0u, true); /* the same for every slot */
-        inside = k < p.kh * p.kw * p.ic;
+        inside = k < p.kd * p.kh * p.kw * p.ic;
         channel = k;
-        uint kx = actc_div_rem(channel, by_channels);
-        const uint ky = actc_div_rem(kx, by_width);
-        dy = (int)(ky * p.dh);
-        dx = (int)(kx * p.dw);
+        tap.find(p, channel);
     }
     __device__ __forceinline__ float load(uint j) const
     {
-        const uint iy = (uint)(y0[j] + dy), ix = (uint)(x0[j] + dx); /* negative ones wrap and fail the test */
-        return inside && iy < p.ih && ix < p.iw ? ACTC_TILE_FACTOR(x[base[j] + (iy * p.iw + ix) * p.ic + channel]) : 0.0f;
+        /* negative ones wrap and fail the test */
+        const uint iz = (uint)(z0[j] + tap.dz), iy = (uint)(y0[j] + tap.dy), ix = (uint)(x0[j] + tap.dx);
+        return inside && iz < p.id && iy < p.ih && ix < p.iw
+                   ? ACTC_TILE_FACTOR(x[base[j] + ((iz * p.ih + iy) * p.iw + ix) * p.ic + channel])
+                   : 0.0f;
     }
 };
 

@@ -1,4 +1,4 @@
-/* tile.h: shapes of the output tiles of gemm and conv2d_*, shared by the kernels and by what launches them.
+/* tile.h: shapes of the output tiles of gemm and conv_*, shared by the kernels and by what launches them.
  *
  * A block makes TILE_M x TILE_N outputs, 4 x 4 a thread. The narrow side follows the number of output channels, so that
  * the first layers of a network (16 or 32 channels) do not idle. Groups are counted n fastest, then m, then chunks:

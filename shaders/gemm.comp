@@ -1,6 +1,7 @@
-/* gemm: c = op(a) op(b) [+ bias] [+ c]. */
+/* gemm: c = alpha op(a) op(b) [+ bias] [+ c], of a batch. */
 #version 450
 #include "common.glsl"
+#include "place.glsl"
 
 ACTC_READ(0, a_view);
 ACTC_READ(1, b_view);
@@ -9,49 +10,57 @@ ACTC_WRITE(3, c_view);
 
 #define TILE_A_ALONG_K (p.trans_a == 0u)
 #define TILE_B_ALONG_K (p.trans_b != 0u)
-#define TILE_A_STEP (p.trans_a != 0u ? p.m : 1u)
-#define TILE_B_STEP (p.trans_b != 0u ? 1u : p.n)
+#define TILE_A_STEP (p.trans_a != 0u ? p.lda : 1u)
+#define TILE_B_STEP (p.trans_b != 0u ? 1u : p.ldb)
 #define TILE_RUN(at) p.k
 
-uvec4 row_at(uint m)
+uint matrix; /* of this tile */
+
+tile_place row_at(uint m)
 {
-    return uvec4(m * (p.trans_a != 0u ? 1u : p.k), 0u, 0u, m < p.m ? 1u : 0u);
+    return tile_place(matrix * p.stride_a + m * (p.trans_a != 0u ? 1u : p.lda), 0u, 0u, 0u, 0u, m < p.m ? 1u : 0u);
 }
 
-uvec4 col_at(uint n)
+tile_place col_at(uint n)
 {
-    return uvec4(n * (p.trans_b != 0u ? p.k : 1u), 0u, 0u, n < p.n ? 1u : 0u);
+    return tile_place(matrix * p.stride_b + n * (p.trans_b != 0u ? p.ldb : 1u), 0u, 0u, 0u, 0u, n < p.n ? 1u : 0u);
 }
 
-uvec4 depth_at(uint k)
+/* index in a, other in b */
+tile_place depth_at(uint k)
 {
-    return uvec4(k * TILE_A_STEP, k * TILE_B_STEP, 0u, 0u);
+    return tile_place(k * TILE_A_STEP, 0u, 0u, 0u, k * TILE_B_STEP, 1u);
 }
 
-bool a_at(uvec4 row, uvec4 depth, out uint index)
+bool a_at(tile_place row, tile_place depth, out uint index)
 {
-    index = row.x + depth.x;
+    index = row.index + depth.index;
     return true;
 }
 
-bool b_at(uvec4 depth, uvec4 col, out uint index)
+bool b_at(tile_place depth, tile_place col, out uint index)
 {
-    index = col.x + depth.y;
+    index = col.index + depth.other;
     return true;
 }
 
 void tile_store(uint m, uint n, float s)
 {
+    uint at = matrix * p.stride_c + m * p.ldc + n;
+    s = ACTC_MUL(s, p.alpha);
     if (p.bias != 0u)
         s = ACTC_ADD(s, ACTC_LOAD(bias, n));
     if (p.add != 0u)
-        s = ACTC_ADD(s, ACTC_LOAD(c_view, m * p.n + n));
-    c_view[m * p.n + n] = actc_canon_bits(s);
+        s = ACTC_ADD(s, ACTC_LOAD(c_view, at));
+    c_view[at] = actc_canon_bits(s);
 }
 
 #include "tile.glsl"
 
 void actc_kernel(uint group, uint lane)
 {
-    TILE_RUN_KERNEL(p.m, p.n, 1u, 0u, p.k)
+    TILE_FIND(p.m, p.n)
+    matrix = copy;
+    if (copy < p.batch)
+        TILE_FOUND_PRODUCT(p.m, p.n, 0u, p.k)
 }

@@ -10,7 +10,7 @@
  *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
  *     most ACTC_SOFTMAX_SERIAL.
  *   loss_reduce, count_correct: 1.
- *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
+ *   gemm, conv_* and depthwise_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
  *
  * Below, flush and canon are actc_flush and actc_canon of exact/exact.h: "y = a + b" in an arithmetic kernel means
@@ -29,7 +29,7 @@ typedef unsigned int uint;
 #define ACTC_GROUP_ELEMENTS 1024u /* elements of a group in element-wise kernels */
 #define ACTC_SUM_ROWS 64u        /* rows of a chunk in reduce_partial */
 #define ACTC_SUM_CHUNKS 2048u    /* chunks that reduce_final gets at most: more are summed in chunks before */
-#define ACTC_FILTER_PIXELS 1024u /* output pixels of a chunk in conv2d_bwd_filter */
+#define ACTC_FILTER_PIXELS 1024u /* output pixels of a run in conv_bwd_filter and depthwise_bwd_filter */
 
 /* Words of the step block: constants of one step, written by the host before it runs. */
 #define ACTC_STEP_SEED_LO 0
@@ -183,22 +183,44 @@ struct actc_params_state_commit { uint groups, n; };
  * neither read nor written where momentum is 0 (its view is empty). */
 struct actc_params_sgd { uint groups, n; float momentum, weight_decay; };
 struct actc_params_adam { uint groups, n; float beta1_rest, beta2, beta2_rest, epsilon, l2; };
-/* c (m,n) = op(a) op(b) [+ bias (n)] [+ c]; row-major; a is (m,k), or (k,m) where trans_a; b is (k,n), or (n,k).
+/* c (m,n) = alpha op(a) op(b) [+ bias (n)] [+ c], of `batch` matrices; row-major; a is (m,k), or (k,m) where trans_a; b is
+ * (k,n), or (n,k). lda, ldb, ldc: elements from row to row. stride_*: from matrix to matrix; 0: all have the same a or b.
+ * Words of c between its rows are not touched.
  *
- * gemm and the convolutions: s = +0; for k ascending s = s + actc_factor(a) * actc_factor(b), two roundings; then
- * s = s + flush(bias) where there is one; then s = s + flush(old) where `add`; stored as canon(s). The TOLERANT kernels
+ * gemm and the convolutions: s = +0; for k ascending s = s + actc_factor(a) * actc_factor(b), two roundings; then, in gemm,
+ * s = s * alpha; then s = s + flush(bias) where there is one; then s = s + flush(old) where `add`; stored as canon(s). The TOLERANT kernels
  * may add in another order and fuse, but in the same order at every output position. */
-struct actc_params_gemm { uint groups, m, n, k, trans_a, trans_b, add, bias; };
-/* x (batch,ih,iw,ic), w (oc,kh,kw,ic), y (batch,oh,ow,oc). k runs over (ky,kx,i), i fastest. Positions outside the image
- * are factors of +0 that take part (so an Inf weight gives NaN there); so are they in both backward passes. */
-struct actc_params_conv2d_fwd { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
-/* dx: k runs over (ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. */
-struct actc_params_conv2d_bwd_data { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
-/* partial (chunks, oc*kh*kw*ic): each chunk sums ACTC_FILTER_PIXELS output pixels (batch,oh,ow) in ascending order;
- * reduce_final adds the chunks. */
-struct actc_params_conv2d_bwd_filter { uint groups, batch, ic, ih, iw, oc, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw, bias; };
+struct actc_params_gemm {
+    uint groups, m, n, k, trans_a, trans_b, add, bias, batch, lda, ldb, ldc, stride_a, stride_b, stride_c;
+    float alpha;
+};
+/* x (batch,id,ih,iw,ic), w (oc,kd,kh,kw,ic), y (batch,od,oh,ow,oc); a 2-D convolution has depth 1. s, p and d are strides,
+ * padding before the image, and dilation. `bias`: whether there is one. */
+struct actc_params_conv {
+    uint groups, batch, ic, id, ih, iw, oc, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, dd, dh, dw, bias, runs;
+};
+/* y. k runs over (kz,ky,kx,i), i fastest. Positions outside the image are factors of +0 that take part (so an Inf weight
+ * gives NaN there); so are they in both backward passes. */
+#define actc_params_conv_fwd actc_params_conv
+/* dx. k runs over (kz,ky,kx,o), o fastest; dy at oy = (iy + ph - ky*dh) / sh where that is whole and inside, else +0. The
+ * bias (ic) is of transposed convolutions, whose forward pass this is. */
+#define actc_params_conv_bwd_data actc_params_conv
+/* partial (chunks, oc*kd*kh*kw*ic) of output pixels (batch,od,oh,ow): a run is ACTC_FILTER_PIXELS of them, a chunk `runs`
+ * runs. s of a run: its pixels in ascending order; partial = canon(s) of the first run of a chunk, then canon(partial +
+ * canon(s)), runs ascending. reduce_final adds the chunks. */
+#define actc_params_conv_bwd_filter actc_params_conv
 
-/* ---- codecs (backends/gpu/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----
+/* Depthwise: oc = m * ic, channel o sees channel o / m of x; w (oc,kd,kh,kw). Only taps inside the image, or those that lead to
+ * an output, take part; one invocation an output, channels fastest, and the CPU kernels take any number of groups.
+ *
+ * y: s = +0; taps (kz,ky,kx) ascending, s = s + actc_factor(x) * actc_factor(w); then s + flush(bias); stored as canon(s). */
+#define actc_params_depthwise_fwd actc_params_conv
+/* dx: the same over taps ascending and, for each, the channels o of i ascending; bias (ic). */
+#define actc_params_depthwise_bwd_data actc_params_conv
+/* partial (chunks, oc*kd*kh*kw): as conv_bwd_filter. One invocation an element, o fastest, then taps, then chunks. */
+#define actc_params_depthwise_bwd_filter actc_params_conv
+
+/* ---- codecs (backends/common/codec_passes.c emits the launches; src/codec/README.md describes the payload) ----
  *
  * x is the tensor, y its coefficients in their order, slots are the payload's values in their order. Views may begin
  * inside of a tensor: a field NAME_first is the index that the view's first element has in the whole (modulo 2^32, so
@@ -286,9 +308,9 @@ struct actc_params_codec_random { uint groups, n, first, tensor; };
 
 #if !defined(ACTC_GLSL)
 #define actc_params_gemm_exact actc_params_gemm
-#define actc_params_conv2d_fwd_exact actc_params_conv2d_fwd
-#define actc_params_conv2d_bwd_data_exact actc_params_conv2d_bwd_data
-#define actc_params_conv2d_bwd_filter_exact actc_params_conv2d_bwd_filter
+#define actc_params_conv_fwd_exact actc_params_conv
+#define actc_params_conv_bwd_data_exact actc_params_conv
+#define actc_params_conv_bwd_filter_exact actc_params_conv
 #endif
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../gpu/codec_passes.h"
+#include "../common/codec_passes.h"
 #include "codec_cpu.h"
 
 #define MAX_VIEW (1ull << 30)

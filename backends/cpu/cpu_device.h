@@ -25,6 +25,7 @@ struct actc_buffer {
 
 /* ---- program.c ---- */
 
+bool actc_cpu_supports(actc_device *device, const actc_command *command, char *why, size_t why_size);
 actc_status actc_cpu_workspace_bytes(actc_device *device, const actc_command *command, uint64_t *bytes);
 actc_status actc_cpu_prepare(actc_device *device, const actc_program *program, actc_buffer *const *buffers,
                              uint32_t n_buffers, actc_executable **out);

@@ -135,6 +135,7 @@ const actc_backend actc_backend_cpu = {
     .enumerate = enumerate,
     .open = open_device,
     .close = close_device,
+    .supports = actc_cpu_supports,
     .workspace_bytes = actc_cpu_workspace_bytes,
     .buffer_create = buffer_create,
     .buffer_destroy = buffer_destroy,

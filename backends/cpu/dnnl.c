@@ -4,8 +4,8 @@
  * into the workspace before it, and weight gradients out of it after it. Scratchpads are the caller's: workspace_bytes
  * is what the op uses, to the byte, since it works the op out as prepare does.
  *
- * The batch is cut into parts of whole samples, which actc_parallel_for hands to its threads; each runs a primitive made
- * for one thread. So oneDNN starts no threads of its own, the backend has one set of threads, and one that the system
+ * The convolution is cut into parts (conv_parts.h), which actc_parallel_for hands to its threads; each runs a primitive
+ * made for one thread. So oneDNN starts no threads of its own, the backend has one set of threads, and one that the system
  * takes away for a while delays its part only. Weight gradients of the parts are added in ascending order; how many parts
  * there are depends on the number of threads of the device and on nothing else.
  *
@@ -19,12 +19,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conv_parts.h"
 #include "cpu_device.h"
 
 /* Parts a thread: more even out threads that come late. Weight gradients above FILTER_SMALL_BYTES get one part a thread,
- * since each part has its own sum in the workspace. */
+ * since each part has its own sum in the workspace, and no more parts than FILTER_SUMS_BYTES hold. */
 #define PARTS_A_THREAD 4u
 #define FILTER_SMALL_BYTES (64u * 1024u)
+#define FILTER_SUMS_BYTES (64u << 20)
+/* Samples are cut where their parts have so many products, some 10 us of work. */
+#define PART_PRODUCTS (1u << 20)
 #define MAX_ARGS 5
 
 typedef struct exec_args {
@@ -32,23 +36,28 @@ typedef struct exec_args {
     dnnl_exec_arg_t arg[MAX_ARGS];
 } exec_args;
 
-/* A primitive for so many samples. */
+/* A primitive for parts of one shape. */
 typedef struct sized {
-    uint32_t samples;
+    const actc_conv *conv;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
 } sized;
 
 typedef struct part {
     const sized *sized;
+    float *x; /* where the part's inputs, or their gradients, begin */
     exec_args args; /* all but the scratchpad, which is the thread's */
 } part;
 
 struct actc_dnnl_op {
     const actc_command *command;
-    sized sizes[2]; /* the first `larger` parts have one sample more than the others */
-    uint32_t n_parts, larger, each;
+    actc_conv whole;
+    actc_conv_part *cut;
+    sized *sizes;
+    uint32_t n_sizes, n_parts;
+    uint32_t *size_of; /* of each part, an index into sizes */
     part *parts;
+    const float *bias; /* of backward data, which oneDNN does not add */
     /* Weights in the primitive's order, or the sum of a part: at the start of the workspace, one after the other. */
     uint64_t w_bytes, n_w;
     dnnl_primitive_desc_t reorder_desc; /* NULL: the primitive takes weights as they are stored */
@@ -148,11 +157,23 @@ static void leave(const actc_cpu_device *device, int saved)
 
 /* ---- working an op out ---- */
 
-static dnnl_status_t tensor4(dnnl_memory_desc_t *md, uint32_t n, uint32_t c, uint32_t h, uint32_t w,
-                             dnnl_format_tag_t tag)
+static bool is_volume(const actc_conv *c)
 {
-    dnnl_dims_t dims = {n, c, h, w};
-    return dnnl_memory_desc_init_by_tag(md, 4, dims, dnnl_f32, tag);
+    return c->id > 1 || c->od > 1 || c->kd > 1;
+}
+
+/* Activations of so many channels and positions, or weights. */
+static dnnl_status_t tensor(dnnl_memory_desc_t *md, bool volume, uint32_t n, uint32_t c, uint32_t d, uint32_t h, uint32_t w,
+                            bool any)
+{
+    dnnl_dims_t image = {n, c, h, w}, box = {n, c, d, h, w};
+    return volume ? dnnl_memory_desc_init_by_tag(md, 5, box, dnnl_f32, any ? dnnl_format_tag_any : dnnl_acdeb)
+                  : dnnl_memory_desc_init_by_tag(md, 4, image, dnnl_f32, any ? dnnl_format_tag_any : dnnl_acdb);
+}
+
+static dnnl_status_t weights(dnnl_memory_desc_t *md, const actc_conv *c, bool any)
+{
+    return tensor(md, is_volume(c), c->oc, c->ic, c->kd, c->kh, c->kw, any);
 }
 
 static const dnnl_memory_desc_t *query(dnnl_primitive_desc_t desc, dnnl_query_t what, int index)
@@ -196,32 +217,39 @@ typedef struct conv_mds {
     dnnl_dims_t strides, dilations, before, after;
 } conv_mds;
 
-static dnnl_status_t describe_shapes(const actc_conv *c, uint32_t samples, conv_mds *d)
+static dnnl_status_t describe_shapes(const actc_conv *c, conv_mds *d)
 {
+    const bool volume = is_volume(c);
     dnnl_dims_t bias = {c->oc};
-    TRY(tensor4(&d->x, samples, c->ic, c->ih, c->iw, dnnl_nhwc));
-    TRY(tensor4(&d->y, samples, c->oc, c->oh, c->ow, dnnl_nhwc));
+    TRY(tensor(&d->x, volume, c->batch, c->ic, c->id, c->ih, c->iw, false));
+    TRY(tensor(&d->y, volume, c->batch, c->oc, c->od, c->oh, c->ow, false));
     TRY(dnnl_memory_desc_init_by_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a));
     /* What is read behind the image follows from the output's extent; it may be less than the padding before it. */
-    uint32_t in[2] = {c->ih, c->iw}, out[2] = {c->oh, c->ow}, k[2] = {c->kh, c->kw}, s[2] = {c->sh, c->sw},
-             p[2] = {c->ph, c->pw}, dilation[2] = {c->dh, c->dw};
-    for (int i = 0; i < 2; i++) {
-        d->strides[i] = s[i];
-        d->dilations[i] = (dnnl_dim_t)dilation[i] - 1; /* 0 is dense in oneDNN */
-        d->before[i] = p[i];
-        d->after[i] = ((dnnl_dim_t)out[i] - 1) * s[i] + ((dnnl_dim_t)k[i] - 1) * dilation[i] + 1 - in[i] - p[i];
+    const uint32_t in[3] = {c->id, c->ih, c->iw}, out[3] = {c->od, c->oh, c->ow}, k[3] = {c->kd, c->kh, c->kw},
+                   s[3] = {c->sd, c->sh, c->sw}, p[3] = {c->pd, c->ph, c->pw}, dilation[3] = {c->dd, c->dh, c->dw};
+    for (int axis = volume ? 0 : 1, i = 0; axis < 3; axis++, i++) {
+        d->strides[i] = s[axis];
+        d->dilations[i] = (dnnl_dim_t)dilation[axis] - 1; /* 0 is dense in oneDNN */
+        d->before[i] = p[axis];
+        d->after[i] = ((dnnl_dim_t)out[axis] - 1) * s[axis] + ((dnnl_dim_t)k[axis] - 1) * dilation[axis] + 1 - in[axis] - p[axis];
     }
     return dnnl_success;
 }
 
-/* The primitive for `samples` samples and weights in the order w, which may be `any`. */
-static dnnl_status_t describe_sized(actc_cpu_device *device, const actc_conv *c, const dnnl_memory_desc_t *w, sized *s)
+static bool has_forward_bias(const actc_conv *c)
 {
+    return c->bias && c->pass == ACTC_CONV_FORWARD;
+}
+
+/* The primitive for weights in the order w, which may be `any`. */
+static dnnl_status_t describe_sized(actc_cpu_device *device, const dnnl_memory_desc_t *w, sized *s)
+{
+    const actc_conv *c = s->conv;
     conv_mds d;
     dnnl_convolution_desc_t desc;
-    TRY(describe_shapes(c, s->samples, &d));
+    TRY(describe_shapes(c, &d));
     TRY(dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d.x, w,
-                                                   c->bias ? &d.bias : NULL, &d.y, d.strides, d.dilations, d.before,
+                                                   has_forward_bias(c) ? &d.bias : NULL, &d.y, d.strides, d.dilations, d.before,
                                                    d.after));
     dnnl_primitive_attr_t attr;
     TRY(attributes(&attr, false));
@@ -250,39 +278,72 @@ static bool adds_in_one_order(const sized *s)
            !strstr(name, "gemm");
 }
 
-static void cut_batch(const actc_cpu_device *device, actc_dnnl_op *op)
+/* Parts that the convolution is to be cut into. */
+static uint32_t parts_wanted(const actc_cpu_device *device, const actc_conv *c)
 {
-    const actc_conv *c = &op->command->u.conv;
-    uint64_t w_bytes = (uint64_t)c->oc * c->kh * c->kw * c->ic * sizeof(float), threads = (uint64_t)device->threads;
-    bool small = c->pass != ACTC_CONV_BACKWARD_FILTER || w_bytes <= FILTER_SMALL_BYTES;
-    uint64_t parts = threads == 1 ? 1 : threads * (small ? PARTS_A_THREAD : 1);
-    op->n_parts = parts < c->batch ? (uint32_t)parts : c->batch;
-    op->each = c->batch / op->n_parts;
-    op->larger = c->batch % op->n_parts;
-    op->sizes[0].samples = op->each + (op->larger > 0);
-    op->sizes[1].samples = op->larger > 0 ? op->each : 0; /* 0: not needed */
+    uint64_t w_bytes = (uint64_t)c->oc * c->kd * c->kh * c->kw * c->ic * sizeof(float), threads = (uint64_t)device->threads;
+    bool filter = c->pass == ACTC_CONV_BACKWARD_FILTER;
+    uint64_t parts = threads == 1 ? 1 : threads * (!filter || w_bytes <= FILTER_SMALL_BYTES ? PARTS_A_THREAD : 1);
+    if (filter && parts > FILTER_SUMS_BYTES / w_bytes)
+        parts = FILTER_SUMS_BYTES / w_bytes;
+    uint64_t worth = (uint64_t)c->batch * c->od * c->oh * c->ow * (w_bytes / sizeof(float)) / PART_PRODUCTS;
+    if (parts > c->batch && parts > worth)
+        parts = worth > c->batch ? worth : c->batch;
+    return parts < 1 ? 1 : (uint32_t)parts;
+}
+
+static bool same_shape(const actc_conv *a, const actc_conv *b)
+{
+    return a->batch == b->batch && a->id == b->id && a->ih == b->ih && a->iw == b->iw && a->od == b->od && a->oh == b->oh &&
+           a->ow == b->ow && a->pd == b->pd && a->ph == b->ph && a->pw == b->pw;
+}
+
+/* Cuts the convolution and finds the shapes that its parts have. */
+static actc_status cut(actc_cpu_device *device, actc_dnnl_op *op)
+{
+    actc_conv *c = &op->whole;
+    if (c->kd == 1 && c->sd == 1 && c->pd == 0) { /* planes that do not see each other */
+        c->batch *= c->id;
+        c->id = c->od = c->dd = 1;
+    }
+    op->cut = actc_conv_cut(c, parts_wanted(device, c), &op->n_parts);
+    op->sizes = op->cut ? actc_calloc(op->n_parts, sizeof *op->sizes) : NULL;
+    op->size_of = op->sizes ? actc_calloc(op->n_parts, sizeof *op->size_of) : NULL;
+    if (!op->size_of)
+        return actc_fail(device->base.context, ACTC_ERROR_OUT_OF_MEMORY, "%s: out of host memory", op->command->label);
+    for (uint32_t i = 0; i < op->n_parts; i++) {
+        uint32_t k = 0;
+        while (k < op->n_sizes && !same_shape(op->sizes[k].conv, &op->cut[i].conv))
+            k++;
+        if (k == op->n_sizes)
+            op->sizes[op->n_sizes++].conv = &op->cut[i].conv;
+        op->size_of[i] = k;
+    }
+    return ACTC_OK;
 }
 
 /* *suits: false where oneDNN has only implementations that are not taken. */
 static actc_status describe(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op, bool *suits)
 {
-    const actc_conv *c = &command->u.conv;
+    const actc_conv *c = &op->whole;
     const char *label = command->label;
-    bool filter = c->pass == ACTC_CONV_BACKWARD_FILTER;
+    bool filter = command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER;
     op->command = command;
-    cut_batch(device, op);
+    op->whole = command->u.conv;
+    actc_status cut_status = cut(device, op);
+    if (cut_status != ACTC_OK)
+        return cut_status;
     dnnl_memory_desc_t any, plain;
-    DNNL(tensor4(&any, c->oc, c->ic, c->kh, c->kw, dnnl_format_tag_any), label);
-    DNNL(tensor4(&plain, c->oc, c->ic, c->kh, c->kw, dnnl_acdb), label);
-    DNNL(describe_sized(device, c, &any, &op->sizes[0]), label);
-    const dnnl_memory_desc_t *w =
-        query(op->sizes[0].desc, filter ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
-    *suits = adds_in_one_order(&op->sizes[0]);
-    note_scratch(op, op->sizes[0].desc);
-    if (op->sizes[1].samples) {
-        DNNL(describe_sized(device, c, w, &op->sizes[1]), label);
-        *suits = *suits && adds_in_one_order(&op->sizes[1]);
-        note_scratch(op, op->sizes[1].desc);
+    DNNL(weights(&any, c, true), label);
+    DNNL(weights(&plain, c, false), label);
+    const dnnl_memory_desc_t *w = &any;
+    *suits = true;
+    for (uint32_t i = 0; i < op->n_sizes && *suits; i++) {
+        DNNL(describe_sized(device, w, &op->sizes[i]), label);
+        if (i == 0)
+            w = query(op->sizes[0].desc, filter ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+        *suits = adds_in_one_order(&op->sizes[i]);
+        note_scratch(op, op->sizes[i].desc);
     }
     if (!*suits)
         return ACTC_OK;
@@ -311,6 +372,14 @@ static void release_args(exec_args *args)
         dnnl_memory_destroy(args->arg[i].memory);
 }
 
+static void release_primitive(dnnl_primitive_t primitive, dnnl_primitive_desc_t desc)
+{
+    if (primitive)
+        dnnl_primitive_destroy(primitive);
+    if (desc)
+        dnnl_primitive_desc_destroy(desc);
+}
+
 static void release(actc_dnnl_op *op)
 {
     for (uint32_t i = 0; op->parts && i < op->n_parts; i++)
@@ -321,14 +390,12 @@ static void release(actc_dnnl_op *op)
             dnnl_memory_destroy(op->scratch[i]);
     actc_free(op->scratch);
     release_args(&op->reorder_args);
-    dnnl_primitive_t primitives[] = {op->sizes[0].primitive, op->sizes[1].primitive, op->reorder};
-    dnnl_primitive_desc_t descs[] = {op->sizes[0].desc, op->sizes[1].desc, op->reorder_desc};
-    for (int i = 0; i < 3; i++) {
-        if (primitives[i])
-            dnnl_primitive_destroy(primitives[i]);
-        if (descs[i])
-            dnnl_primitive_desc_destroy(descs[i]);
-    }
+    for (uint32_t i = 0; i < op->n_sizes; i++)
+        release_primitive(op->sizes[i].primitive, op->sizes[i].desc);
+    release_primitive(op->reorder, op->reorder_desc);
+    actc_free(op->size_of);
+    actc_free(op->sizes);
+    actc_free(op->cut);
 }
 
 actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_command *command, uint64_t *bytes,
@@ -354,22 +421,23 @@ static dnnl_status_t add_arg(actc_cpu_device *device, exec_args *args, int arg, 
     return dnnl_memory_set_data_handle(memory, handle);
 }
 
-/* Memory objects of part i, which begins at sample `first`. */
-static dnnl_status_t bind_part(actc_cpu_device *device, actc_dnnl_op *op, void *const *views, uint32_t i, uint32_t first)
+/* Memory objects of part i. */
+static dnnl_status_t bind_part(actc_cpu_device *device, actc_dnnl_op *op, void *const *views, uint32_t i)
 {
-    const actc_conv *c = &op->command->u.conv;
+    const actc_conv *c = &op->whole;
     part *p = &op->parts[i];
     dnnl_primitive_desc_t desc = p->sized->desc;
     char *x = views[c->pass == ACTC_CONV_BACKWARD_DATA ? 3 : 0];
     char *y = views[c->pass == ACTC_CONV_FORWARD ? 3 : c->pass == ACTC_CONV_BACKWARD_DATA ? 0 : 1];
-    x += (uint64_t)first * c->ih * c->iw * c->ic * sizeof(float);
-    y += (uint64_t)first * c->oh * c->ow * c->oc * sizeof(float);
+    x += op->cut[i].x * sizeof(float);
+    y += op->cut[i].y * sizeof(float);
+    p->x = (float *)(void *)x;
     char *w = op->n_w ? (char *)views[ACTC_WORKSPACE_VIEW] + (op->n_w > 1 ? i : 0) * op->w_bytes
                       : views[c->pass == ACTC_CONV_BACKWARD_FILTER ? 3 : 1];
     if (c->pass == ACTC_CONV_FORWARD) {
         TRY(add_arg(device, &p->args, DNNL_ARG_SRC, query(desc, dnnl_query_src_md, 0), x));
         TRY(add_arg(device, &p->args, DNNL_ARG_WEIGHTS, query(desc, dnnl_query_weights_md, 0), w));
-        if (c->bias)
+        if (has_forward_bias(c))
             TRY(add_arg(device, &p->args, DNNL_ARG_BIAS, query(desc, dnnl_query_weights_md, 1), views[2]));
         return add_arg(device, &p->args, DNNL_ARG_DST, query(desc, dnnl_query_dst_md, 0), y);
     }
@@ -384,13 +452,14 @@ static dnnl_status_t bind_part(actc_cpu_device *device, actc_dnnl_op *op, void *
 
 static dnnl_status_t bind(actc_cpu_device *device, actc_dnnl_op *op, void *const *views)
 {
-    const actc_conv *c = &op->command->u.conv;
+    const actc_conv *c = &op->whole;
     bool filter = c->pass == ACTC_CONV_BACKWARD_FILTER;
-    for (uint32_t i = 0, first = 0; i < op->n_parts; i++) {
-        op->parts[i].sized = &op->sizes[op->larger > 0 && i >= op->larger ? 1 : 0];
-        TRY(bind_part(device, op, views, i, first));
-        first += op->parts[i].sized->samples;
+    for (uint32_t i = 0; i < op->n_parts; i++) {
+        op->parts[i].sized = &op->sizes[op->size_of[i]];
+        TRY(bind_part(device, op, views, i));
     }
+    if (c->bias && c->pass == ACTC_CONV_BACKWARD_DATA)
+        op->bias = views[2];
     if (filter && op->n_parts > 1) {
         op->sums = views[ACTC_WORKSPACE_VIEW];
         op->total = op->reorder_desc ? views[ACTC_WORKSPACE_VIEW] : views[3];
@@ -403,9 +472,8 @@ static dnnl_status_t bind(actc_cpu_device *device, actc_dnnl_op *op, void *const
                     filter ? plain : ours));
         TRY(dnnl_primitive_create(&op->reorder, op->reorder_desc));
     }
-    for (int i = 0; i < 2; i++)
-        if (op->sizes[i].desc)
-            TRY(dnnl_primitive_create(&op->sizes[i].primitive, op->sizes[i].desc));
+    for (uint32_t i = 0; i < op->n_sizes; i++)
+        TRY(dnnl_primitive_create(&op->sizes[i].primitive, op->sizes[i].desc));
     /* A plain run of bytes serves every primitive as its scratchpad; what it holds is the primitive's affair. */
     dnnl_dims_t dims = {(dnnl_dim_t)op->scratch_bytes};
     dnnl_memory_desc_t md;
@@ -479,6 +547,15 @@ typedef struct job {
     dnnl_status_t *status; /* a thread each */
 } job;
 
+static void add_bias(const actc_dnnl_op *op, const part *p)
+{
+    const actc_conv *c = p->sized->conv;
+    uint64_t pixels = (uint64_t)c->batch * c->id * c->ih * c->iw;
+    for (uint64_t i = 0; i < pixels; i++)
+        for (uint32_t k = 0; k < c->ic; k++)
+            p->x[i * c->ic + k] += op->bias[k];
+}
+
 static void run_parts(void *user, uint32_t begin, uint32_t end, int thread)
 {
     const job *j = user;
@@ -488,6 +565,8 @@ static void run_parts(void *user, uint32_t begin, uint32_t end, int thread)
         dnnl_status_t status = execute(j->device, j->op, p->sized->primitive, &p->args, thread);
         if (status != dnnl_success)
             j->status[thread] = status;
+        else if (j->op->bias)
+            add_bias(j->op, p);
     }
     leave(j->device, saved);
 }
@@ -508,7 +587,7 @@ static void add_sums(void *user, uint32_t begin, uint32_t end, int thread)
 
 actc_status actc_dnnl_run(actc_cpu_device *device, const actc_dnnl_op *op)
 {
-    const actc_conv *c = &op->command->u.conv;
+    const actc_conv *c = &op->whole;
     const char *label = op->command->label;
     bool filter = c->pass == ACTC_CONV_BACKWARD_FILTER;
     int saved = enter(device);
@@ -529,7 +608,7 @@ actc_status actc_dnnl_run(actc_cpu_device *device, const actc_dnnl_op *op)
 
     if (op->sums) {
         /* Where the sums have padding, the reorder leaves it out; it is 0 in all of them. */
-        uint64_t floats = op->reorder ? op->w_bytes / sizeof(float) : (uint64_t)c->oc * c->kh * c->kw * c->ic;
+        uint64_t floats = op->reorder ? op->w_bytes / sizeof(float) : (uint64_t)c->oc * c->kd * c->kh * c->kw * c->ic;
         actc_parallel_for(device->threads, (uint32_t)floats, 8192, add_sums, (void *)(uintptr_t)op);
     }
     if (op->reorder && filter) {

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #include "../../kernels_cuda/tile.h"
-#include "../gpu/codec_passes.h"
+#include "../common/codec_passes.h"
+#include "../common/products.h"
 
 /* Blocks in x of a folded grid (common.cuh: ACTC_GROUP). */
 #define GRID_WIDTH 65535u
@@ -42,92 +43,44 @@ error:
     return status;
 }
 
-/* ---- convolution ---- */
+/* ---- gemm and convolution by actc's own kernels ---- */
 
-static uint64_t filter_chunks(const actc_conv *conv)
+static uint64_t product_groups(const actc_product_launch *l)
 {
-    return ((uint64_t)conv->batch * conv->oh * conv->ow - 1) / ACTC_FILTER_PIXELS + 1;
+    if (l->groups)
+        return l->groups;
+    uint64_t columns = l->columns;
+    return ACTC_CUDA_TILES(l->rows, ACTC_CUDA_TILE_M(columns)) * ACTC_CUDA_TILES(columns, ACTC_CUDA_TILE_N(columns)) * l->copies;
 }
 
-static uint64_t filter_elements(const actc_conv *conv)
+static actc_status emit_product(actc_cuda_device *device, const actc_command *command, const CUdeviceptr *views,
+                                const char *label)
 {
-    return (uint64_t)conv->oc * conv->kh * conv->kw * conv->ic;
-}
-
-/* Blocks of the pass: output rows m (pixels, or output channels) by columns n, times chunks. */
-static uint64_t conv_groups(const actc_conv *conv)
-{
-    uint64_t m, chunks = 1;
-    uint32_t n;
-    switch (conv->pass) {
-    case ACTC_CONV_FORWARD:
-        m = (uint64_t)conv->batch * conv->oh * conv->ow;
-        n = conv->oc;
-        break;
-    case ACTC_CONV_BACKWARD_DATA:
-        m = (uint64_t)conv->batch * conv->ih * conv->iw;
-        n = conv->ic;
-        break;
-    default: /* backward filter: the wide side is (ky,kx,i) */
-        m = (uint64_t)conv->kh * conv->kw * conv->ic;
-        n = conv->oc;
-        chunks = filter_chunks(conv);
-        break;
+    actc_product product;
+    actc_product_lower(command, device->base.deterministic, &product);
+    actc_status status = ACTC_OK;
+    for (uint32_t i = 0; i < product.count && status == ACTC_OK; i++) {
+        const actc_product_launch *l = &product.launches[i];
+        CUdeviceptr operands[ACTC_MAX_VIEWS] = {0};
+        for (size_t v = 0; v < strlen(actc_kernel_infos[l->id].access); v++)
+            operands[v] = views[l->views[v]];
+        status = actc_cuda_launch(device, l->id, l->params.bytes, (uint32_t)product_groups(l), operands, label);
     }
-    return ACTC_CUDA_TILES(m, ACTC_CUDA_TILE_M(n)) * ACTC_CUDA_TILES(n, ACTC_CUDA_TILE_N(n)) * chunks;
+    return status;
 }
 
-static actc_kernel_id conv_kernel(const actc_cuda_device *device, const actc_conv *conv)
+static actc_status load_product(actc_cuda_device *device, const actc_command *command)
 {
-    bool exact = device->base.deterministic;
-    switch (conv->pass) {
-    case ACTC_CONV_FORWARD: return exact ? ACTC_KERNEL_conv2d_fwd_exact : ACTC_KERNEL_conv2d_fwd;
-    case ACTC_CONV_BACKWARD_DATA: return exact ? ACTC_KERNEL_conv2d_bwd_data_exact : ACTC_KERNEL_conv2d_bwd_data;
-    default: return exact ? ACTC_KERNEL_conv2d_bwd_filter_exact : ACTC_KERNEL_conv2d_bwd_filter;
-    }
+    actc_product product;
+    CUfunction function;
+    actc_product_lower(command, device->base.deterministic, &product);
+    actc_status status = ACTC_OK;
+    for (uint32_t i = 0; i < product.count && status == ACTC_OK; i++)
+        status = actc_cuda_kernel(device, product.launches[i].id, &function);
+    return status;
 }
 
-static actc_status emit_conv(actc_cuda_device *device, const actc_conv *conv, const CUdeviceptr *views,
-                             const char *label)
-{
-    /* the three passes have one parameter struct under three names */
-    struct actc_params_conv2d_fwd params = {
-        .batch = conv->batch, .ic = conv->ic, .ih = conv->ih, .iw = conv->iw, .oc = conv->oc, .oh = conv->oh,
-        .ow = conv->ow, .kh = conv->kh, .kw = conv->kw, .sh = conv->sh, .sw = conv->sw, .ph = conv->ph, .pw = conv->pw,
-        .dh = conv->dh, .dw = conv->dw, .bias = conv->bias};
-    uint32_t groups = (uint32_t)conv_groups(conv);
-    actc_kernel_id id = conv_kernel(device, conv);
-    if (conv->pass == ACTC_CONV_FORWARD)
-        return actc_cuda_launch(device, id, &params, groups, views, label);
-    if (conv->pass == ACTC_CONV_BACKWARD_DATA) {
-        const CUdeviceptr operands[3] = {views[0], views[1], views[3]};
-        return actc_cuda_launch(device, id, &params, groups, operands, label);
-    }
-    const CUdeviceptr operands[3] = {views[0], views[1], views[ACTC_WORKSPACE_VIEW]};
-    actc_status status = actc_cuda_launch(device, id, &params, groups, operands, label);
-    if (status != ACTC_OK)
-        return status;
-    struct actc_params_reduce_final sum = {
-        .outer = 1, .width = 1, .scale = 1.0f, .chunks = (uint32_t)filter_chunks(conv), .cols = (uint32_t)filter_elements(conv), .add = conv->add};
-    const CUdeviceptr sums[3] = {views[ACTC_WORKSPACE_VIEW], views[3], 0};
-    return actc_cuda_launch(device, ACTC_KERNEL_reduce_final, &sum, (sum.cols - 1) / ACTC_GROUP_SIZE + 1, sums,
-                            label);
-}
-
-/* ---- gemm by actc's own kernel ---- */
-
-static actc_kernel_id gemm_kernel(const actc_cuda_device *device)
-{
-    return device->base.deterministic ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm;
-}
-
-static uint64_t gemm_groups(const actc_gemm *gemm)
-{
-    return (uint64_t)ACTC_CUDA_TILES(gemm->m, ACTC_CUDA_TILE_M(gemm->n)) *
-           ACTC_CUDA_TILES(gemm->n, ACTC_CUDA_TILE_N(gemm->n));
-}
-
-/* ---- codecs: lists of kernels, fills and copies (backends/gpu) ---- */
+/* ---- codecs: lists of kernels, fills and copies (backends/common) ---- */
 
 /* Kernels count words and payload bytes in 32 bits. */
 #define MAX_VIEW_BYTES ((uint64_t)UINT32_MAX - 255u)
@@ -180,9 +133,6 @@ static actc_status load_codec(actc_cuda_device *device, const actc_command *comm
 
 /* ---- the interface ---- */
 
-/* The largest index that kernels compute in 32 bits without a wrap, tiles past the end included. */
-#define MAX_ELEMENTS ((uint64_t)INT32_MAX)
-
 static bool has_kernel(actc_kernel_id id, char *why, size_t why_size)
 {
     if (actc_cuda_find_image(actc_kernel_infos[id].name))
@@ -197,28 +147,16 @@ bool actc_cuda_supports(actc_device *base, const actc_command *command, char *wh
     switch (command->type) {
     case ACTC_COMMAND_KERNEL:
         return has_kernel(command->u.kernel.id, why, why_size);
-    case ACTC_COMMAND_GEMM: {
-        const actc_gemm *gemm = &command->u.gemm;
-        if ((uint64_t)gemm->m * gemm->n > MAX_ELEMENTS || (uint64_t)gemm->m * gemm->k > MAX_ELEMENTS ||
-            (uint64_t)gemm->n * gemm->k > MAX_ELEMENTS) {
-            snprintf(why, why_size, "matrix product %ux%ux%u has an operand of more than %llu elements", gemm->m, gemm->n,
-                     gemm->k, (unsigned long long)MAX_ELEMENTS);
-            return false;
-        }
-        return has_kernel(gemm_kernel(device), why, why_size);
-    }
+    case ACTC_COMMAND_GEMM:
     case ACTC_COMMAND_CONV: {
-        const actc_conv *conv = &command->u.conv;
-        uint64_t x = (uint64_t)conv->batch * conv->ih * conv->iw * conv->ic;
-        uint64_t y = (uint64_t)conv->batch * conv->oh * conv->ow * conv->oc;
-        if (x > MAX_ELEMENTS || y > MAX_ELEMENTS || filter_elements(conv) > MAX_ELEMENTS ||
-            conv_groups(conv) > MAX_ELEMENTS) {
-            snprintf(why, why_size, "convolution has a tensor of more than %llu elements",
-                     (unsigned long long)MAX_ELEMENTS);
+        actc_product product;
+        actc_product_lower(command, device->base.deterministic, &product);
+        if (!actc_product_fits(command, &product, why, why_size))
             return false;
-        }
-        return has_kernel(conv_kernel(device, conv), why, why_size) &&
-               has_kernel(ACTC_KERNEL_reduce_final, why, why_size);
+        for (uint32_t i = 0; i < product.count; i++)
+            if (!has_kernel(product.launches[i].id, why, why_size))
+                return false;
+        return true;
     }
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK: {
@@ -247,11 +185,13 @@ actc_status actc_cuda_workspace_bytes(actc_device *base, const actc_command *com
 {
     const actc_cuda_device *device = (const actc_cuda_device *)base;
     *bytes = 0;
-    if (command->type == ACTC_COMMAND_GEMM)
+    if (command->type == ACTC_COMMAND_GEMM && device->blas) {
         *bytes = actc_cuda_gemm_workspace(device, &command->u.gemm);
-    else if (command->type == ACTC_COMMAND_CONV && command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER)
-        *bytes = actc_align(filter_chunks(&command->u.conv) * filter_elements(&command->u.conv) * sizeof(float),
-                            ACTC_VIEW_ALIGNMENT);
+    } else if (command->type == ACTC_COMMAND_GEMM || command->type == ACTC_COMMAND_CONV) {
+        actc_product product;
+        actc_product_lower(command, base->deterministic, &product);
+        *bytes = product.workspace_bytes;
+    }
     if (command->type != ACTC_COMMAND_PACK && command->type != ACTC_COMMAND_UNPACK)
         return ACTC_OK;
     const char *why = "";
@@ -264,15 +204,12 @@ actc_status actc_cuda_workspace_bytes(actc_device *base, const actc_command *com
 actc_status actc_cuda_command_load(actc_cuda_device *device, const actc_command *command)
 {
     CUfunction function;
-    actc_status status;
     switch (command->type) {
     case ACTC_COMMAND_KERNEL:
         return actc_cuda_kernel(device, command->u.kernel.id, &function);
     case ACTC_COMMAND_GEMM:
-        return actc_cuda_kernel(device, gemm_kernel(device), &function);
     case ACTC_COMMAND_CONV:
-        status = actc_cuda_kernel(device, conv_kernel(device, &command->u.conv), &function);
-        return status != ACTC_OK ? status : actc_cuda_kernel(device, ACTC_KERNEL_reduce_final, &function);
+        return load_product(device, command);
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK:
         return load_codec(device, command);
@@ -292,10 +229,9 @@ actc_status actc_cuda_command_emit(actc_cuda_device *device, const actc_command 
     case ACTC_COMMAND_GEMM:
         if (device->blas)
             return actc_cuda_gemm(device, &command->u.gemm, views, command->views[ACTC_WORKSPACE_VIEW].bytes, label);
-        return actc_cuda_launch(device, gemm_kernel(device), &command->u.gemm, (uint32_t)gemm_groups(&command->u.gemm),
-                                views, label);
+        return emit_product(device, command, views, label);
     case ACTC_COMMAND_CONV:
-        return emit_conv(device, &command->u.conv, views, label);
+        return emit_product(device, command, views, label);
     case ACTC_COMMAND_COPY:
         CU(cuMemcpyDtoDAsync(views[1], views[0], command->views[0].bytes, device->stream), label);
         return ACTC_OK;

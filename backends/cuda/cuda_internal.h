@@ -42,7 +42,7 @@
 #define ACTC_CUDA_BLAS_FUNCTIONS(X)                                                                               \
     X(cublasLtCreate) X(cublasLtDestroy) X(cublasLtGetVersion) X(cublasLtGetStatusString)                         \
     X(cublasLtMatmulDescCreate) X(cublasLtMatmulDescDestroy) X(cublasLtMatmulDescSetAttribute)                    \
-    X(cublasLtMatrixLayoutCreate) X(cublasLtMatrixLayoutDestroy)                                                  \
+    X(cublasLtMatrixLayoutCreate) X(cublasLtMatrixLayoutSetAttribute) X(cublasLtMatrixLayoutDestroy)              \
     X(cublasLtMatmulPreferenceCreate) X(cublasLtMatmulPreferenceDestroy) X(cublasLtMatmulPreferenceSetAttribute)  \
     X(cublasLtMatmulAlgoGetHeuristic) X(cublasLtMatmul)
 

@@ -16,8 +16,25 @@ uint64_t actc_cuda_gemm_workspace(const actc_cuda_device *device, const actc_gem
 {
     if (!device->blas)
         return 0;
-    uint64_t wanted = (uint64_t)WORKSPACE_COPIES * gemm->m * gemm->n * sizeof(float);
+    uint64_t wanted = (uint64_t)WORKSPACE_COPIES * gemm->batch * gemm->m * gemm->n * sizeof(float);
     return wanted < MAX_WORKSPACE ? actc_align(wanted, ACTC_VIEW_ALIGNMENT) : MAX_WORKSPACE;
+}
+
+/* Column-major: rows x columns, `ld` elements from column to column; a batch of them. */
+static actc_status layout(actc_cuda_device *device, const actc_gemm *gemm, uint64_t rows, uint64_t columns, uint32_t ld,
+                          uint32_t stride, const char *label, cublasLtMatrixLayout_t *out)
+{
+    actc_status status = ACTC_OK;
+    const int32_t batch = (int32_t)gemm->batch;
+    const int64_t offset = stride;
+    CUBLAS(cublasLtMatrixLayoutCreate(out, CUDA_R_32F, rows, columns, ld), label);
+    if (batch > 1) {
+        CUBLAS(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch, sizeof batch), label);
+        CUBLAS(cublasLtMatrixLayoutSetAttribute(*out, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &offset, sizeof offset),
+               label);
+    }
+error:
+    return status;
 }
 
 actc_status actc_cuda_gemm(actc_cuda_device *device, const actc_gemm *gemm, const CUdeviceptr *views,
@@ -29,7 +46,7 @@ actc_status actc_cuda_gemm(actc_cuda_device *device, const actc_gemm *gemm, cons
     cublasLtMatmulPreference_t preference = NULL;
     cublasLtMatmulHeuristicResult_t heuristic;
     int found = 0;
-    const float alpha = 1.0f, beta = gemm->add ? 1.0f : 0.0f;
+    const float alpha = gemm->alpha, beta = gemm->add ? 1.0f : 0.0f;
     const int32_t op_first = gemm->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     const int32_t op_second = gemm->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     const void *a = (const void *)(uintptr_t)views[0], *b = (const void *)(uintptr_t)views[1];
@@ -45,11 +62,12 @@ actc_status actc_cuda_gemm(actc_cuda_device *device, const actc_gemm *gemm, cons
         CUBLAS(cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue), label);
         CUBLAS(cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias), label);
     }
-    CUBLAS(cublasLtMatrixLayoutCreate(&first, CUDA_R_32F, gemm->trans_b ? gemm->k : gemm->n,
-                                      gemm->trans_b ? gemm->n : gemm->k, gemm->trans_b ? gemm->k : gemm->n), label);
-    CUBLAS(cublasLtMatrixLayoutCreate(&second, CUDA_R_32F, gemm->trans_a ? gemm->m : gemm->k,
-                                      gemm->trans_a ? gemm->k : gemm->m, gemm->trans_a ? gemm->m : gemm->k), label);
-    CUBLAS(cublasLtMatrixLayoutCreate(&result, CUDA_R_32F, gemm->n, gemm->m, gemm->n), label);
+    if ((status = layout(device, gemm, gemm->trans_b ? gemm->k : gemm->n, gemm->trans_b ? gemm->n : gemm->k, gemm->ldb,
+                         gemm->stride_b, label, &first)) != ACTC_OK ||
+        (status = layout(device, gemm, gemm->trans_a ? gemm->m : gemm->k, gemm->trans_a ? gemm->k : gemm->m, gemm->lda,
+                         gemm->stride_a, label, &second)) != ACTC_OK ||
+        (status = layout(device, gemm, gemm->n, gemm->m, gemm->ldc, gemm->stride_c, label, &result)) != ACTC_OK)
+        goto error;
     CUBLAS(cublasLtMatmulPreferenceCreate(&preference), label);
     CUBLAS(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
                                                 sizeof workspace_bytes), label);

@@ -2,7 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../gpu/codec_passes.h"
+#include "../common/codec_passes.h"
+#include "../common/products.h"
 #include "vulkan.h"
 
 /* ---- tiles ---- */
@@ -105,82 +106,29 @@ static actc_status add_launch(actc_vk_device *d, actc_vk_work_list *list, const 
     return ACTC_OK;
 }
 
-static actc_status expand_gemm(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
+static bool is_filter(actc_kernel_id id)
 {
-    static const uint8_t pick[] = {0, 1, 2, 3};
-    const actc_gemm *gemm = &command->u.gemm;
-    uint32_t tile = choose_tile(d, gemm->m, gemm->n, 1);
-    uint64_t groups = tile_groups(d, actc_vk_tile_of(d, tile), gemm->m, gemm->n, 1);
-    return add_launch(d, list, command, d->base.deterministic ? ACTC_KERNEL_gemm_exact : ACTC_KERNEL_gemm, groups, tile,
-                      gemm, pick);
+    return id == ACTC_KERNEL_conv_bwd_filter || id == ACTC_KERNEL_conv_bwd_filter_exact;
 }
 
-/* A backward filter pass: chunks of output pixels, and weights. */
-static uint64_t filter_chunks(const actc_conv *conv)
+static actc_status expand_product(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
 {
-    return ((uint64_t)conv->batch * conv->oh * conv->ow + ACTC_FILTER_PIXELS - 1) / ACTC_FILTER_PIXELS;
-}
-
-static uint64_t filter_weights(const actc_conv *conv)
-{
-    return (uint64_t)conv->oc * conv->kh * conv->kw * conv->ic;
-}
-
-static uint64_t conv_workspace(const actc_conv *conv)
-{
-    if (conv->pass != ACTC_CONV_BACKWARD_FILTER)
-        return 0;
-    return actc_align(filter_chunks(conv) * filter_weights(conv) * sizeof(float), ACTC_VIEW_ALIGNMENT);
-}
-
-static actc_status expand_conv(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
-{
-    static const uint8_t forward[] = {0, 1, 2, 3}, data[] = {0, 1, 3}, filter[] = {0, 1, ACTC_WORKSPACE_VIEW},
-                         sum[] = {ACTC_WORKSPACE_VIEW, 3, ACTC_MAX_VIEWS - 1}; /* the last: absent */
-    const actc_conv *c = &command->u.conv;
-    bool exact = d->base.deterministic;
-    /* The three passes have one parameter struct under three names. */
-    struct actc_params_conv2d_fwd params = {
-        .batch = c->batch, .ic = c->ic, .ih = c->ih, .iw = c->iw, .oc = c->oc, .oh = c->oh, .ow = c->ow, .kh = c->kh,
-        .kw = c->kw, .sh = c->sh, .sw = c->sw, .ph = c->ph, .pw = c->pw, .dh = c->dh, .dw = c->dw, .bias = c->bias};
-    _Static_assert(sizeof(struct actc_params_conv2d_bwd_data) == sizeof params, "one layout for the convolutions");
-    _Static_assert(sizeof(struct actc_params_conv2d_bwd_filter) == sizeof params, "one layout for the convolutions");
-    uint64_t m, n, copies = 1;
-    switch (c->pass) {
-    case ACTC_CONV_FORWARD:
-        m = (uint64_t)c->batch * c->oh * c->ow;
-        n = c->oc;
-        break;
-    case ACTC_CONV_BACKWARD_DATA:
-        m = (uint64_t)c->batch * c->ih * c->iw;
-        n = c->ic;
-        break;
-    default:
-        m = c->oc;
-        n = (uint64_t)c->kh * c->kw * c->ic;
-        copies = filter_chunks(c);
-        break;
+    actc_product product;
+    actc_product_lower(command, d->base.deterministic, &product);
+    actc_status status = ACTC_OK;
+    for (uint32_t i = 0; i < product.count && status == ACTC_OK; i++) {
+        const actc_product_launch *l = &product.launches[i];
+        uint64_t groups = l->groups;
+        uint32_t tile = 0;
+        if (actc_vk_kernel_has_tiles(l->id)) {
+            /* neighbours in memory are neighbours along n */
+            uint64_t m = is_filter(l->id) ? l->columns : l->rows, n = is_filter(l->id) ? l->rows : l->columns;
+            tile = choose_tile(d, m, n, l->copies);
+            groups = tile_groups(d, actc_vk_tile_of(d, tile), m, n, l->copies);
+        }
+        status = add_launch(d, list, command, l->id, groups, tile, l->params.bytes, l->views);
     }
-    uint32_t tile = choose_tile(d, m, n, copies);
-    uint64_t groups = tile_groups(d, actc_vk_tile_of(d, tile), m, n, copies);
-    switch (c->pass) {
-    case ACTC_CONV_FORWARD:
-        return add_launch(d, list, command, exact ? ACTC_KERNEL_conv2d_fwd_exact : ACTC_KERNEL_conv2d_fwd, groups, tile,
-                          &params, forward);
-    case ACTC_CONV_BACKWARD_DATA:
-        return add_launch(d, list, command, exact ? ACTC_KERNEL_conv2d_bwd_data_exact : ACTC_KERNEL_conv2d_bwd_data,
-                          groups, tile, &params, data);
-    default: break;
-    }
-    actc_status status =
-        add_launch(d, list, command, exact ? ACTC_KERNEL_conv2d_bwd_filter_exact : ACTC_KERNEL_conv2d_bwd_filter, groups,
-                   tile, &params, filter);
-    if (status != ACTC_OK)
-        return status;
-    struct actc_params_reduce_final final = {
-        .outer = 1, .width = 1, .scale = 1.0f, .chunks = (uint32_t)copies, .cols = (uint32_t)filter_weights(c), .add = c->add};
-    return add_launch(d, list, command, ACTC_KERNEL_reduce_final,
-                      (final.cols + (uint64_t)ACTC_GROUP_SIZE - 1) / ACTC_GROUP_SIZE, 0, &final, sum);
+    return status;
 }
 
 /* ---- codecs ---- */
@@ -218,8 +166,8 @@ static const char *missing_codec_shader(void)
 actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
 {
     switch (command->type) {
-    case ACTC_COMMAND_GEMM: return expand_gemm(d, command, list);
-    case ACTC_COMMAND_CONV: return expand_conv(d, command, list);
+    case ACTC_COMMAND_GEMM:
+    case ACTC_COMMAND_CONV: return expand_product(d, command, list);
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK: return expand_codec(d, command, list);
     case ACTC_COMMAND_KERNEL:
@@ -240,6 +188,14 @@ actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_
                      (int)command->type);
 }
 
+static bool has_shader(const actc_vk_device *d, actc_kernel_id id)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s%s", actc_kernel_infos[id].name,
+             actc_vk_kernel_has_tiles(id) && d->subgroup ? "_subgroup" : "");
+    return actc_vk_find_shader(name) != NULL;
+}
+
 static bool refuse(char *why, size_t why_size, const char *text)
 {
     snprintf(why, why_size, "%s", text);
@@ -252,6 +208,7 @@ bool actc_vk_supports(actc_device *device, const actc_command *command, char *wh
     uint64_t limit = d->base.info.max_binding_bytes, workspace = 0;
     bool unpack = command->type == ACTC_COMMAND_UNPACK;
     const char *missing = NULL, *reason = NULL;
+    actc_product product;
     switch (command->type) {
     case ACTC_COMMAND_COPY:
     case ACTC_COMMAND_FILL:
@@ -262,10 +219,18 @@ bool actc_vk_supports(actc_device *device, const actc_command *command, char *wh
             return refuse(why, why_size, reason);
         missing = missing_codec_shader();
         break;
-    case ACTC_COMMAND_CONV: workspace = conv_workspace(&command->u.conv); break;
-    case ACTC_COMMAND_GEMM: break;
+    case ACTC_COMMAND_CONV:
+    case ACTC_COMMAND_GEMM:
+        actc_product_lower(command, d->base.deterministic, &product);
+        workspace = product.workspace_bytes;
+        if (!actc_product_fits(command, &product, why, why_size))
+            return false;
+        for (uint32_t i = 0; i < product.count && !missing; i++)
+            if (!has_shader(d, product.launches[i].id))
+                missing = actc_kernel_infos[product.launches[i].id].name;
+        break;
     case ACTC_COMMAND_KERNEL:
-        if (!actc_vk_find_shader(actc_kernel_infos[command->u.kernel.id].name))
+        if (!has_shader(d, command->u.kernel.id))
             missing = actc_kernel_infos[command->u.kernel.id].name;
         break;
     }
@@ -295,8 +260,11 @@ actc_status actc_vk_workspace_bytes(actc_device *device, const actc_command *com
     actc_vk_device *d = (actc_vk_device *)device;
     const char *why = NULL;
     *bytes = 0;
-    if (command->type == ACTC_COMMAND_CONV)
-        *bytes = conv_workspace(&command->u.conv);
+    if (command->type == ACTC_COMMAND_CONV || command->type == ACTC_COMMAND_GEMM) {
+        actc_product product;
+        actc_product_lower(command, d->base.deterministic, &product);
+        *bytes = product.workspace_bytes;
+    }
     if (command->type != ACTC_COMMAND_PACK && command->type != ACTC_COMMAND_UNPACK)
         return ACTC_OK;
     actc_status status = actc_codec_passes_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK,

@@ -77,7 +77,7 @@ def lint_ptx(text):
 _FUNCTION = re.compile(r"^\s*Function\s*:\s*(\S+)")
 _ARCH = re.compile(r"^\s*code for (sm_\w+)")
 _INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:\{\s*)?(?:@!?\w+\s+)?([A-Z][\w.]*)\s*([^;]*);")
-_LOOKAROUND = 64  # instructions between the parts of an integer division, which the scheduler interleaves
+_LOOKAROUND = 128  # instructions between the parts of an integer division, which the scheduler interleaves
 
 _SASS_RULES = [
     (re.compile(r"^(FFMA|FFMA32I|DFMA)\b"), "fused multiply-add"),

@@ -5,8 +5,8 @@
  * otherwise fma().
  *
  * A kernel tells where its factors are, in parts so that little is left to do for each of them:
- *   uvec4 row_at(m), col_at(n)       what is known of an output row or column; .w is 0 for those outside
- *   uvec4 depth_at(k)                what is known of k < k_end
+ *   tile_place row_at(m), col_at(n)  what is known of an output row or column
+ *   tile_place depth_at(k)           what is known of k < k_end
  *   bool a_at(row, depth, index)     index of a factor in `a_view`; false: it is +0
  *   bool b_at(depth, col, index)     the same in `b_view`; where TILE_B_X is defined, also +0 unless it is < TILE_B_X_END
  *   TILE_A_ALONG_K, TILE_B_ALONG_K   whether neighbours in memory are neighbours in k (else in m or n)
@@ -85,7 +85,7 @@ uint tile_x_of(uint e, uint width, bool along_k)
 void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint n_count, uint lane)
 {
     float acc[4][4];
-    uvec4 rows[4], cols[4];
+    tile_place rows[4], cols[4];
     [[unroll]] for (uint i = 0u; i < 4u; i++)
         [[unroll]] for (uint j = 0u; j < 4u; j++)
             acc[i][j] = 0.0;
@@ -94,21 +94,21 @@ void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint
     [[unroll]] for (uint r = 0u; r < TN; r++)
         cols[r] = col_at(n0 + tile_x_of(lane + r * ACTC_GROUP_SIZE, TILE_N, TILE_B_ALONG_K));
     for (uint k0 = k_begin; k0 < k_end; k0 += TILE_K) {
-        uvec4 along = depth_at(k0 + lane % TILE_K); /* of all elements, where a view is loaded along k */
+        tile_place along = depth_at(k0 + lane % TILE_K); /* of all elements, where a view is loaded along k */
         [[unroll]] for (uint r = 0u; r < TM; r++) {
             uint e = lane + r * ACTC_GROUP_SIZE, k = tile_k_of(e, TILE_M, TILE_A_ALONG_K), index = 0u;
-            uvec4 depth = along;
+            tile_place depth = along;
             if (!TILE_A_ALONG_K)
                 depth = depth_at(k0 + k);
-            bool inside = a_at(rows[r], depth, index) && rows[r].w != 0u && k0 + k < k_end;
+            bool inside = a_at(rows[r], depth, index) && rows[r].exists != 0u && k0 + k < k_end;
             tile_a[k * TILE_STRIDE + tile_x_of(e, TILE_M, TILE_A_ALONG_K)] = tile_factor_a(inside, index);
         }
         [[unroll]] for (uint r = 0u; r < TN; r++) {
             uint e = lane + r * ACTC_GROUP_SIZE, k = tile_k_of(e, TILE_N, TILE_B_ALONG_K), index = 0u;
-            uvec4 depth = along;
+            tile_place depth = along;
             if (!TILE_B_ALONG_K)
                 depth = depth_at(k0 + k);
-            bool inside = b_at(depth, cols[r], index) && cols[r].w != 0u && k0 + k < k_end &&
+            bool inside = b_at(depth, cols[r], index) && cols[r].exists != 0u && k0 + k < k_end &&
                           TILE_B_X(depth, cols[r]) < TILE_B_X_END;
             tile_b[k * TILE_STRIDE + tile_x_of(e, TILE_N, TILE_B_ALONG_K)] = tile_factor_b(inside, index);
         }
@@ -151,7 +151,7 @@ void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint
 {
     uint own = gl_SubgroupInvocationID;
     float acc[32][8];
-    uvec4 rows[4], cols[8];
+    tile_place rows[4], cols[8];
     [[unroll]] for (uint i = 0u; i < 32u; i++)
         [[unroll]] for (uint j = 0u; j < 8u; j++)
             acc[i][j] = 0.0;
@@ -161,13 +161,13 @@ void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint
         cols[j] = col_at(n0 + j * SUBGROUP + own);
     for (uint k0 = k_begin; k0 < k_end;) {
         uint run_end = min(k_end, k0 + TILE_RUN(k0));
-        uvec4 depth = depth_at(k0);
+        tile_place depth = depth_at(k0);
         uint a_index[4], b_index[8], b_x[8];
         bool a_inside[4], b_inside[8];
         [[unroll]] for (uint r = 0u; r < TM; r++)
-            a_inside[r] = a_at(rows[r], depth, a_index[r]) && rows[r].w != 0u;
+            a_inside[r] = a_at(rows[r], depth, a_index[r]) && rows[r].exists != 0u;
         [[unroll]] for (uint j = 0u; j < TN; j++) {
-            b_inside[j] = b_at(depth, cols[j], b_index[j]) && cols[j].w != 0u;
+            b_inside[j] = b_at(depth, cols[j], b_index[j]) && cols[j].exists != 0u;
             b_x[j] = TILE_B_X(depth, cols[j]);
         }
         for (; k0 < run_end; k0++) {
@@ -199,12 +199,12 @@ void tile_product(uint m0, uint n0, uint k_begin, uint k_end, uint m_count, uint
 
 #endif
 
-/* The group's or subgroup's tile of an m_count x n_count product, of which there are as many as `copies`, each with its
- * own part of k: k_begin and k_end may use `copy`. */
-#define TILE_RUN_KERNEL(m_count, n_count, copies, k_begin, k_end)                                    \
+/* Finds the group's or subgroup's tile of an m_count x n_count product, of which there are as many as copies: `copy` is
+ * which, and TILE_FOUND_PRODUCT does a part of its k. */
+#define TILE_FIND(m_count, n_count)                                                                  \
     uint tiles_n = (n_count + TILE_N - 1u) / TILE_N, tiles = (m_count + TILE_M - 1u) / TILE_M * tiles_n; \
-    uint index = tile_index(group, lane), copy = index / tiles, tile = index % tiles;                \
-    if (copy < copies)                                                                               \
-        tile_product(tile / tiles_n * TILE_M, tile % tiles_n * TILE_N, k_begin, k_end, m_count, n_count, lane);
+    uint index = tile_index(group, lane), copy = index / tiles, tile = index % tiles;
+#define TILE_FOUND_PRODUCT(m_count, n_count, k_begin, k_end) \
+    tile_product(tile / tiles_n * TILE_M, tile % tiles_n * TILE_N, k_begin, k_end, m_count, n_count, lane);
 
 #endif

@@ -129,7 +129,7 @@ void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view vi
     actc_command *command = append(lower, ACTC_COMMAND_GEMM, "gemm");
     if (!command)
         return;
-    command->u.gemm = *gemm;
+    command->u.gemm = actc_gemm_dense(*gemm);
     set_view(command, 0, views[0], 'r');
     set_view(command, 1, views[1], 'r');
     set_view(command, 2, gemm->bias ? views[2] : ACTC_NO_VIEW, 'r');

@@ -42,10 +42,10 @@ static actc_conv describe(const actc_lower *lower, const actc_op *op, actc_conv_
     const int64_t *x = lower->shapes[op->inputs[0]->id].dims, *y = lower->shapes[op->output->id].dims;
     return (actc_conv){
         .pass = pass, .batch = (uint32_t)x[0],
-        .ic = (uint32_t)x[1], .ih = (uint32_t)x[2], .iw = (uint32_t)x[3],
-        .oc = (uint32_t)y[1], .oh = (uint32_t)y[2], .ow = (uint32_t)y[3],
-        .kh = a->kernel[0], .kw = a->kernel[1], .sh = a->stride[0], .sw = a->stride[1],
-        .ph = a->padding[0], .pw = a->padding[1], .dh = a->dilation[0], .dw = a->dilation[1],
+        .ic = (uint32_t)x[1], .id = 1, .ih = (uint32_t)x[2], .iw = (uint32_t)x[3],
+        .oc = (uint32_t)y[1], .od = 1, .oh = (uint32_t)y[2], .ow = (uint32_t)y[3],
+        .kd = 1, .kh = a->kernel[0], .kw = a->kernel[1], .sd = 1, .sh = a->stride[0], .sw = a->stride[1],
+        .ph = a->padding[0], .pw = a->padding[1], .dd = 1, .dh = a->dilation[0], .dw = a->dilation[1], .groups = 1,
     };
 }
 

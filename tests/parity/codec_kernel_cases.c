@@ -1,13 +1,13 @@
 /* codec_kernel_cases.c: the kernels of the codecs, launch by launch.
  *
- * The lists that backends/gpu makes of pack and unpack commands are gone through once on the reference backend; before every
+ * The lists that backends/common makes of pack and unpack commands are gone through once on the reference backend; before every
  * launch of the kernel that a case is about, what its views hold is kept, and the launch is then run on each device from
  * that.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../backends/gpu/codec_passes.h"
+#include "../../backends/common/codec_passes.h"
 #include "../../src/codec/codec_plan.h"
 #include "codec_tables.h"
 #include "kernel_case.h"

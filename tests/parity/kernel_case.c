@@ -150,9 +150,9 @@ static double operations(const actc_command *command)
 {
     const actc_conv *v = &command->u.conv;
     if (command->type == ACTC_COMMAND_GEMM)
-        return 2.0 * command->u.gemm.m * command->u.gemm.n * command->u.gemm.k;
+        return 2.0 * command->u.gemm.batch * command->u.gemm.m * command->u.gemm.n * command->u.gemm.k;
     if (command->type == ACTC_COMMAND_CONV)
-        return 2.0 * v->batch * v->oh * v->ow * v->oc * v->kh * v->kw * v->ic;
+        return 2.0 * v->batch * v->od * v->oh * v->ow * v->oc * v->kd * v->kh * v->kw * v->ic / v->groups;
     return 0;
 }
 

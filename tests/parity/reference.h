@@ -27,7 +27,7 @@ typedef struct reference_view {
 /* params: the kernel's struct. views: in the order of the kernel's access letters; those not written are left alone. */
 typedef void (*reference_fn)(const void *params, reference_view *views);
 
-/* NULL where a kernel has none (codecs; PRODUCT kernels, whose commands are gemm and conv). */
+/* NULL where a kernel has none (codecs; PRODUCT and DEPTHWISE kernels, whose commands are gemm and conv). */
 reference_fn reference_of(actc_kernel_id id);
 
 /* The functions, by the file that they are in; reference.c has the table. */

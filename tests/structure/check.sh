@@ -20,11 +20,11 @@ for file in models/*.[ch] $(ls tools/actc-*.c tools/common*.[ch] 2>/dev/null | g
 done
 # actc-parity and its cases see src/ and backend.h; of backends only the lists of launches that they share
 bad=$(grep -nE '#include ".*(backends|gpu|cpu|vulkan|cuda)/' tools/actc-parity.c tools/parity*.[ch] tests/parity/*.[ch] |
-    grep -vE '"[./]*backends/(backend|gpu/codec_passes)\.h"')
+    grep -vE '"[./]*backends/(backend|common/codec_passes)\.h"')
 [ -z "$bad" ] || complain "actc-parity includes a backend: $bad"
-bad=$(grep -rnE '#include ".*backends/(cpu|vulkan|cuda|null|gpu)/' src)
+bad=$(grep -rnE '#include ".*backends/(cpu|vulkan|cuda|null|common)/' src)
 [ -z "$bad" ] || complain "src includes a backend: $bad"
-for backend in cpu vulkan cuda null gpu; do
+for backend in common cpu vulkan cuda null; do
     [ -d backends/$backend ] || continue
     bad=$(grep -rnE '#include "' backends/$backend | grep -E 'src/|graph/|autodiff/|policy/|lower/|plan/|runtime/|data/|io/|train/|ops/|util/' |
         grep -vE '(codec/codec_plan|kernel_params|kernels|exact/[a-z_]*)\.(h|def)"|"\.\./(\.\./)?src/(kernel|exact|codec/codec_plan)|codec/wavelets\.h')

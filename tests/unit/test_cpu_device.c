@@ -230,8 +230,11 @@ static actc_status use_device(const actc_backend *backend, actc_context *context
 {
     actc_command list[2] = {
         {.type = ACTC_COMMAND_CONV, .label = "conv", .n_views = 5,
-         .u.conv = {ACTC_CONV_BACKWARD_FILTER, 9, 3, 8, 8, 4, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, false, true}},
-        {.type = ACTC_COMMAND_GEMM, .label = "gemm", .n_views = 5, .u.gemm = {0, 4, 4, 4, 0, 0, 0, 0}},
+         .u.conv = {.pass = ACTC_CONV_BACKWARD_FILTER, .batch = 9, .ic = 3, .id = 1, .ih = 8, .iw = 8, .oc = 4, .od = 1,
+                    .oh = 8, .ow = 8, .kd = 1, .kh = 3, .kw = 3, .sd = 1, .sh = 1, .sw = 1, .ph = 1, .pw = 1, .dd = 1,
+                    .dh = 1, .dw = 1, .groups = 1, .add = true}},
+        {.type = ACTC_COMMAND_GEMM, .label = "gemm", .n_views = 5,
+         .u.gemm = {.m = 4, .n = 4, .k = 4, .batch = 1, .lda = 4, .ldb = 4, .ldc = 4, .alpha = 1}},
     };
     actc_program program = {"use", list, 2};
     actc_device *device = NULL;

@@ -348,10 +348,12 @@ static void optimisers(void **state)
 static void every_kernel_has_a_test(void **state)
 {
     (void)state;
-    for (int i = 0; i < ACTC_KERNEL_COUNT; i++)
-        if (!kernel_checked[i] && strncmp(kernel_names[i], "gemm", 4) != 0 && strncmp(kernel_names[i], "conv2d", 6) != 0 &&
-            strncmp(kernel_names[i], "codec_", 6) != 0 && !is_norm_kernel((actc_kernel_id)i))
+    for (int i = 0; i < ACTC_KERNEL_COUNT; i++) {
+        actc_kernel_family family = actc_kernel_infos[i].family;
+        if (!kernel_checked[i] && family != ACTC_FAMILY_PRODUCT && family != ACTC_FAMILY_DEPTHWISE && family != ACTC_FAMILY_CODEC &&
+            !is_norm_kernel((actc_kernel_id)i))
             fail_msg("kernel %s has no test here", kernel_names[i]);
+    }
 }
 
 int main(void)

@@ -303,12 +303,13 @@ static void limits(void **state)
     (void)state;
     char why[256] = "";
     open_cuda();
-    actc_command command = {.type = ACTC_COMMAND_GEMM, .label = "huge", .u.gemm = {.m = 70000, .n = 70000, .k = 1}};
+    actc_command command = {.type = ACTC_COMMAND_GEMM, .label = "huge"};
+    command.u.gemm = actc_gemm_dense((actc_gemm){.m = 70000, .n = 70000, .k = 1});
     assert_false(f.cuda->backend->supports(f.cuda, &command, why, sizeof why));
     assert_non_null(strstr(why, "70000x70000x1"));
     command = (actc_command){.type = ACTC_COMMAND_CONV, .label = "huge"};
-    command.u.conv = (actc_conv){.batch = 4096, .ic = 1024, .ih = 32, .iw = 32, .oc = 1, .oh = 32, .ow = 32, .kh = 1, .kw = 1,
-                                 .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    command.u.conv = (actc_conv){.batch = 4096, .ic = 1024, .id = 1, .ih = 32, .iw = 32, .oc = 1, .od = 1, .oh = 32, .ow = 32,
+                                 .kd = 1, .kh = 1, .kw = 1, .sd = 1, .sh = 1, .sw = 1, .dd = 1, .dh = 1, .dw = 1, .groups = 1};
     assert_false(f.cuda->backend->supports(f.cuda, &command, why, sizeof why));
     assert_non_null(strstr(why, "convolution"));
     actc_buffer *buffer = NULL;

@@ -327,7 +327,9 @@ static void allocation_failures(void **state)
                                 {.type = ACTC_COMMAND_HOST, .label = "host", .n_views = 1, .access = {'r'}, .views = {{0, 0, 256}}}};
     for (uint32_t i = 0; i < 3; i++)
         commands[0].views[i] = (actc_view){0, 1024 * i, 256};
-    commands[1].u.conv = (actc_conv){ACTC_CONV_BACKWARD_FILTER, 1, 1, 4, 4, 1, 4, 4, 1, 1, 1, 1, 0, 0, 1, 1, false, false};
+    commands[1].u.conv = (actc_conv){.pass = ACTC_CONV_BACKWARD_FILTER, .batch = 1, .ic = 1, .id = 1, .ih = 4, .iw = 4,
+                                     .oc = 1, .od = 1, .oh = 4, .ow = 4, .kd = 1, .kh = 1, .kw = 1, .sd = 1, .sh = 1, .sw = 1,
+                                     .dd = 1, .dh = 1, .dw = 1, .groups = 1, .add = true};
     for (uint32_t i = 0; i < 5; i++)
         commands[1].views[i] = (actc_view){i == 2 ? ACTC_NO_BUFFER : 0, 256 * i, i == 2 ? 0 : 256};
     actc_program program = {"test", commands, 3};

@@ -88,6 +88,26 @@ VARIANTS = {
         '__syncthreads(); /* also: all have left the other half, which the next step writes */',
         '',
         'gemm(*'),
+    'only-the-last-run-of-a-filter': (
+        'conv_bwd_filter_exact', 'kernels_cuda/conv_bwd_filter.cu',
+        '*to = run == 0u ? actc_canon(s) : actc_canon(ACTC_ADD(*to, actc_canon(s)));',
+        '*to = actc_canon(s);',
+        'conv_bwd_filter_exact(*'),
+    'planes-taken-for-rows': (
+        'conv_fwd_exact', 'kernels_cuda/conv.cuh',
+        'const uint kz = actc_div_rem(ky, by_height);',
+        'const uint kz = ky; ky = actc_div_rem(ky, by_height);',
+        'conv3d_exact.fwd(*'),
+    'depthwise-taps-outside-the-volume': (
+        'depthwise_fwd', 'kernels_cuda/depthwise_fwd.cu',
+        'if (iz >= p.id || iy >= p.ih || ix >= p.iw)',
+        'if (iz >= p.id || iy >= p.ih || ix > p.iw)',
+        'depthwise*fwd(*'),
+    'one-bias-a-matrix-of-a-batch': (
+        'gemm_exact', 'kernels_cuda/gemm.cu',
+        's = ACTC_ADD(s, actc_flush(bias[n]));',
+        's = ACTC_ADD(s, actc_flush(bias[(n + matrix) % p.n]));',
+        'gemm_exact(batch*'),
     'skipped-edge-tile': (
         'gemm', 'kernels_cuda/tile.cuh',
         'if (row + i < rows && col + j < cols)',

@@ -29,10 +29,10 @@ static inline void line_fill(float *to, const float *row, int64_t x0, uint32_t c
 
 /* The longest stretch whose rows fit, or 0. taps: rows; step: positions from pixel to pixel; reach: positions that one
  * pixel sees. tile: stretches are made up to whole tiles. */
-static inline uint32_t line_stretch(uint32_t taps, uint32_t step, uint64_t reach, uint32_t channels, uint32_t width,
+static inline uint32_t line_stretch(uint64_t taps, uint32_t step, uint64_t reach, uint32_t channels, uint32_t width,
                                     uint32_t tile)
 {
-    uint64_t most = LINE_FLOATS / ((uint64_t)taps * channels);
+    uint64_t most = LINE_FLOATS / (taps * channels);
     if (most < reach)
         return 0;
     uint64_t pixels = (most - reach) / step + 1;

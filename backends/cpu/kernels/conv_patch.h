@@ -1,33 +1,42 @@
-/* conv_patch.h: the input patch of an output pixel, as the factors (ky,kx,i) of a convolution, i fastest. */
+/* conv_patch.h: the input patch of an output pixel, as the factors (kz,ky,kx,i) of a convolution, i fastest. */
 #ifndef ACTC_CPU_CONV_PATCH_H
 #define ACTC_CPU_CONV_PATCH_H
 
 #include "mac_tile.h"
 
-/* The parameter structs of the three convolutions have the same members; this is what patches need of them. */
-typedef struct conv_shape {
-    uint32_t ic, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw, dh, dw;
-} conv_shape;
-#define CONV_SHAPE(p)                                                                                              \
-    ((conv_shape){(p)->ic, (p)->ih, (p)->iw, (p)->oh, (p)->ow, (p)->kh, (p)->kw, (p)->sh, (p)->sw, (p)->ph, (p)->pw, \
-                  (p)->dh, (p)->dw})
+/* The row (z, y) of a volume of `depth` planes of height x width pixels, or NULL where it lies outside. */
+static inline const float *conv_row(const float *volume, int64_t z, int64_t y, uint32_t depth, uint32_t height, uint32_t width,
+                                    uint32_t channels)
+{
+    if (z < 0 || y < 0 || z >= (int64_t)depth || y >= (int64_t)height)
+        return NULL;
+    return volume + ((uint64_t)z * height + (uint64_t)y) * width * channels;
+}
+
+/* The input row that tap (kz,ky) of output row (oz,oy) meets, or NULL. line: kz * kh + ky. */
+static inline const float *conv_input_row(const struct actc_params_conv *p, const float *volume, uint32_t oz, uint32_t oy,
+                                          uint32_t line)
+{
+    return conv_row(volume, (int64_t)oz * p->sd - p->pd + (int64_t)(line / p->kh) * p->dd,
+                    (int64_t)oy * p->sh - p->ph + (int64_t)(line % p->kh) * p->dh, p->id, p->ih, p->iw, p->ic);
+}
 
 /* to[0, depth): the factors k0 .. k0 + depth of output pixel `pixel`; outside the image they are 0. */
-static inline void conv_patch(const conv_shape *s, const float *x, float *to, uint32_t pixel, uint32_t k0, uint32_t depth)
+static inline void conv_patch(const struct actc_params_conv *p, const float *x, float *to, uint32_t pixel, uint32_t k0,
+                              uint32_t depth)
 {
-    uint32_t ox = pixel % s->ow, oy = pixel / s->ow % s->oh, n = pixel / s->ow / s->oh;
-    int64_t y0 = (int64_t)oy * s->sh - s->ph, x0 = (int64_t)ox * s->sw - s->pw;
-    const float *image = x + (uint64_t)n * s->ih * s->iw * s->ic;
-    uint32_t row = s->kw * s->ic, ky = k0 / row, j = k0 % row, done = 0;
-    for (; done < depth; ky++, j = 0) {
+    uint32_t ox = pixel % p->ow, oy = pixel / p->ow % p->oh, plane = pixel / p->ow / p->oh;
+    int64_t x0 = (int64_t)ox * p->sw - p->pw;
+    const float *volume = x + (uint64_t)(plane / p->od) * p->id * p->ih * p->iw * p->ic;
+    uint32_t row = p->kw * p->ic, line = k0 / row, j = k0 % row, done = 0;
+    for (; done < depth; line++, j = 0) {
         uint32_t count = ACTC_MIN(row - j, depth - done);
-        int64_t iy = y0 + (int64_t)ky * s->dh;
-        if (iy < 0 || iy >= (int64_t)s->ih) {
+        const float *from = conv_input_row(p, volume, plane % p->od, oy, line);
+        if (!from) {
             mac_zero(to + done, count);
-        } else if (s->dw == 1) {
+        } else if (p->dw == 1) {
             /* The row of the kernel lies side by side in memory: elements [low, high) of it are inside. */
-            const float *line = image + (uint64_t)iy * s->iw * s->ic;
-            int64_t low = x0 < 0 ? -x0 * s->ic : 0, high = ((int64_t)s->iw - x0) * s->ic;
+            int64_t low = x0 < 0 ? -x0 * p->ic : 0, high = ((int64_t)p->iw - x0) * p->ic;
             for (uint32_t e = 0; e < count;) {
                 int64_t at = (int64_t)j + e;
                 if (at < low) {
@@ -39,20 +48,19 @@ static inline void conv_patch(const conv_shape *s, const float *x, float *to, ui
                     e = count;
                 } else {
                     uint32_t run = (uint32_t)ACTC_MIN((int64_t)(count - e), high - at);
-                    mac_copy(to + done + e, line + x0 * s->ic + at, run);
+                    mac_copy(to + done + e, from + x0 * p->ic + at, run);
                     e += run;
                 }
             }
         } else {
-            const float *line = image + (uint64_t)iy * s->iw * s->ic;
-            uint32_t kx = j / s->ic, i = j % s->ic;
+            uint32_t kx = j / p->ic, i = j % p->ic;
             for (uint32_t e = 0; e < count; kx++, i = 0) {
-                uint32_t run = ACTC_MIN(s->ic - i, count - e);
-                int64_t ix = x0 + (int64_t)kx * s->dw;
-                if (ix < 0 || ix >= (int64_t)s->iw)
+                uint32_t run = ACTC_MIN(p->ic - i, count - e);
+                int64_t ix = x0 + (int64_t)kx * p->dw;
+                if (ix < 0 || ix >= (int64_t)p->iw)
                     mac_zero(to + done + e, run);
                 else
-                    mac_copy(to + done + e, line + (uint64_t)ix * s->ic + i, run);
+                    mac_copy(to + done + e, from + (uint64_t)ix * p->ic + i, run);
                 e += run;
             }
         }

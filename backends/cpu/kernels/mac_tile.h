@@ -162,4 +162,22 @@ static inline __attribute__((always_inline)) void mac_block(const mac_source *so
     }
 }
 
+/* Stores sums of a convolution, with the bias of the columns where it is not NULL; the rows of y lie `stride` apart. */
+static inline void mac_store(const float *acc, uint32_t rows, uint32_t columns, const float *bias, float *y, uint32_t stride)
+{
+    for (uint32_t r = 0; r < rows; r++) {
+        const float *from = acc + r * MAC_COLS;
+        float *out = y + (uint64_t)r * stride;
+        if (bias) {
+            ACTC_CPU_SIMD
+            for (uint32_t i = 0; i < columns; i++)
+                out[i] = actc_canon(ACTC_ADD(from[i], actc_flush(bias[i])));
+        } else {
+            ACTC_CPU_SIMD
+            for (uint32_t i = 0; i < columns; i++)
+                out[i] = actc_canon(from[i]);
+        }
+    }
+}
+
 #endif
