@@ -103,7 +103,8 @@ static void batches(kernel_builder *b, bool exact, fill_kind kind)
         {.m = 17, .n = 19, .k = 23, .batch = 3, .stride_a = 17 * 23, .stride_b = 23 * 19, .stride_c = 17 * 19},
         {.m = 65, .n = 65, .k = 16, .trans_b = 1, .batch = 4, .lda = 192, .ldb = 192, .stride_a = 16, .stride_b = 16,
          .stride_c = 65 * 65, .alpha = 0.25f},                                                           /* q k^T */
-        {.m = 65, .n = 16, .k = 65, .batch = 4, .ldb = 192, .ldc = 64, .stride_a = 65 * 65, .stride_b = 16, .stride_c = 16}, /* p v */
+        {.m = 65, .n = 16, .k = 65, .batch = 4, .ldb = 192, .ldc = 64, .stride_a = 65 * 65, .stride_b = 16,
+         .stride_c = 16},                                                                                /* p v */
         {.m = 65, .n = 16, .k = 65, .trans_a = 1, .batch = 4, .ldb = 64, .ldc = 192, .stride_a = 65 * 65, .stride_b = 16,
          .stride_c = 16, .add = 1, .alpha = -0.3f},
         {.m = 5, .n = 70, .k = 33, .batch = 7, .lda = 40, .ldb = 71, .ldc = 90, .stride_b = 71 * 33, .stride_c = 500, .add = 1,
@@ -185,7 +186,8 @@ static void conv(kernel_builder *b, bool exact, fill_kind kind, const conv_shape
     kernel_view(b, 2, c.bias ? n.bias : 0, (int)kind);
     kernel_view(b, 3, pass == ACTC_CONV_FORWARD ? n.y : pass == ACTC_CONV_BACKWARD_DATA ? n.x : n.w, (int)kind);
     snprintf(name, sizeof name, "%s%s%s.%s(n=%u,c=%u,%s=%s,o=%u,k=%s,s=%s,p=%s,d=%s,bias=%d,add=%d,fill=%s)",
-             shape->depthwise ? "depthwise" : "conv", volume ? "3d" : "2d", exact && !shape->depthwise ? "_exact" : "", names[pass], c.batch, c.ic, volume ? "dhw" : "hw",
+             shape->depthwise ? "depthwise" : "conv", volume ? "3d" : "2d",
+             exact && !shape->depthwise ? "_exact" : "", names[pass], c.batch, c.ic, volume ? "dhw" : "hw",
              extents(in, volume, c.id, c.ih, c.iw), c.oc, extents(k, volume, c.kd, c.kh, c.kw),
              extents(s, volume, c.sd, c.sh, c.sw), extents(p, volume, c.pd, c.ph, c.pw), extents(d, volume, c.dd, c.dh, c.dw),
              c.bias, c.add, fill_name(kind));
@@ -258,7 +260,7 @@ static void depthwise(kernel_builder *b, fill_kind kind)
         {2, 3, {1, 5, 7}, 3, {1, 3, 3}, ONE, {0, 1, 1}, ONE, .bias = true, .depthwise = true},
         {1, 32, {1, 13, 70}, 32, {1, 5, 5}, {1, 2, 2}, {0, 2, 2}, ONE, .add = true, .depthwise = true}, /* a whole block */
         {3, 37, {1, 19, 21}, 37, {1, 3, 3}, ONE, {0, 1, 1}, {1, 2, 1}, .bias = true, .depthwise = true}, /* two runs */
-        {1, 5, {1, 9, 8}, 15, {1, 3, 2}, {1, 1, 2}, {0, 4, 3}, ONE, .bias = true, .depthwise = true}, /* three outputs a channel */
+        {1, 5, {1, 9, 8}, 15, {1, 3, 2}, {1, 1, 2}, {0, 4, 3}, ONE, .bias = true, .depthwise = true}, /* 3 outputs a channel */
         {1, 2, {1, 11, 1}, 34, {1, 9, 8}, {1, 3, 1}, {0, 4, 7}, ONE, .add = true, .depthwise = true}, /* many taps */
         {4, 96, {1, 28, 28}, 96, {1, 3, 3}, ONE, {0, 1, 1}, ONE, .bias = true, .depthwise = true, .full = true},
     };

@@ -310,7 +310,8 @@ static void backward_data_sums(const conv_case *t, sum *s)
             if (qz < 0 || qy < 0 || qx < 0 || qz % c->sd || qy % c->sh || qx % c->sw || qz / c->sd >= c->od ||
                 qy / c->sh >= c->oh || qx / c->sw >= c->ow)
                 continue;
-            size_t y = (((n * c->od + (size_t)(qz / c->sd)) * c->oh + (size_t)(qy / c->sh)) * c->ow + (size_t)(qx / c->sw)) * c->oc;
+            size_t row = (n * c->od + (size_t)(qz / c->sd)) * c->oh + (size_t)(qy / c->sh);
+            size_t y = (row * c->ow + (size_t)(qx / c->sw)) * c->oc;
             for (uint32_t o = 0; o < c->oc; o++)
                 if (c->groups == 1 || o / (c->oc / c->groups) == i)
                     add_product(&s[at], t->y[y + o], t->w[((size_t)o * taps + k) * own + (c->groups == 1 ? i : 0)]);
