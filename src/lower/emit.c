@@ -316,34 +316,41 @@ void actc_emit_pack(actc_lower *lower, const actc_saved *saved, actc_view value)
         return;
     actc_view payload = actc_lower_new(lower, ACTC_MEMORY_PAYLOAD, saved->codec->payload_bytes, saved->tensor->name);
     kept->payload = payload.buffer;
-    emit_codec(lower, saved, true, value, payload, 0, saved->codec->batch);
+    emit_codec(lower, saved, true, value, payload, 0, saved->codec->samples);
 }
 
-actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
+actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
     if (lower->status != ACTC_OK)
         return ACTC_NO_VIEW;
-    uint64_t bytes = actc_lower_bytes(lower, tensor);
-    uint64_t sample = bytes / (uint64_t)lower->shapes[tensor->id].dims[0];
+    uint32_t planes = actc_lower_planes(lower, tensor);
+    uint64_t plane = actc_lower_bytes(lower, tensor) / planes;
     if (!saved || !saved->codec)
-        return actc_lower_part(lower->values[tensor->id], first * sample, count * sample);
-    bool whole = count == (uint64_t)lower->shapes[tensor->id].dims[0];
-    if (whole && lower->restored[tensor->id].bytes)
-        return lower->restored[tensor->id];
-    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, count * sample, tensor->name);
+        return actc_lower_part(lower->values[tensor->id], first * plane, count * plane);
+    bool whole = count == planes;
+    if (lower->restored[tensor->id].bytes)
+        return actc_lower_part(lower->restored[tensor->id], first * plane, count * plane);
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, count * plane, tensor->name);
     actc_kept *kept = kept_of(lower, saved);
     actc_view payload = kept && kept->payload != UINT32_MAX
                             ? (actc_view){.buffer = kept->payload, .bytes = saved->codec->payload_bytes}
                             : ACTC_NO_VIEW;
-    /* a codec that is not sliceable may count the batch otherwise (a matrix is one sample to the DCT) */
-    emit_codec(lower, saved, false, payload, view, first, whole ? saved->codec->batch : count);
+    /* a sample of the codec may be more than a plane, and all of a matrix */
+    uint32_t samples = saved->codec->samples, units = whole ? samples : (uint32_t)((uint64_t)count * samples / planes);
+    emit_codec(lower, saved, false, payload, view, (uint32_t)((uint64_t)first * samples / planes), units);
     if (whole)
         lower->restored[tensor->id] = view;
     return view;
 }
 
+actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
+{
+    uint32_t depth = actc_lower_planes(lower, tensor) / (uint32_t)lower->shapes[tensor->id].dims[0];
+    return actc_lower_restore_planes(lower, tensor, first * depth, count * depth);
+}
+
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor)
 {
-    return actc_lower_restore(lower, tensor, 0, (uint32_t)lower->shapes[tensor->id].dims[0]);
+    return actc_lower_restore_planes(lower, tensor, 0, actc_lower_planes(lower, tensor));
 }

@@ -1,0 +1,180 @@
+/* actc/operators.h: the operators of a network.
+ *
+ * Every function appends one operator to the graph and returns its output, which the graph owns; NULL where the graph has an
+ * error (actc/graph.h). Definitions are PyTorch's unless a comment says otherwise. Shapes are logical: N,C,H,W and N,C,D,H,W for
+ * maps (called "a map" below; its spatial axes are H,W or D,H,W), B,T,D for sequences, N,F for rows.
+ * Options come from their _default function.
+ */
+#ifndef ACTC_OPERATORS_H
+#define ACTC_OPERATORS_H
+
+#include <actc/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- convolution ---- */
+
+/* Arrays have an entry for each spatial axis of x, in its order (H,W or D,H,W); a map of two axes ignores the third entry. */
+typedef struct actc_conv_options {
+    size_t size;
+    int64_t out_channels; /* must be > 0 */
+    int64_t kernel[3];    /* must be > 0 */
+    int64_t stride[3];    /* default 1 */
+    int64_t padding[3];   /* zeros added on both sides; default 0 */
+    int64_t dilation[3];  /* default 1 */
+    bool bias;            /* default true */
+    bool frozen;          /* the operator's own parameters are frozen */
+    actc_parameter *weight_parameter; /* NULL: the operator makes its own; O,I,spatial... (transposed: I,O,spatial...) */
+    actc_parameter *bias_parameter;
+    int64_t groups;       /* default 1; else the number of input channels, of which out_channels is a multiple: depthwise */
+    int64_t output_padding[3]; /* of transposed convolutions: added to the output's size on one side; < stride; default 0 */
+} actc_conv_options;
+ACTC_API actc_conv_options actc_conv_options_default(int64_t out_channels, int64_t kernel);
+
+/* x (N,C,H,W) or (N,C,D,H,W) -> (N,out_channels,...), OH = floor((H + 2p - d(k-1) - 1)/s) + 1: cross-correlation as in PyTorch's
+ * Conv2d and Conv3d with padding_mode zeros. A convolution along one axis is one of (N,C,1,W) with kernel {1,k}. */
+ACTC_API actc_tensor *actc_conv(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv_options *options);
+/* OH = (H - 1) s - 2p + d(k-1) + output_padding + 1: PyTorch's ConvTranspose2d and ConvTranspose3d with one group. */
+ACTC_API actc_tensor *actc_conv_transpose(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv_options *options);
+
+/* The same, of (N,C,H,W) alone. */
+typedef actc_conv_options actc_conv2d_options;
+ACTC_API actc_conv2d_options actc_conv2d_options_default(int64_t out_channels, int64_t kernel);
+ACTC_API actc_tensor *actc_conv2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv2d_options *options);
+
+/* ---- linear ---- */
+
+typedef struct actc_linear_options {
+    size_t size;
+    int64_t out_features; /* must be > 0 */
+    bool bias;            /* default true */
+    bool frozen;
+    actc_parameter *weight_parameter;
+    actc_parameter *bias_parameter;
+} actc_linear_options;
+ACTC_API actc_linear_options actc_linear_options_default(int64_t out_features);
+/* x (N,F) or (B,T,F) -> (...,out_features): x W^T + b. */
+ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *options);
+
+/* ---- element by element ---- */
+
+/* max(x, 0), and min(max(x, 0), 6); NaN stays NaN. Backward keeps a 1-bit mask, or the dense output where another operator
+ * keeps it anyway, or the compressed output with the codec key relu=value. */
+ACTC_API actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_relu6(actc_graph *graph, const char *name, actc_tensor *x);
+/* 1/(1 + e^-x) and tanh(x), which save their output; x * sigmoid(x); x/2 (1 + erf(x / sqrt 2)), which save their input. */
+ACTC_API actc_tensor *actc_sigmoid(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_tanh(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_silu(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor *x);
+/* scale * x + shift; both finite. */
+ACTC_API actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double scale, double shift);
+/* Sum and product. b has a's shape, or 1 in any of its dimensions, which is then repeated; the result has a's shape. mul saves both. */
+ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
+ACTC_API actc_tensor *actc_mul(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
+
+/* Each element (dropout) or each channel of each sample (dropout2d) is zeroed with probability p in training and
+ * the others multiplied by 1/(1-p); identity in evaluation. 0 <= p < 1. Nothing is saved: the mask is drawn
+ * again from the counter-based generator. dropout2d takes a map, or (N,F) where it drops features, as
+ * PyTorch's Dropout2d treats its input's second dimension as channels. */
+ACTC_API actc_tensor *actc_dropout(actc_graph *graph, const char *name, actc_tensor *x, double p);
+ACTC_API actc_tensor *actc_dropout2d(actc_graph *graph, const char *name, actc_tensor *x, double p);
+
+/* ---- normalisation ---- */
+
+typedef struct actc_batch_norm_options {
+    size_t size;
+    double epsilon;   /* default 1e-5; 1e-12 to 1 */
+    double momentum;  /* of the running statistics; default 0.1; 0 to 1 */
+    bool affine;      /* weight and bias; default true */
+    bool track;       /* running statistics, which evaluation uses; default true. Without: evaluation uses the batch's too */
+    bool frozen;      /* weight and bias get no gradient */
+} actc_batch_norm_options;
+ACTC_API actc_batch_norm_options actc_batch_norm_options_default(void);
+/* x: a map or (N,F), normalised over all but the channels; needs more than one value a channel in training. Parameters "weight",
+ * "bias"; buffers "running_mean", "running_var"; counter "num_batches_tracked". Saves its input (bn=input, a key of codecs) or
+ * the normalised values (bn=normalised), and a mean and an inverse deviation a channel. */
+ACTC_API actc_tensor *actc_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_batch_norm_options *options);
+/* Over the channels of each position of a map, or over the last dimension of (B,T,D) and (N,F), with weight and bias. */
+ACTC_API actc_tensor *actc_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, double epsilon);
+/* Over the channels of each position of a map, or over the last dimension of (B,T,D) and (N,C); saves its output. */
+ACTC_API actc_tensor *actc_softmax(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
+
+/* ---- pooling and resampling ---- */
+
+/* Arrays as in actc_conv_options. */
+typedef struct actc_pool_options {
+    size_t size;
+    int64_t kernel[3];  /* a window of at most 255 places (max): the index is 8 bits */
+    int64_t stride[3];  /* default: the kernel */
+    int64_t padding[3]; /* must be <= kernel / 2 */
+    bool count_include_pad; /* average: padding counts as zeros; default true */
+} actc_pool_options;
+ACTC_API actc_pool_options actc_pool_options_default(int64_t kernel);
+/* x: a map; the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
+ACTC_API actc_tensor *actc_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
+ACTC_API actc_tensor *actc_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
+/* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
+ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
+/* (N,C,H,W) -> (N,C,oh,ow): the mean of rows floor(i H/oh) to ceil((i+1) H/oh), and columns alike. */
+ACTC_API actc_tensor *actc_adaptive_avg_pool2d(actc_graph *graph, const char *name, actc_tensor *x, int64_t oh, int64_t ow);
+/* (N,C,H,W) -> (N,C,oh,ow), bilinear as PyTorch's interpolate. */
+ACTC_API actc_tensor *actc_resize2d(actc_graph *graph, const char *name, actc_tensor *x, int64_t oh, int64_t ow, bool align_corners);
+
+/* The same, of (N,C,H,W) alone. */
+typedef actc_pool_options actc_max_pool2d_options;
+ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel);
+ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_max_pool2d_options *options);
+
+/* ---- moving ---- */
+
+/* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
+ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
+/* Along `axis` (1: channels of a map; never the batch); all other dimensions must agree. 1 <= count <= 64. */
+ACTC_API actc_tensor *actc_concat(actc_graph *graph, const char *name, actc_tensor *const *tensors, size_t count, int axis);
+/* Elements [begin, end) along `axis`, which is not the batch. */
+ACTC_API actc_tensor *actc_slice(actc_graph *graph, const char *name, actc_tensor *x, int axis, int64_t begin, int64_t end);
+/* Zeros before and after along each axis of x; not along the batch (entry 0 must be 0). before, after: x's ndim entries. */
+ACTC_API actc_tensor *actc_pad(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *before, const int64_t *after);
+/* Dimension i of the result is dimension order[i] of x; order[0] must be 0. */
+ACTC_API actc_tensor *actc_permute(actc_graph *graph, const char *name, actc_tensor *x, const int *order);
+/* (N,C r^2,H,W) -> (N,C,H r,W r), PyTorch's PixelShuffle. */
+ACTC_API actc_tensor *actc_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor *x, int64_t r);
+
+/* ---- losses and metrics ----
+ * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph. Classes lie along the channels (logits
+ * (N,C) or a map), targets are i32 (N) or (N, spatial...); -1 marks what does not count. */
+
+ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities, actc_tensor *labels);
+/* log-softmax and NLL in one. */
+ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor *logits, actc_tensor *labels);
+/* Mean of |x - target| and of (x - target)^2; target: f32 of x's shape. */
+ACTC_API actc_tensor *actc_l1_loss(actc_graph *graph, const char *name, actc_tensor *x, actc_tensor *target);
+ACTC_API actc_tensor *actc_mse_loss(actc_graph *graph, const char *name, actc_tensor *x, actc_tensor *target);
+
+/* MONAI's DiceLoss: 1 - (2 sum p t + smooth_nr) / (sum p + sum t + smooth_dr) over the positions of a sample and class, the mean over
+ * samples and classes. */
+typedef struct actc_dice_options {
+    size_t size;
+    bool softmax;            /* p = softmax of x over the classes; else its sigmoid. Default false */
+    bool include_background; /* class 0 counts; default true */
+    bool squared;            /* p^2 and t^2 in the denominator; default false */
+    bool batch;              /* sums run over the samples too; default false */
+    double smooth_nr, smooth_dr; /* default 1e-5 */
+} actc_dice_options;
+ACTC_API actc_dice_options actc_dice_options_default(void);
+/* x: a map of logits. target: f32 of x's shape (one mask a class), or i32 classes (N, spatial...). */
+ACTC_API actc_tensor *actc_dice_loss(actc_graph *graph, const char *name, actc_tensor *x, actc_tensor *target,
+                                     const actc_dice_options *options);
+
+/* scores (N,C,...), labels (N,...) -> the number of places, whose label is not -1, where the largest of the C is at the
+ * label (the lowest index wins a tie). A metric. */
+ACTC_API actc_tensor *actc_count_correct(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *labels);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
