@@ -105,7 +105,8 @@ typedef struct actc_conv {
 struct actc_codec_plan; /* src/codec/codec_plan.h */
 
 /* pack. Views: x, payload, step block, constants, workspace. unpack: payload, x, step block, constants, workspace;
- * x holds the samples [first, first + count) of the tensor, which the plan allows where they are not all. */
+ * x holds the samples [first, first + count) of the tensor as the codec's plan counts them (depth planes of volumes), which
+ * the plan allows where they are not all. */
 typedef struct actc_codec_work_desc {
     const struct actc_codec_plan *plan;
     uint32_t tensor;       /* RNG key */

@@ -72,6 +72,8 @@ struct actc_params_add { uint groups, n; };
  * that of element (i / (inner*channels)) * channels + i % channels; inner = 1, channels = 1 draws one an element.
  * actc_random_bits(that element, path, step and seed words of the step block). */
 struct actc_params_dropout { uint groups, n, path, threshold, inner, channels; float scale; };
+/* dx[s][i][c] = dy[s][c] * scale for i < inner; n elements of dx. */
+struct actc_params_spread { uint groups, n, inner, channels; float scale; };
 /* y[b][c][r] = x[b][r][c] for n = batch * rows * cols elements; moves bits. */
 struct actc_params_transpose { uint groups, n, rows, cols; };
 /* n: elements of y (batch,oh,ow,channels). The window is scanned in row-major order over positions inside the image (at

@@ -175,7 +175,7 @@ void actc_codec_unpack_passes(actc_codec_list *list)
     const actc_codec_layout *l = &list->layout;
     const actc_codec_plan *plan = l->plan;
     const actc_codec_work_desc *work = &list->command->u.codec;
-    uint64_t depth = plan->samples / plan->batch, first = work->first * depth, last = first + work->count * depth;
+    uint64_t first = work->first, last = first + work->count;
     uint64_t sample = plan->n / plan->samples, begin = first * sample, end = last * sample;
     actc_view x = list->command->views[ACTC_UNPACK_X];
     x.bytes = 4 * (end - begin);

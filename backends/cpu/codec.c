@@ -55,7 +55,7 @@ actc_status actc_cpu_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, 
         return ACTC_OK;
     }
     void *const views[] = {(void *)(uintptr_t)payload, x, (void *)(uintptr_t)step, plan->constants, workspace};
-    uint64_t bytes[] = {plan->payload_bytes, 4 * (plan->n / plan->batch * work->count), ACTC_STEP_BLOCK_BYTES,
+    uint64_t bytes[] = {plan->payload_bytes, 4 * (plan->n / plan->samples * work->count), ACTC_STEP_BLOCK_BYTES,
                         plan->constants_bytes, 0};
     bytes[4] = actc_cpu_codec_workspace(work, true, threads);
     return actc_cpu_codec_passes_run(work, true, isa, threads, views, bytes);

@@ -50,8 +50,7 @@ static void lay_out(unpack *u, codec_memory *memory)
 
 static void units_of(codec_units *units, const actc_codec_work_desc *work)
 {
-    uint64_t depth = work->plan->samples / work->plan->batch;
-    actc_codec_units_init(units, work->plan, work->first * depth, (work->first + (uint64_t)work->count) * depth);
+    actc_codec_units_init(units, work->plan, work->first, work->first + (uint64_t)work->count);
 }
 
 uint64_t actc_cpu_codec_unpack_workspace(const actc_codec_work_desc *work, int threads)

@@ -62,7 +62,7 @@ static actc_command command_of(const actc_codec *codec, bool unpack)
     c.views[2] = view_of(codec, BUFFER_STEP);
     c.views[3] = view_of(codec, BUFFER_CONSTANTS);
     c.views[4] = view_of(codec, BUFFER_WORKSPACE);
-    c.u.codec = (actc_codec_work_desc){.plan = codec->plan, .count = codec->plan->batch};
+    c.u.codec = (actc_codec_work_desc){.plan = codec->plan, .count = codec->plan->samples};
     return c;
 }
 

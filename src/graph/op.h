@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include <actc/operators.h>
+
 #include "graph.h"
 
 struct actc_lower;

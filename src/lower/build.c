@@ -431,7 +431,7 @@ static actc_status lower_all(actc_build *build, bool compress)
 }
 
 actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
-                              bool compress, uint32_t slices, actc_build **out)
+                              bool compress, uint64_t slice_bytes, actc_build **out)
 {
     *out = NULL;
     actc_build *build = actc_calloc(1, sizeof *build);
@@ -441,7 +441,7 @@ actc_status actc_build_create(actc_device *device, const actc_graph *graph, cons
     build->device = device;
     build->graph = graph;
     build->options = options;
-    build->slices = slices;
+    build->slice_bytes = slice_bytes;
     actc_status status = lower_all(build, compress);
     if (status != ACTC_OK) {
         actc_build_destroy(&build);

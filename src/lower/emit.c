@@ -175,18 +175,29 @@ void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target)
     ACTC_EMIT_ELEMENTWISE(lower, accumulate, &params, source, target);
 }
 
+void actc_emit_reduce(actc_lower *lower, uint32_t op, actc_view x, actc_view y, actc_view statistics, uint32_t outer, uint32_t rows,
+                      uint32_t cols, float scale, const actc_view sums[2], bool add)
+{
+    uint32_t width = ACTC_REDUCE_WIDTH(op), columns = cols;
+    do {
+        uint32_t chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS, terms = ACTC_REDUCE_WIDTH(op);
+        actc_view partial = actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, 4ull * outer * chunks * terms * columns, "sums of chunks");
+        struct actc_params_reduce_partial params = {.op = op, .outer = outer, .rows = rows, .cols = columns, .chunks = chunks};
+        ACTC_EMIT(lower, reduce_partial, actc_groups((uint64_t)outer * chunks * columns), &params, x, y, statistics, partial);
+        /* the sums of the chunks are rows again, of all terms side by side */
+        x = partial;
+        y = statistics = ACTC_NO_VIEW;
+        rows = chunks;
+        columns = width * cols;
+        op = ACTC_REDUCE_SUM;
+    } while (rows > ACTC_SUM_CHUNKS);
+    struct actc_params_reduce_final params = {.outer = outer, .chunks = rows, .width = width, .cols = cols, .add = add, .scale = scale};
+    ACTC_EMIT(lower, reduce_final, actc_groups((uint64_t)outer * columns), &params, x, sums[0], width > 1 ? sums[1] : ACTC_NO_VIEW);
+}
+
 void actc_emit_column_sum(actc_lower *lower, actc_view x, uint32_t rows, uint32_t cols, actc_view sum, bool add)
 {
-    do {
-        uint32_t chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
-        actc_view partial = actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, (uint64_t)chunks * cols * 4, "column sums");
-        struct actc_params_reduce_partial params = {.op = ACTC_REDUCE_SUM, .outer = 1, .rows = rows, .cols = cols, .chunks = chunks};
-        ACTC_EMIT(lower, reduce_partial, actc_groups((uint64_t)chunks * cols), &params, x, ACTC_NO_VIEW, ACTC_NO_VIEW, partial);
-        x = partial;
-        rows = chunks;
-    } while (rows > ACTC_SUM_CHUNKS);
-    struct actc_params_reduce_final params = {.outer = 1, .chunks = rows, .width = 1, .cols = cols, .add = add, .scale = 1.0f};
-    ACTC_EMIT(lower, reduce_final, actc_groups(cols), &params, x, sum, ACTC_NO_VIEW);
+    actc_emit_reduce(lower, ACTC_REDUCE_SUM, x, ACTC_NO_VIEW, ACTC_NO_VIEW, 1, rows, cols, 1.0f, (actc_view[]){sum, ACTC_NO_VIEW}, add);
 }
 
 /* ---- codecs ---- */
@@ -319,34 +330,41 @@ void actc_emit_pack(actc_lower *lower, const actc_saved *saved, actc_view value)
         return;
     actc_view payload = actc_lower_new(lower, ACTC_MEMORY_PAYLOAD, saved->codec->payload_bytes, saved->tensor->name);
     kept->payload = payload.buffer;
-    emit_codec(lower, saved, true, value, payload, 0, saved->codec->batch);
+    emit_codec(lower, saved, true, value, payload, 0, saved->codec->samples);
 }
 
-actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
+actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
     if (lower->status != ACTC_OK)
         return ACTC_NO_VIEW;
-    uint64_t bytes = actc_lower_bytes(lower, tensor);
-    uint64_t sample = bytes / (uint64_t)lower->shapes[tensor->id].dims[0];
+    uint32_t planes = actc_lower_planes(lower, tensor);
+    uint64_t plane = actc_lower_bytes(lower, tensor) / planes;
     if (!saved || !saved->codec)
-        return actc_lower_part(lower->values[tensor->id], first * sample, count * sample);
-    bool whole = count == (uint64_t)lower->shapes[tensor->id].dims[0];
-    if (whole && lower->restored[tensor->id].bytes)
-        return lower->restored[tensor->id];
-    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, count * sample, tensor->name);
+        return actc_lower_part(lower->values[tensor->id], first * plane, count * plane);
+    bool whole = count == planes;
+    if (lower->restored[tensor->id].bytes)
+        return actc_lower_part(lower->restored[tensor->id], first * plane, count * plane);
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, count * plane, tensor->name);
     actc_kept *kept = kept_of(lower, saved);
     actc_view payload = kept && kept->payload != UINT32_MAX
                             ? (actc_view){.buffer = kept->payload, .bytes = saved->codec->payload_bytes}
                             : ACTC_NO_VIEW;
-    /* a codec that is not sliceable may count the batch otherwise (a matrix is one sample to the DCT) */
-    emit_codec(lower, saved, false, payload, view, first, whole ? saved->codec->batch : count);
+    /* a sample of the codec may be more than a plane, and all of a matrix */
+    uint32_t samples = saved->codec->samples, units = whole ? samples : (uint32_t)((uint64_t)count * samples / planes);
+    emit_codec(lower, saved, false, payload, view, (uint32_t)((uint64_t)first * samples / planes), units);
     if (whole)
         lower->restored[tensor->id] = view;
     return view;
 }
 
+actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
+{
+    uint32_t depth = actc_lower_planes(lower, tensor) / (uint32_t)lower->shapes[tensor->id].dims[0];
+    return actc_lower_restore_planes(lower, tensor, first * depth, count * depth);
+}
+
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor)
 {
-    return actc_lower_restore(lower, tensor, 0, (uint32_t)lower->shapes[tensor->id].dims[0]);
+    return actc_lower_restore_planes(lower, tensor, 0, actc_lower_planes(lower, tensor));
 }

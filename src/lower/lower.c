@@ -221,19 +221,25 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
     return (actc_view){.buffer = lower->build->v_gradients, .offset = place->offset, .bytes = place->elements * 4};
 }
 
-uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor, uint64_t sibling_bytes)
+uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor)
+{
+    const actc_shape *shape = &lower->shapes[tensor->id];
+    return (uint32_t)(shape->ndim == 5 ? shape->dims[0] * shape->dims[2] : shape->ndim ? shape->dims[0] : 1);
+}
+
+bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
-    uint64_t batch = (uint64_t)lower->shapes[tensor->id].dims[0];
-    if (!saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
+    return !saved || !saved->codec || (saved->codec->sliceable && saved->codec->samples == actc_lower_planes(lower, tensor));
+}
+
+uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor)
+{
+    const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
+    uint64_t most = lower->build->slice_bytes, bytes = actc_lower_bytes(lower, tensor);
+    if (!most || !saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
         return 1;
-    uint64_t sample = actc_lower_bytes(lower, tensor) / batch, sibling = sibling_bytes / batch;
-    uint32_t slices = lower->build->slices;
-    /* Parts must be equal, and begin where a view may begin. */
-    while (slices > 1 && (batch % slices || batch / slices * sample % ACTC_VIEW_ALIGNMENT ||
-                          batch / slices * sibling % ACTC_VIEW_ALIGNMENT))
-        slices--;
-    return slices;
+    return (uint32_t)((bytes + most - 1) / most);
 }
 
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask)

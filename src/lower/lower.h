@@ -55,7 +55,7 @@ typedef struct actc_build {
     actc_device *device;
     const actc_graph *graph;
     const actc_network_options *options;
-    uint32_t slices;               /* parts a compressed tensor is restored in, at most */
+    uint64_t slice_bytes;          /* what a compressed tensor is restored in at once, about; 0: all of it */
     actc_shape *shapes[ACTC_PROGRAM_COUNT]; /* [tensor id], NULL where the program is not prepared */
     bool *live[ACTC_PROGRAM_COUNT];         /* [op id]: the program computes it */
     actc_autodiff autodiff;
@@ -84,7 +84,7 @@ typedef struct actc_build {
 
 /* Lowers the graph and plans memory. compress false: everything dense, for comparison. */
 actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
-                              bool compress, uint32_t slices, actc_build **out);
+                              bool compress, uint64_t slice_bytes, actc_build **out);
 void actc_build_destroy(actc_build **build);
 
 /* ---- for operators ---- */
@@ -143,11 +143,15 @@ void actc_lower_settle(actc_lower *lower, const actc_tensor *tensor, actc_view v
 void actc_lower_drop_gradient(actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, bool *add);
 
-/* Saved values. slices: in how many parts of the batch a tensor is best restored (1: whole); restore gives samples
- * [first, first + count). */
-uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor, uint64_t sibling_bytes);
+/* Saved values. slices: in how many parts a tensor is best restored (1: whole). restore gives samples [first, first + count);
+ * restore_planes counts depth planes through all samples, where the codec keeps each by itself (has_planes). */
+uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor);
+bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
+actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);
+/* Depth planes of a tensor through all samples: samples where it has no depth. */
+uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor);
 /* Saved sign of an operator's own output. mask: *is_mask true, else the values. */
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask);
 bool actc_lower_wants_mask(const actc_lower *lower, const actc_tensor *tensor);
@@ -178,6 +182,10 @@ void actc_emit_fill(actc_lower *lower, actc_view view, uint32_t word);
 void actc_emit_copy(actc_lower *lower, actc_view source, actc_view target);
 /* target += source, element by element */
 void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target);
+/* sums (outer,cols) = scale * the sum over rows of an op's terms (reduce_partial in kernel_params.h says which views it reads);
+ * the second of sums is of its second term. Added to where `add`. */
+void actc_emit_reduce(actc_lower *lower, uint32_t op, actc_view x, actc_view y, actc_view statistics, uint32_t outer, uint32_t rows,
+                      uint32_t cols, float scale, const actc_view sums[2], bool add);
 /* gradient (cols) = sum over rows of x (rows, cols); added to where `add`. */
 void actc_emit_column_sum(actc_lower *lower, actc_view x, uint32_t rows, uint32_t cols, actc_view sum, bool add);
 /* Keeps the values of a saved tensor that has just been produced. */

@@ -49,7 +49,10 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     }
     if (gradients->parameter[0]) {
         actc_view dw = actc_lower_parameter_gradient(lower, op->parameters[0], &add);
-        uint32_t slices = actc_lower_slices(lower, op->inputs[0], dy.bytes), part = rows / slices;
+        uint32_t slices = actc_lower_slices(lower, op->inputs[0]);
+        while (slices > 1 && (rows % slices || dy.bytes / slices % ACTC_VIEW_ALIGNMENT || slices > rows))
+            slices--;
+        uint32_t part = rows / slices;
         for (uint32_t i = 0; i < slices && lower->status == ACTC_OK; i++) {
             actc_gemm gemm = {.m = out, .n = in, .k = part, .trans_a = 1, .add = add || i > 0};
             actc_view xs = actc_lower_restore(lower, op->inputs[0], i * part, part);

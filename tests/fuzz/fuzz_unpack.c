@@ -71,7 +71,7 @@ typedef struct way {
 
 static void pack(const actc_codec_plan *plan, way w, const void *x, void *payload)
 {
-    actc_codec_work_desc work = {.plan = plan, .tensor = 77, .count = plan->batch};
+    actc_codec_work_desc work = {.plan = plan, .tensor = 77, .count = plan->samples};
     void *workspace = buffer_of(actc_cpu_codec_workspace(&work, false, w.threads));
     FUZZ_CHECK(actc_cpu_pack(&work, w.isa, w.threads, x, payload, step_block, workspace) == ACTC_OK);
     free(workspace);
@@ -136,9 +136,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     way other = {actc_cpu_isa_detect(), (cut & 0xe0) == 0xe0 ? 3 : 1};
     void *payload = make_payload(plan, &r, mode, other);
-    uint32_t first = plan->sliceable ? cut % plan->batch : 0;
-    uint32_t count = plan->sliceable ? 1 + (cut >> 4 & 7) % (plan->batch - first) : plan->batch;
-    uint64_t bytes = 4 * (plan->n / plan->batch * count);
+    uint32_t first = plan->sliceable ? cut % plan->samples : 0;
+    uint32_t count = plan->sliceable ? 1 + (cut >> 4 & 7) % (plan->samples - first) : plan->samples;
+    uint64_t bytes = 4 * (plan->n / plan->samples * count);
     void *x = buffer_of(bytes), *same = buffer_of(bytes);
     unpack(plan, (way){ACTC_CPU_BASELINE, 1}, first, count, payload, x);
     unpack(plan, other, first, count, payload, same);

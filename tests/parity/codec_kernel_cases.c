@@ -110,7 +110,7 @@ static bool run_list(parity_run *run, images *m, const codec_kernel_spec *spec, 
                             .access = {'r', 'w', 'r', 'r', 'x'}};
     const char *why = "";
     actc_codec_passes passes;
-    command.u.codec = (actc_codec_work_desc){.plan = m->plan, .tensor = 0x12345, .count = m->plan->batch};
+    command.u.codec = (actc_codec_work_desc){.plan = m->plan, .tensor = 0x12345, .count = m->plan->samples};
     if (actc_codec_passes_workspace(&command.u.codec, unpack, spec->max_view, &m->bytes[WORKSPACE], &why) != ACTC_OK)
         return parity_fail(run, "workspace: %s", why);
     free(m->data[WORKSPACE]);

@@ -79,6 +79,15 @@ static void dropout_transpose(kernel_builder *b)
         kernel_view(b, 2, p.n, FILL_SPECIAL);
         kernel_end(b, "(n=%u,inner=%u,channels=%u)", p.n, p.inner, p.channels);
     }
+    static const uint32_t spreads[][3] = {{1, 1, 1}, {3, 7, 5}, {2, 49, 64}, {5, 16, 257}, {130, 9, 3}};
+    for (size_t t = 0; t < sizeof spreads / sizeof *spreads; t++) {
+        struct actc_params_spread p = {0, spreads[t][0] * spreads[t][1] * spreads[t][2], spreads[t][1], spreads[t][2],
+                                       1.0f / (float)spreads[t][1]};
+        kernel_begin(b, ACTC_KERNEL_spread, element_groups(p.n), &p);
+        kernel_view(b, 0, (size_t)spreads[t][0] * spreads[t][2], FILL_SPECIAL);
+        kernel_view(b, 1, p.n, FILL_SPECIAL);
+        kernel_end(b, "(samples=%u,inner=%u,channels=%u)", spreads[t][0], p.inner, p.channels);
+    }
     static const uint32_t shapes[][3] = {{1, 1, 1},   {1, 1, 77},  {1, 77, 1},  {2, 3, 5},
                                          {3, 32, 32}, {1, 33, 65}, {5, 144, 8}, {2, 2000, 3}};
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {

@@ -79,7 +79,7 @@ typedef struct codec_run {
 
 static inline void codec_pack(const actc_codec_plan *plan, codec_run run, const float *x, const guarded *payload)
 {
-    actc_codec_work_desc work = {.plan = plan, .tensor = CODEC_TENSOR, .count = plan->batch};
+    actc_codec_work_desc work = {.plan = plan, .tensor = CODEC_TENSOR, .count = plan->samples};
     guarded workspace = guarded_new((size_t)actc_cpu_codec_workspace(&work, false, run.threads));
     assert_int_equal(payload->bytes, plan->payload_bytes);
     actc_status status = actc_cpu_pack(&work, run.isa, run.threads, x, payload->data, codec_step, workspace.data);

@@ -32,12 +32,12 @@ static void check_same(const char *name, const char *what, codec_run run, const 
 static void check_plan(const actc_codec_plan *plan, const float *x, uint32_t turn, const char *name)
 {
     const codec_run plain = {ACTC_CPU_BASELINE, 1};
-    size_t dense = 4 * (size_t)plan->n, sample = dense / plan->batch;
+    size_t dense = 4 * (size_t)plan->n, sample = dense / plan->samples;
     guarded payload = guarded_new(plan->payload_bytes), restored = guarded_new(dense);
     guarded again = guarded_new(plan->payload_bytes), repeated = guarded_new(dense);
     choose("passes");
     codec_pack(plan, plain, x, &payload);
-    codec_unpack(plan, plain, payload.data, 0, plan->batch, &restored);
+    codec_unpack(plan, plain, payload.data, 0, plan->samples, &restored);
     choose("");
     for (int isa = 0; isa <= (int)actc_cpu_isa_detect(); isa++) {
         codec_run run = {(actc_cpu_isa)isa, 1 + (int)((turn + (uint32_t)isa) % 3)};
@@ -45,11 +45,11 @@ static void check_plan(const actc_codec_plan *plan, const float *x, uint32_t tur
         codec_pack(plan, run, x, &again);
         check_same(name, "payload", run, payload.data, again.data, plan->payload_bytes);
         memset(repeated.data, 0xa5, repeated.padded);
-        codec_unpack(plan, run, payload.data, 0, plan->batch, &repeated);
+        codec_unpack(plan, run, payload.data, 0, plan->samples, &repeated);
         check_same(name, "restored", run, restored.data, repeated.data, dense);
         if (!plan->sliceable)
             continue;
-        uint32_t first = turn % plan->batch, count = 1 + turn / 7 % (plan->batch - first);
+        uint32_t first = turn % plan->samples, count = 1 + turn / 7 % (plan->samples - first);
         guarded slice = guarded_new(count * sample);
         codec_unpack(plan, run, payload.data, first, count, &slice);
         check_same(name, "slice", run, (const char *)restored.data + first * sample, slice.data, slice.bytes);
@@ -229,7 +229,7 @@ static void test_damaged(void **state)
                 for (size_t i = 0; i < plan->payload_bytes; i++)
                     if (how == 0 || rng_next(&r) % 16 == 0)
                         bytes[i] = how == 1 ? 0xff : (unsigned char)rng_next(&r);
-                codec_unpack(plan, run, payload.data, 0, plan->batch, &restored);
+                codec_unpack(plan, run, payload.data, 0, plan->samples, &restored);
                 guarded_free(&restored);
                 guarded_free(&payload);
                 free(x);
@@ -247,7 +247,7 @@ static void test_workspace(void **state)
             if (codec_row_too_long(codec_specs[o], &shapes[s]))
                 continue;
             actc_codec_plan *plan = codec_plan(codec_specs[o], &shapes[s]);
-            actc_codec_work_desc work = {.plan = plan, .count = plan->batch};
+            actc_codec_work_desc work = {.plan = plan, .count = plan->samples};
             for (int unpack = 0; unpack < 2; unpack++) {
                 uint64_t bytes = actc_cpu_codec_workspace(&work, unpack, 2);
                 uint64_t unit = plan->spec.kind == ACTC_CODEC_WAVELET ? 12 * plan->n / plan->samples : 0;

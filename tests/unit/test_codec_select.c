@@ -214,12 +214,12 @@ static void check_case(const char *text, const shape_case *shape, content kind, 
         if (i)
             check_same(name, v->name, payload.data, again.data, plan->payload_bytes);
         memset(repeated.data, 0xa5, repeated.padded);
-        codec_unpack(plan, run, payload.data, 0, plan->batch, i ? &repeated : &restored);
+        codec_unpack(plan, run, payload.data, 0, plan->samples, i ? &repeated : &restored);
         if (i)
             check_same(name, v->name, restored.data, repeated.data, 4 * plan->n);
-        for (uint32_t first = 0; plan->sliceable && first < plan->batch; first += 2) {
-            uint32_t count = plan->batch - first < 2 ? 1 : 2;
-            size_t sample = 4 * (size_t)(plan->n / plan->batch);
+        for (uint32_t first = 0; plan->sliceable && first < plan->samples; first += 2) {
+            uint32_t count = plan->samples - first < 2 ? 1 : 2;
+            size_t sample = 4 * (size_t)(plan->n / plan->samples);
             guarded slice = guarded_new(count * sample);
             codec_unpack(plan, run, payload.data, first, count, &slice);
             check_same(name, "slice", (char *)restored.data + first * sample, slice.data, slice.bytes);

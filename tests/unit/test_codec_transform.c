@@ -50,7 +50,7 @@ static float *restore(const char *text, const shape_case *s, const float *x)
     actc_codec_plan *plan = codec_plan(text, s);
     guarded payload = guarded_new(plan->payload_bytes), restored = guarded_new(4 * plan->n);
     codec_pack(plan, best_run(), x, &payload);
-    codec_unpack(plan, best_run(), payload.data, 0, plan->batch, &restored);
+    codec_unpack(plan, best_run(), payload.data, 0, plan->samples, &restored);
     float *copy = malloc(4 * plan->n);
     assert_non_null(copy);
     memcpy(copy, restored.data, 4 * plan->n);

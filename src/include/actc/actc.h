@@ -8,5 +8,6 @@
 #include <actc/data.h>
 #include <actc/graph.h>
 #include <actc/network.h>
+#include <actc/operators.h>
 
 #endif

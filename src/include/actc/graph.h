@@ -1,4 +1,4 @@
-/* actc/graph.h: building a network.
+/* actc/graph.h: building a network; its operators are in actc/operators.h.
  *
  * A graph is a static list of operators. Shapes are logical and in PyTorch's order; the first dimension
  * of an input is the batch and is given when the network is prepared (actc_network_create), so a shape
@@ -63,78 +63,6 @@ ACTC_API actc_parameter *actc_parameter_create(actc_graph *graph, const char *na
                                                actc_init init, int64_t fan_in);
 /* A frozen parameter gets no gradient and no update, and what only its gradient needs is not saved. */
 ACTC_API void actc_parameter_freeze(actc_parameter *parameter);
-
-typedef struct actc_conv2d_options {
-    size_t size;
-    int64_t out_channels; /* must be > 0 */
-    int64_t kernel[2];    /* height, width; must be > 0 */
-    int64_t stride[2];    /* default 1 */
-    int64_t padding[2];   /* zeros added on both sides; default 0 */
-    int64_t dilation[2];  /* default 1 */
-    bool bias;            /* default true */
-    bool frozen;          /* the operator's own parameters are frozen */
-    actc_parameter *weight_parameter; /* NULL: the operator makes its own */
-    actc_parameter *bias_parameter;
-} actc_conv2d_options;
-ACTC_API actc_conv2d_options actc_conv2d_options_default(int64_t out_channels, int64_t kernel);
-
-/* x (N,C,H,W) -> (N,out_channels,OH,OW), OH = floor((H + 2p - d(k-1) - 1)/s) + 1, cross-correlation as in
- * PyTorch's Conv2d (padding_mode zeros, groups 1). */
-ACTC_API actc_tensor *actc_conv2d(actc_graph *graph, const char *name, actc_tensor *x,
-                                  const actc_conv2d_options *options);
-
-/* x (N,F) -> (N,out_features): x W^T + b. */
-typedef struct actc_linear_options {
-    size_t size;
-    int64_t out_features; /* must be > 0 */
-    bool bias;            /* default true */
-    bool frozen;
-    actc_parameter *weight_parameter;
-    actc_parameter *bias_parameter;
-} actc_linear_options;
-ACTC_API actc_linear_options actc_linear_options_default(int64_t out_features);
-ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x,
-                                  const actc_linear_options *options);
-
-/* max(x, 0); NaN stays NaN. Backward keeps a 1-bit mask, or the dense output where another operator keeps it
- * anyway, or the compressed output with the codec key relu=value. */
-ACTC_API actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x);
-
-typedef struct actc_max_pool2d_options {
-    size_t size;
-    int64_t kernel[2];  /* kernel[0] * kernel[1] must be <= 255: the index is 8 bits */
-    int64_t stride[2];  /* default: the kernel */
-    int64_t padding[2]; /* must be <= kernel / 2 */
-} actc_max_pool2d_options;
-ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel);
-/* x (N,C,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
-ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x,
-                                      const actc_max_pool2d_options *options);
-
-/* Each element (dropout) or each channel of each sample (dropout2d) is zeroed with probability p in training and
- * the others multiplied by 1/(1-p); identity in evaluation. 0 <= p < 1. Nothing is saved: the mask is drawn
- * again from the counter-based generator. dropout2d takes (N,C,H,W), or (N,F) where it drops features, as
- * PyTorch's Dropout2d treats its input's second dimension as channels. */
-ACTC_API actc_tensor *actc_dropout(actc_graph *graph, const char *name, actc_tensor *x, double p);
-ACTC_API actc_tensor *actc_dropout2d(actc_graph *graph, const char *name, actc_tensor *x, double p);
-
-/* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
-ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
-
-/* x (N,C) -> log(softmax(x)) over C. */
-ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
-/* log_probabilities (N,C), labels (N) -> scalar, mean over the rows whose label is not -1. */
-ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities,
-                                    actc_tensor *labels);
-/* logits (N,C), labels (N) -> scalar; log-softmax and NLL in one. */
-ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor *logits,
-                                         actc_tensor *labels);
-/* Element-wise sum of two tensors of the same shape. */
-ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
-
-/* logits or log-probabilities (N,C,...), labels (N,...) -> the number of places, whose label is not -1, where the largest of
- * the C is at the label (the lowest index wins a tie). */
-ACTC_API actc_tensor *actc_count_correct(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *labels);
 
 /* Training minimises the sum of weight * loss over the losses added, each made by a loss operator; weight > 0. At most 16
  * losses and metrics. set_loss: the only loss, with weight 1; where its targets are classes and no metric was added, the

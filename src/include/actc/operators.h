@@ -1,0 +1,128 @@
+/* actc/operators.h: the operators of a network.
+ *
+ * Every function appends one operator to the graph and returns its output, which the graph owns; NULL where the graph has an
+ * error (actc/graph.h). Definitions are PyTorch's unless a comment says otherwise. Shapes are logical: N,C,H,W and N,C,D,H,W for
+ * maps (called "a map" below; its spatial axes are H,W or D,H,W), B,T,D for sequences, N,F for rows.
+ * Options come from their _default function.
+ */
+#ifndef ACTC_OPERATORS_H
+#define ACTC_OPERATORS_H
+
+#include <actc/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- convolution ---- */
+
+/* Arrays have an entry for each spatial axis of x, in its order (H,W or D,H,W); a map of two axes ignores the third entry. */
+typedef struct actc_conv_options {
+    size_t size;
+    int64_t out_channels; /* must be > 0 */
+    int64_t kernel[3];    /* must be > 0 */
+    int64_t stride[3];    /* default 1 */
+    int64_t padding[3];   /* zeros added on both sides; default 0 */
+    int64_t dilation[3];  /* default 1 */
+    bool bias;            /* default true */
+    bool frozen;          /* the operator's own parameters are frozen */
+    actc_parameter *weight_parameter; /* NULL: the operator makes its own; O,I,spatial... (transposed: I,O,spatial...) */
+    actc_parameter *bias_parameter;
+    int64_t groups;       /* default 1; else the number of input channels, of which out_channels is a multiple: depthwise */
+    int64_t output_padding[3]; /* of transposed convolutions: added to the output's size on one side; < stride; default 0 */
+} actc_conv_options;
+ACTC_API actc_conv_options actc_conv_options_default(int64_t out_channels, int64_t kernel);
+
+/* x (N,C,H,W) or (N,C,D,H,W) -> (N,out_channels,...), OH = floor((H + 2p - d(k-1) - 1)/s) + 1: cross-correlation as in PyTorch's
+ * Conv2d and Conv3d with padding_mode zeros. A convolution along one axis is one of (N,C,1,W) with kernel {1,k}. */
+ACTC_API actc_tensor *actc_convolution(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv_options *options);
+/* OH = (H - 1) s - 2p + d(k-1) + output_padding + 1: PyTorch's ConvTranspose2d and ConvTranspose3d with one group. */
+ACTC_API actc_tensor *actc_conv_transpose(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv_options *options);
+
+/* The same, of (N,C,H,W) alone. */
+typedef actc_conv_options actc_conv2d_options;
+ACTC_API actc_conv2d_options actc_conv2d_options_default(int64_t out_channels, int64_t kernel);
+ACTC_API actc_tensor *actc_conv2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_conv2d_options *options);
+
+/* ---- linear ---- */
+
+typedef struct actc_linear_options {
+    size_t size;
+    int64_t out_features; /* must be > 0 */
+    bool bias;            /* default true */
+    bool frozen;
+    actc_parameter *weight_parameter;
+    actc_parameter *bias_parameter;
+} actc_linear_options;
+ACTC_API actc_linear_options actc_linear_options_default(int64_t out_features);
+/* x (N,F) -> (N,out_features): x W^T + b. */
+ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *options);
+
+/* ---- element by element ---- */
+
+/* max(x, 0); NaN stays NaN. Backward keeps a 1-bit mask, or the dense output where another operator
+ * keeps it anyway, or the compressed output with the codec key relu=value. */
+ACTC_API actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x);
+/* Element-wise sum of two tensors of the same shape. */
+ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
+
+/* Each element (dropout) or each channel of each sample (dropout2d) is zeroed with probability p in training and
+ * the others multiplied by 1/(1-p); identity in evaluation. 0 <= p < 1. Nothing is saved: the mask is drawn
+ * again from the counter-based generator. dropout2d takes a map, or (N,F) where it drops features, as
+ * PyTorch's Dropout2d treats its input's second dimension as channels. */
+ACTC_API actc_tensor *actc_dropout(actc_graph *graph, const char *name, actc_tensor *x, double p);
+ACTC_API actc_tensor *actc_dropout2d(actc_graph *graph, const char *name, actc_tensor *x, double p);
+
+/* ---- normalisation ---- */
+
+typedef struct actc_batch_norm_options {
+    size_t size;
+    double epsilon;   /* default 1e-5; 1e-12 to 1 */
+    double momentum;  /* of the running statistics; default 0.1; 0 to 1 */
+    bool affine;      /* weight and bias; default true */
+    bool track;       /* running statistics, which evaluation uses; default true. Without: evaluation uses the batch's too */
+    bool frozen;      /* weight and bias get no gradient */
+} actc_batch_norm_options;
+ACTC_API actc_batch_norm_options actc_batch_norm_options_default(void);
+/* x: a map or (N,F), normalised over all but the channels; needs more than one value a channel in training. Parameters "weight",
+ * "bias"; buffers "running_mean", "running_var"; counter "num_batches_tracked". Saves its input, and a
+ * mean and an inverse deviation a channel. */
+ACTC_API actc_tensor *actc_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_batch_norm_options *options);
+/* x (N,C) -> log(softmax(x)) over C; saves its output. */
+ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
+
+/* ---- pooling ---- */
+
+/* Arrays as in actc_conv_options. */
+typedef struct actc_pool_options {
+    size_t size;
+    int64_t kernel[3];  /* a window of at most 255 places (max): the index is 8 bits */
+    int64_t stride[3];  /* default: the kernel */
+    int64_t padding[3]; /* must be <= kernel / 2 */
+} actc_pool_options;
+/* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
+ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
+typedef actc_pool_options actc_max_pool2d_options;
+ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel);
+/* x (N,C,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
+ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_max_pool2d_options *options);
+
+/* ---- moving ---- */
+
+/* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
+ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
+/* ---- losses and metrics ----
+ * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph. Targets are i32 classes (N) of
+ * logits (N,C); -1 marks what does not count. */
+
+ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities, actc_tensor *labels);
+/* log-softmax and NLL in one. */
+ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor *logits, actc_tensor *labels);
+/* scores (N,C), labels (N) -> the number of places, whose label is not -1, where the largest of the C is at the
+ * label (the lowest index wins a tie). A metric. */
+ACTC_API actc_tensor *actc_count_correct(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *labels);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
