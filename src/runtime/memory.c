@@ -12,6 +12,7 @@ const char *actc_memory_category_string(actc_memory_category category)
 
 actc_status actc_network_memory(const actc_network *network, actc_memory_report *report)
 {
+    ACTC_OWN_MODES;
     if (!report || report->size != sizeof *report)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_memory_report.size must be sizeof(actc_memory_report)");
     const actc_build *build = network->build;
@@ -59,6 +60,7 @@ static actc_status kept_of(const actc_network *network, size_t index, const actc
 
 actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *info)
 {
+    ACTC_OWN_MODES;
     if (!info || info->size != sizeof *info)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_saved_info.size must be sizeof(actc_saved_info)");
     const actc_kept *kept = NULL;
@@ -79,6 +81,7 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
 
 actc_status actc_network_read_saved(actc_network *network, size_t index, float *values)
 {
+    ACTC_OWN_MODES;
     const actc_kept *kept = NULL;
     ACTC_RETURN_IF_ERROR(kept_of(network, index, &kept));
     if (kept->capture == UINT32_MAX)

@@ -193,6 +193,7 @@ static actc_status prepare(actc_network *network)
 actc_status actc_network_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
                                 actc_network **out)
 {
+    ACTC_OWN_MODES;
     if (!device)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = device->context;
@@ -268,11 +269,13 @@ const char *actc_network_note(const actc_network *network, size_t index)
 actc_status actc_network_upload(actc_network *network, uint32_t vbuf, uint64_t offset, const void *source, uint64_t bytes)
 {
     const actc_vbuf *v = &network->build->vbufs[vbuf];
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(network->device));
     return network->device->backend->upload(network->device, network->arenas[v->arena], v->offset + offset, source, bytes);
 }
 
 actc_status actc_network_download(actc_network *network, uint32_t vbuf, uint64_t offset, void *target, uint64_t bytes)
 {
     const actc_vbuf *v = &network->build->vbufs[vbuf];
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(network->device));
     return network->device->backend->download(network->device, network->arenas[v->arena], v->offset + offset, target, bytes);
 }

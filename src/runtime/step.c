@@ -106,6 +106,7 @@ static actc_status not_finite(actc_network *network, uint32_t bad, float loss)
 actc_status actc_network_train_step(actc_network *network, const float *inputs, const int32_t *labels, double learning_rate,
                                     actc_step_result *result)
 {
+    ACTC_OWN_MODES;
     actc_context *context = network->context;
     if (!network->executables[ACTC_PROGRAM_TRAIN])
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "the network was not prepared for training: train_batch is 0");
@@ -150,6 +151,7 @@ actc_status actc_network_train_step(actc_network *network, const float *inputs, 
 actc_status actc_network_evaluate(actc_network *network, const float *inputs, const int32_t *labels, int64_t count,
                                   double *loss_sum, int64_t *correct)
 {
+    ACTC_OWN_MODES;
     actc_context *context = network->context;
     if (!network->executables[ACTC_PROGRAM_EVAL])
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "the network was not prepared for evaluation: eval_batch is 0");
@@ -189,6 +191,7 @@ int actc_network_pending(const actc_network *network)
 
 actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates)
 {
+    ACTC_OWN_MODES;
     if (updates > step)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "step %llu with %llu updates: more updates than steps",
                          (unsigned long long)step, (unsigned long long)updates);

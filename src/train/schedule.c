@@ -99,6 +99,7 @@ static actc_status parse(actc_context *context, const char *spec, char *text, ac
 
 actc_status actc_schedule_parse(actc_context *context, const char *spec, double lr, int64_t epochs, actc_schedule *schedule)
 {
+    ACTC_OWN_MODES;
     if (!context || !schedule)
         return ACTC_ERROR_INVALID_ARGUMENT;
     memset(schedule, 0, sizeof *schedule);
@@ -123,6 +124,7 @@ actc_status actc_schedule_parse(actc_context *context, const char *spec, double 
 
 double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch)
 {
+    ACTC_OWN_MODES;
     double rate = schedule->lr;
     switch (schedule->kind) {
     case ACTC_SCHEDULE_CONSTANT: break;
@@ -153,6 +155,7 @@ double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch)
 
 void actc_schedule_observe(actc_schedule *schedule, double loss)
 {
+    ACTC_OWN_MODES;
     if (schedule->kind != ACTC_SCHEDULE_PLATEAU)
         return;
     /* A NaN is not below anything and counts as a bad epoch. The first loss is compared with Inf. */

@@ -40,6 +40,7 @@ actc_context_options actc_context_options_default(void)
 
 actc_status actc_context_create(const actc_context_options *options, actc_context **out)
 {
+    ACTC_OWN_MODES;
     if (!out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
@@ -48,7 +49,7 @@ actc_status actc_context_create(const actc_context_options *options, actc_contex
         options = &defaults;
     if (options->size == 0 || options->size > sizeof *options)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    actc_context *context = actc_calloc(1, sizeof *context);
+    actc_context *context = actc_watch_forks() ? actc_calloc(1, sizeof *context) : NULL;
     if (!context)
         return ACTC_ERROR_OUT_OF_MEMORY;
     context->options = defaults;
@@ -108,8 +109,18 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     context->options.log(context->options.log_user, level, text);
 }
 
+actc_status actc_device_is_ours(const actc_device *device)
+{
+    if (!actc_device_forked(device))
+        return ACTC_OK;
+    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED,
+                     "%s (%s) was opened before fork() and is the parent's: its driver does not work in a child process, which "
+                     "must open a device of its own", device->info.spec, device->info.name);
+}
+
 actc_status actc_device_runs(const actc_device *device)
 {
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(device));
     if (!device->compile_only)
         return ACTC_OK;
     return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",

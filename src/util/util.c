@@ -2,7 +2,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,16 +160,9 @@ bool actc_parse_double(const char *text, double *value)
     static const char accepted[] = "0123456789.eE+-";
     if (!*text || strlen(text) > 63 || strspn(text, accepted) != strlen(text))
         return false;
-    /* strtod follows the locale's decimal point; the input does not. */
-    char copy[64];
-    strcpy(copy, text);
-    const char *point = localeconv()->decimal_point;
-    char *dot = strchr(copy, '.');
-    if (dot && point && point[0] && !point[1])
-        *dot = point[0];
+    ACTC_OWN_MODES; /* strtod follows the locale */
     char *end;
-    errno = 0;
-    *value = strtod(copy, &end);
+    *value = strtod(text, &end);
     return !*end && isfinite(*value);
 }
 

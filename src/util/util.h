@@ -23,8 +23,12 @@ struct actc_context {
 
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args);
 actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char *what);
-/* A failure where the device was opened to compile only. */
+/* A failure where the device was opened to compile only, or is that of a parent process. */
 actc_status actc_device_runs(const actc_device *device);
+actc_status actc_device_is_ours(const actc_device *device); /* the latter alone */
+
+/* Counts forks from now on (actc_process_number); false when out of memory. */
+bool actc_watch_forks(void);
 
 /* Grows *array (of elements of `element` bytes) so that it holds at least `count`; *capacity is updated. */
 bool actc_grow(void **array, size_t *capacity, size_t count, size_t element);
