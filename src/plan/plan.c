@@ -174,11 +174,13 @@ static actc_status place_best(actc_build *build)
     for (size_t i = 0; i < n; i++) {
         const actc_vbuf *v = &build->vbufs[i];
         uint64_t range = build->device->info.max_binding_bytes;
+        bool sized_by_batch = v->category != ACTC_MEMORY_PARAMETERS && v->category != ACTC_MEMORY_GRADIENTS &&
+                              v->category != ACTC_MEMORY_OPTIMIZER;
         if (v->touched && (v->bytes > limit || (range && v->bytes > range)))
             return actc_fail(build->context, ACTC_ERROR_UNSUPPORTED,
-                             "%s needs %llu bytes (%s), %s allows %llu in one buffer; use a smaller batch", v->name,
+                             "%s needs %llu bytes (%s), %s allows %llu in one buffer%s", v->name,
                              (unsigned long long)v->bytes, actc_memory_category_string(v->category), build->device->info.spec,
-                             (unsigned long long)(v->bytes > limit ? limit : range));
+                             (unsigned long long)(v->bytes > limit ? limit : range), sized_by_batch ? "; use a smaller batch" : "");
     }
     return ACTC_OK;
 }

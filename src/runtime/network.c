@@ -1,7 +1,6 @@
 /* network.c: preparing a network on a device, and taking it down. */
 #include "network.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "../io/network_state.h"
@@ -43,12 +42,12 @@ static actc_status check_options(actc_context *context, const actc_graph *graph,
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "optimizer kind is %d, must be SGD, ADAM or ADAMW", (int)o->kind);
     ACTC_RETURN_IF_ERROR(check_range(context, "momentum", o->momentum, o->momentum >= 0 && o->momentum < 1, "0 <= momentum < 1"));
     ACTC_RETURN_IF_ERROR(check_range(context, "weight decay", o->weight_decay,
-                                     o->weight_decay >= 0 && isfinite(o->weight_decay), "finite and >= 0"));
+                                     o->weight_decay >= 0 && o->weight_decay <= ACTC_MAX_REAL, "0 to 1e30"));
     if (o->kind != ACTC_OPTIMIZER_SGD) {
         ACTC_RETURN_IF_ERROR(check_range(context, "beta1", o->beta1, o->beta1 >= 0 && o->beta1 < 1, "0 <= beta < 1"));
         ACTC_RETURN_IF_ERROR(check_range(context, "beta2", o->beta2, o->beta2 >= 0 && o->beta2 < 1, "0 <= beta < 1"));
         /* the reciprocal in the update is good from 2^-100 on */
-        ACTC_RETURN_IF_ERROR(check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= 1e30, "1e-30 to 1e30"));
+        ACTC_RETURN_IF_ERROR(check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= ACTC_MAX_REAL, "1e-30 to 1e30"));
     }
     if (graph->status != ACTC_OK)
         return graph->status; /* its message is the context's */

@@ -114,8 +114,8 @@ actc_status actc_network_train_step(actc_network *network, const float *inputs, 
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_train_step: inputs or labels is NULL");
     if (result && result->size != sizeof *result)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_step_result.size must be sizeof(actc_step_result)");
-    if (!isfinite(learning_rate) || learning_rate < 0)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate is %g, must be finite and >= 0", learning_rate);
+    if (!(learning_rate >= 0 && learning_rate <= ACTC_MAX_REAL))
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate is %g, must be 0 to %g", learning_rate, ACTC_MAX_REAL);
     int64_t batch = network->options.train_batch, counted;
     uint32_t block[ACTC_STEP_BLOCK_BYTES / 4], out[ACTC_RESULT_BLOCK_BYTES / 4];
     ACTC_RETURN_IF_ERROR(check_labels(network, labels, batch, &counted));

@@ -105,8 +105,8 @@ actc_status actc_schedule_parse(actc_context *context, const char *spec, double 
     memset(schedule, 0, sizeof *schedule);
     if (!spec)
         spec = "constant";
-    if (!(lr >= 0) || !isfinite(lr))
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate %g; a finite number >= 0 is accepted", lr);
+    if (!(lr >= 0 && lr <= ACTC_MAX_REAL))
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate %g; a number from 0 to %g is accepted", lr, ACTC_MAX_REAL);
     if (epochs < 1)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "schedule over %lld epochs; 1 or more are accepted",
                          (long long)epochs);

@@ -72,10 +72,25 @@ const char *actc_error_message(const actc_context *context)
     return context ? context->message : "";
 }
 
+/* Shortened where it is too long: a path may have 4095 bytes, and the reason comes behind it. */
+static void format_text(char *text, size_t size, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(text, size, format, args);
+    char *whole = length < 0 || (size_t)length < size ? NULL : actc_malloc((size_t)length + 1);
+    if (whole) {
+        vsnprintf(whole, (size_t)length + 1, format, again);
+        actc_shorten(text, size, whole);
+        actc_free(whole);
+    }
+    va_end(again);
+}
+
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args)
 {
     char text[sizeof context->message];
-    vsnprintf(text, sizeof text, format, args); /* an argument may be the old message */
+    format_text(text, sizeof text, format, args); /* an argument may be the old message */
     memcpy(context->message, text, sizeof text);
     if (context->options.log && context->options.log_level >= ACTC_LOG_DEBUG)
         context->options.log(context->options.log_user, ACTC_LOG_DEBUG, context->message);
@@ -104,7 +119,7 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    format_text(text, sizeof text, format, args);
     va_end(args);
     context->options.log(context->options.log_user, level, text);
 }

@@ -54,6 +54,29 @@ char *actc_format(const char *format, ...)
     return text;
 }
 
+static bool continues(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+void actc_shorten(char *target, size_t size, const char *text)
+{
+    static const char gap[] = " ... ";
+    size_t length = strlen(text);
+    if (length < size) {
+        memcpy(target, text, length + 1);
+        return;
+    }
+    size_t room = size - sizeof gap, head = room / 3, tail = length - (room - head);
+    while (head > 0 && continues(text[head]))
+        head--;
+    while (continues(text[tail]))
+        tail++;
+    memcpy(target, text, head);
+    memcpy(target + head, gap, sizeof gap - 1);
+    memcpy(target + head + sizeof gap - 1, text + tail, length - tail + 1);
+}
+
 uint32_t actc_hash(const char *text)
 {
     uint32_t hash = 2166136261u;

@@ -14,6 +14,9 @@ struct actc_context {
     struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c) */
 };
 
+/* Rates and the like are used as f32, divided by small numbers: this is what is accepted, and room is left. */
+#define ACTC_MAX_REAL 1e30
+
 #define ACTC_RETURN_IF_ERROR(expression)      \
     do {                                      \
         actc_status status_ = (expression);   \
@@ -37,6 +40,10 @@ char *actc_strdup(const char *text);
 char *actc_strndup(const char *text, size_t length);
 /* printf into memory of its own; NULL when out of memory. */
 char *actc_format(const char *format, ...) ACTC_PRINTF(1, 2);
+
+/* Copies `text`; where it is longer than size - 1 its middle gives way to " ... ", so that what it is about and the reason at its
+ * end both stay. Cuts between characters of UTF-8. */
+void actc_shorten(char *target, size_t size, const char *text);
 
 /* FNV-1a, 32 bits: the hash of paths and names in RNG keys. Part of what a seed means; must not change. */
 uint32_t actc_hash(const char *text);

@@ -1,6 +1,7 @@
-/* test_embedding.c: what an embedding program does around the library: it forks, and computes under floating point modes
- * of its own. */
+/* test_embedding.c: what an embedding program does around the library: it forks, computes under floating point modes
+ * and a locale of its own, and passes what no one should. */
 #include <fenv.h>
+#include <locale.h>
 #include <math.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,12 @@
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
+
+static const char *device_name(void)
+{
+    const char *name = getenv("ACTC_TEST_DEVICE");
+    return name ? name : "cpu";
+}
 
 #define BATCH 4
 #define RULES "conv1,relu1,conv2=dct:lambda=3.7;fc1=wavelet:lambda=7.3,values=int8"
@@ -164,6 +171,104 @@ static void modes_do_not_show(void **state)
             fail_msg("results differ under modes %s", modes[m].name);
 }
 
+/* A decimal point of two bytes (ps_AF) or another one byte (de_DE): what is parsed and what is said stay the same. */
+static void locales_do_not_show(void **state)
+{
+    const fixture *f = *state;
+    static const char *const names[] = {"de_DE", "ps_AF"};
+    char folder[] = "/tmp/actc-locale-XXXXXX", command[256];
+    assert_non_null(mkdtemp(folder));
+    uint64_t wanted = sum_under(f, 0);
+    int made = 0;
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "localedef -c -i %s -f UTF-8 %s/%s.UTF-8 >%s/log 2>&1", names[i], folder, names[i], folder);
+        made += system(command) == 0;
+    }
+    setenv("LOCPATH", folder, 1);
+    bool same = true;
+    for (size_t i = 0; i < 2 && made == 2; i++) {
+        char name[32], text[32];
+        snprintf(name, sizeof name, "%s.UTF-8", names[i]);
+        assert_non_null(setlocale(LC_ALL, name));
+        snprintf(text, sizeof text, "%g", 1.5);
+        assert_string_not_equal(text, "1.5");
+        same &= sum_under(f, 0) == wanted;
+        snprintf(text, sizeof text, "%g", 1.5); /* given back */
+        assert_string_not_equal(text, "1.5");
+        setlocale(LC_ALL, "C");
+    }
+    unsetenv("LOCPATH");
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    if (made < 2) {
+        print_message("no localedef, or no locale sources\n");
+        skip();
+    }
+    assert_true(same);
+}
+
+/* What a float does not hold would make every parameter infinite. */
+static void rates_out_of_range(void **state)
+{
+    const fixture *f = *state;
+    static const double rates[] = {1e300, 1e31, -1, (double)INFINITY, (double)NAN};
+    actc_network *network = network_of(f, BATCH, "");
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(actc_network_train_step(network, images, labels, rates[i], NULL), ACTC_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(actc_error_message(f->context), "must be 0 to 1e+30"));
+    }
+    CHECK(f->context, actc_network_train_step(network, images, labels, 1e-3, NULL));
+    actc_network_destroy(&network);
+    actc_schedule schedule = {.size = sizeof schedule};
+    assert_int_equal(actc_schedule_parse(f->context, "constant", 1e300, 1, &schedule), ACTC_ERROR_INVALID_ARGUMENT);
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = 1;
+    options.optimizer.weight_decay = 1e300;
+    assert_int_equal(actc_network_create(f->device, f->graph, &options, &network), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(f->context), "weight decay is 1e+300, must be 0 to 1e30"));
+}
+
+/* A path of any length leaves room for what is wrong with it. */
+static void reasons_are_not_cut(void **state)
+{
+    const fixture *f = *state;
+    static char path[3000] = "start/";
+    actc_safetensors *file = NULL;
+    actc_dataset *dataset = NULL;
+    for (size_t i = 6; i + 2 < sizeof path - 1; i += 2)
+        memcpy(path + i, i % 100 ? "\xc3\xa9" : "/.", 2); /* é */
+    assert_int_equal(actc_safetensors_open(f->context, path, &file), ACTC_ERROR_NOT_FOUND);
+    const char *message = actc_error_message(f->context);
+    assert_true(strstr(message, "cannot open start/") && strstr(message, " ... ") && strstr(message, ": No such file"));
+    for (const char *p = message; *p; p++) /* no character is halved */
+        assert_true((*p == '\xc3') == (p[1] == '\xa9'));
+    assert_int_equal(actc_dataset_open(f->context, "mnist", path, true, &dataset), ACTC_ERROR_NOT_FOUND);
+    assert_non_null(strstr(actc_error_message(f->context), "name the folder that holds the four files"));
+}
+
+/* Of a device that sees less of a buffer than the batch needs. */
+static void binding_limit(void **state)
+{
+    const fixture *f = *state;
+    if (strncmp(device_name(), "vulkan", 6) != 0)
+        skip();
+    actc_device_options where = actc_device_options_default();
+    actc_network_options options = actc_network_options_default();
+    actc_device *device = NULL;
+    actc_network *network = NULL;
+    where.device = device_name();
+    options.train_batch = 64;
+    setenv("ACTC_VK_MAX_BINDING", "262144", 1);
+    CHECK(f->context, actc_device_open(f->context, &where, &device));
+    unsetenv("ACTC_VK_MAX_BINDING");
+    assert_int_equal(actc_network_create(device, f->graph, &options, &network), ACTC_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(actc_error_message(f->context), "a kernel sees 262144 (maxStorageBufferRange); use a smaller batch"));
+    options.train_batch = 4;
+    CHECK(f->context, actc_network_create(device, f->graph, &options, &network));
+    actc_network_destroy(&network);
+    actc_device_destroy(&device);
+}
+
 /* ---- fork ---- */
 
 /* Runs `work` in a child, which has 60 seconds; its answer, which is 0 where all was right, or 100 and the signal that ended it. */
@@ -192,12 +297,6 @@ static float step_loss(actc_network *network)
 {
     actc_step_result result = {.size = sizeof result};
     return actc_network_train_step(network, images, labels, 1e-3, &result) == ACTC_OK ? result.loss : NAN;
-}
-
-static const char *device_name(void)
-{
-    const char *name = getenv("ACTC_TEST_DEVICE");
-    return name ? name : "cpu";
 }
 
 static bool survives(const fixture *f)
@@ -294,6 +393,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes_do_not_show),
+        cmocka_unit_test(locales_do_not_show),
+        cmocka_unit_test(rates_out_of_range),
+        cmocka_unit_test(reasons_are_not_cut),
+        cmocka_unit_test(binding_limit),
         cmocka_unit_test(children_go_on_or_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -145,7 +145,7 @@ typedef struct actc_schedule {
     int64_t bad_epochs, reductions;
 } actc_schedule;
 /* spec: "constant", "step[:epochs=30,gamma=0.1]", "cosine[:epochs=N,min-lr=0]" (N: the argument `epochs`, those of the
- * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be finite and >= 0. */
+ * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be 0 to 1e30. */
 ACTC_API actc_status actc_schedule_parse(actc_context *context, const char *spec, double lr, int64_t epochs,
                                          actc_schedule *schedule);
 ACTC_API double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch);
