@@ -233,7 +233,7 @@ actc_modes actc_modes_enter(void);
 void actc_modes_leave(const actc_modes *saved);
 /* From here to the end of the block; first in every public function that can fail or returns a real number, which
  * tests/structure holds the headers to. */
-#define ACTC_OWN_MODES const actc_modes own_modes_ __attribute__((cleanup(actc_modes_leave))) = actc_modes_enter()
+#define ACTC_OWN_MODES const actc_modes own_modes_ __attribute__((cleanup(actc_modes_leave), unused)) = actc_modes_enter()
 
 static inline uint64_t actc_align(uint64_t value, uint64_t alignment)
 {

@@ -181,7 +181,8 @@ static void locales_do_not_show(void **state)
     uint64_t wanted = sum_under(f, 0);
     int made = 0;
     for (size_t i = 0; i < 2; i++) {
-        snprintf(command, sizeof command, "localedef -c -i %s -f UTF-8 %s/%s.UTF-8 >%s/log 2>&1", names[i], folder, names[i], folder);
+        snprintf(command, sizeof command, "localedef -c -i %s -f UTF-8 %s/%s.UTF-8 >%s/log 2>&1", names[i], folder, names[i],
+                 folder);
         made += system(command) == 0;
     }
     setenv("LOCPATH", folder, 1);
@@ -258,11 +259,11 @@ static void binding_limit(void **state)
     actc_network *network = NULL;
     where.device = device_name();
     options.train_batch = 64;
-    setenv("ACTC_VK_MAX_BINDING", "262144", 1);
+    setenv("ACTC_VK_MAX_BINDING", "1048576", 1);
     CHECK(f->context, actc_device_open(f->context, &where, &device));
     unsetenv("ACTC_VK_MAX_BINDING");
     assert_int_equal(actc_network_create(device, f->graph, &options, &network), ACTC_ERROR_UNSUPPORTED);
-    assert_non_null(strstr(actc_error_message(f->context), "a kernel sees 262144 (maxStorageBufferRange); use a smaller batch"));
+    assert_non_null(strstr(actc_error_message(f->context), "a kernel sees 1048576 (maxStorageBufferRange); use a smaller batch"));
     options.train_batch = 4;
     CHECK(f->context, actc_network_create(device, f->graph, &options, &network));
     actc_network_destroy(&network);
@@ -271,7 +272,7 @@ static void binding_limit(void **state)
 
 /* ---- fork ---- */
 
-/* Runs `work` in a child, which has 60 seconds; its answer, which is 0 where all was right, or 100 and the signal that ended it. */
+/* Runs `work` in a child, which has 60 seconds; its answer, 0 where all was right, or 100 and the signal that ended it. */
 static int in_child(int (*work)(fixture *f, actc_network *network), fixture *f, actc_network *network)
 {
     fflush(NULL);
