@@ -7,6 +7,8 @@
 #ifndef ACTC_BACKEND_H
 #define ACTC_BACKEND_H
 
+#include <locale.h>
+
 #include <actc/context.h>
 
 #include "kernel_params.h"
@@ -171,6 +173,7 @@ struct actc_device {
     actc_device_info info;
     bool deterministic;
     bool compile_only; /* compile_all and close are all that is called */
+    uint32_t process; /* actc_process_number at open, where the backend does not survive a fork */
     uint64_t allocated_bytes; /* counted where memory is obtained and given back */
 };
 
@@ -178,6 +181,9 @@ typedef void (*actc_device_sink)(void *user, const actc_device_info *info);
 
 struct actc_backend {
     const char *name;
+    /* A child process may go on with a device that was opened before fork(). Where not, it is refused there, and close,
+     * buffer_destroy and executable_destroy free host memory only: what else there is belongs to the parent. */
+    bool survives_fork;
 
     /* Reports every device, and at least one entry with usable false and a reason where there is none. Where that fails
      * for another cause than this process's memory, the backend is listed as unusable with the message. */
@@ -237,6 +243,11 @@ actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text);
 actc_status actc_fail(actc_context *context, actc_status status, const char *format, ...) ACTC_PRINTF(3, 4);
 void actc_log_message(actc_context *context, actc_log_level level, const char *format, ...) ACTC_PRINTF(3, 4);
 
+/* 0, and in a forked child one more than in its parent. */
+uint32_t actc_process_number(void);
+/* The device is the parent's, and of no use in this process. */
+bool actc_device_forked(const actc_device *device);
+
 /* Host memory; fail like malloc. Tests make them fail (util/alloc.c). */
 void *actc_malloc(size_t bytes);
 void *actc_calloc(size_t count, size_t bytes);
@@ -245,6 +256,18 @@ void actc_free(void *pointer);
 /* Aligned to 4096 bytes, zeroed; freed by actc_free_pages. */
 void *actc_malloc_pages(size_t bytes);
 void actc_free_pages(void *pointer);
+
+/* The calling thread's floating point modes and locale as the library needs them; gives what was there. */
+typedef struct actc_modes {
+    uint64_t control; /* of the processor: MXCSR, FPCR */
+    uint16_t x87;
+    locale_t locale;
+} actc_modes;
+actc_modes actc_modes_enter(void);
+void actc_modes_leave(const actc_modes *saved);
+/* From here to the end of the block; first in every public function that can fail or returns a real number, which
+ * tests/structure holds the headers to. */
+#define ACTC_OWN_MODES const actc_modes own_modes_ __attribute__((cleanup(actc_modes_leave), unused)) = actc_modes_enter()
 
 static inline uint64_t actc_align(uint64_t value, uint64_t alignment)
 {

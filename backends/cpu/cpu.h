@@ -38,10 +38,6 @@ int actc_parallel_default_threads(void);
 const char *actc_parallel_name(void); /* "OpenMP" or "POSIX threads" */
 #define ACTC_MAX_THREADS 1024
 
-/* Entry points run between these two: round to nearest, subnormals kept; the caller's modes come back after. */
-unsigned actc_cpu_enter(void);
-void actc_cpu_leave(unsigned saved);
-
 /* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes. step: the step block. */
 uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads);
 actc_status actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,

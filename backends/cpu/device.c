@@ -132,6 +132,7 @@ static actc_status download(actc_device *device, actc_buffer *buffer, uint64_t o
 
 const actc_backend actc_backend_cpu = {
     .name = "cpu",
+    .survives_fork = true,
     .enumerate = enumerate,
     .open = open_device,
     .close = close_device,

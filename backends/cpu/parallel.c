@@ -17,45 +17,6 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <xmmintrin.h>
-#define ACTC_MXCSR_DEFAULT 0x1f80u /* round to nearest, exceptions masked, flags clear, FTZ and DAZ off */
-unsigned actc_cpu_enter(void)
-{
-    unsigned saved = _mm_getcsr();
-    _mm_setcsr(ACTC_MXCSR_DEFAULT);
-    return saved;
-}
-
-void actc_cpu_leave(unsigned saved)
-{
-    _mm_setcsr(saved);
-}
-#elif defined(__aarch64__)
-unsigned actc_cpu_enter(void)
-{
-    uint64_t saved, zero = 0;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
-    __asm__ volatile("msr fpcr, %0" : : "r"(zero));
-    return (unsigned)saved;
-}
-
-void actc_cpu_leave(unsigned saved)
-{
-    uint64_t value = saved;
-    __asm__ volatile("msr fpcr, %0" : : "r"(value));
-}
-#else
-#include <fenv.h>
-unsigned actc_cpu_enter(void)
-{
-    int saved = fegetround();
-    fesetround(FE_TONEAREST);
-    return (unsigned)saved;
-}
-
-void actc_cpu_leave(unsigned saved)
-{
-    fesetround((int)saved);
-}
 #endif
 
 int actc_parallel_default_threads(void)
@@ -102,28 +63,35 @@ static void run_alone(uint32_t total, actc_parallel_body body, void *user)
 {
     if (!total)
         return;
-    unsigned saved = actc_cpu_enter();
+    ACTC_OWN_MODES;
     body(user, 0, total, 0);
-    actc_cpu_leave(saved);
 }
 
 #ifdef ACTC_USE_OPENMP
 #include <omp.h>
+#include <stdatomic.h>
+
+/* GNU's runtime does not know that a forked child has not its parent's team, and waits for it: such a child works alone. */
+static bool team_is_ours(void)
+{
+    static atomic_uint owner; /* the process that began the first region, counted from 1 */
+    unsigned none = 0, process = actc_process_number() + 1;
+    return atomic_compare_exchange_strong(&owner, &none, process) || none == process;
+}
 
 void actc_parallel_for(int threads, uint32_t total, uint32_t grain, actc_parallel_body body, void *user)
 {
     const pieces p = cut(threads, total, grain);
-    if (p.count <= 1) {
+    if (p.count <= 1 || !team_is_ours()) {
         run_alone(total, body, user);
         return;
     }
 #pragma omp parallel num_threads(threads)
     {
-        unsigned saved = actc_cpu_enter();
+        ACTC_OWN_MODES;
 #pragma omp for schedule(dynamic, 1) nowait
         for (uint32_t i = 0; i < p.count; i++)
             run_piece(&p, i, body, user, omp_get_thread_num());
-        actc_cpu_leave(saved);
     }
 }
 
@@ -183,10 +151,9 @@ static void claim_pieces(int thread)
     const pieces p = pool.pieces;
     actc_parallel_body body = pool.body;
     void *user = pool.body_user;
-    unsigned saved = actc_cpu_enter();
+    ACTC_OWN_MODES;
     for (uint32_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < p.count;)
         run_piece(&p, i, body, user, thread);
-    actc_cpu_leave(saved);
 }
 
 /* Enters the loop at hand where it is open and not the one numbered `seen`; *seen becomes its number. */
@@ -251,6 +218,7 @@ static void forget_threads(void)
     pthread_cond_init(&pool.done, NULL);
     atomic_store(&pool.sleepers, 0);
     atomic_store(&pool.state, 0);
+    atomic_store(&pool.waiting, false);
     pool.n_threads = 0;
 }
 
@@ -270,6 +238,8 @@ static void grow_pool(int count)
 {
     if (!pool.registered)
         pool.registered = pthread_atfork(NULL, NULL, forget_threads) == 0;
+    if (!pool.registered)
+        return; /* a child would wait for threads that it has not */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -312,7 +312,7 @@ static actc_status run_step(actc_cpu_device *device, step *s)
 actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
 {
     actc_cpu_device *device = (actc_cpu_device *)base;
-    unsigned saved_modes = actc_cpu_enter();
+    ACTC_OWN_MODES;
     actc_status status = ACTC_OK;
     for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++) {
         uint64_t before = executable->timed ? now_ns() : 0;
@@ -321,7 +321,6 @@ actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
             executable->steps[i].ns += now_ns() - before;
     }
     executable->runs += executable->timed;
-    actc_cpu_leave(saved_modes);
     return status;
 }
 

@@ -100,6 +100,11 @@ void actc_cuda_leave(actc_cuda_device *device)
 void actc_cuda_close(actc_device *base)
 {
     actc_cuda_device *device = (actc_cuda_device *)base;
+    if (actc_device_forked(base)) {
+        actc_cuda_release_staging(device);
+        actc_free(device);
+        return;
+    }
     if (device->cuda_context) {
         if (actc_cuda_enter(device) == ACTC_OK) {
             if (device->stream) {
@@ -151,6 +156,7 @@ actc_status actc_cuda_open(actc_context *context, const actc_device_options *opt
                          sizeof *device);
     device->base.backend = &ACTC_CUDA_BACKEND;
     device->base.context = context;
+    device->base.process = actc_process_number();
     device->base.info = *info;
     device->base.deterministic = options->deterministic;
     char reason[sizeof info->reason];

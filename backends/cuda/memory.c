@@ -30,7 +30,8 @@ void actc_cuda_release_staging(actc_cuda_device *device)
 {
     if (!device->staging)
         return;
-    device->api.cuMemFreeHost(device->staging);
+    if (!actc_device_forked(&device->base))
+        device->api.cuMemFreeHost(device->staging);
     device->base.allocated_bytes -= device->staging_bytes;
     device->staging = NULL;
     device->staging_bytes = device->staging_used = 0;
@@ -114,7 +115,11 @@ void actc_cuda_buffer_destroy(actc_device *base, actc_buffer *buffer)
     actc_cuda_device *device = (actc_cuda_device *)base;
     if (!buffer)
         return;
-    if (buffer->address && actc_cuda_enter(device) == ACTC_OK) {
+    if (actc_device_forked(base)) {
+        base->allocated_bytes -= buffer->bytes;
+        if (--device->n_buffers == 0)
+            actc_cuda_release_staging(device);
+    } else if (buffer->address && actc_cuda_enter(device) == ACTC_OK) {
         device->api.cuStreamSynchronize(device->stream);
         device->api.cuMemFree(buffer->address);
         base->allocated_bytes -= buffer->bytes;

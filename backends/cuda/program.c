@@ -69,7 +69,7 @@ error:
 
 static void destroy(actc_cuda_device *device, actc_executable *executable)
 {
-    for (uint32_t i = 0; i < executable->n_steps; i++) {
+    for (uint32_t i = 0; i < executable->n_steps && !actc_device_forked(&device->base); i++) {
         if (executable->steps[i].graph)
             device->api.cuGraphExecDestroy(executable->steps[i].graph);
     }
@@ -156,7 +156,7 @@ void actc_cuda_executable_destroy(actc_device *base, actc_executable *executable
     actc_cuda_device *device = (actc_cuda_device *)base;
     if (!executable)
         return;
-    bool entered = actc_cuda_enter(device) == ACTC_OK;
+    bool entered = !actc_device_forked(base) && actc_cuda_enter(device) == ACTC_OK;
     if (entered)
         device->api.cuStreamSynchronize(device->stream);
     destroy(device, executable);

@@ -119,6 +119,7 @@ static uint32_t segments(const actc_executable *executable)
 
 const actc_backend actc_backend_null = {
     .name = "null",
+    .survives_fork = true,
     .enumerate = enumerate,
     .open = open_device,
     .close = close_device,

@@ -1,4 +1,5 @@
 /* device.c: a Vulkan device: opening, submitting, waiting, and the backend's table of functions. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,8 +93,8 @@ actc_status actc_vk_submit(actc_vk_device *d, VkCommandBuffer commands)
 actc_status actc_vk_wait(actc_vk_device *d, uint64_t value)
 {
     actc_status status;
-    if (value == 0)
-        return ACTC_OK; /* nothing was submitted */
+    if (value == 0 || actc_device_forked(&d->base))
+        return ACTC_OK; /* nothing was submitted, by this process at least */
     VkSemaphoreWaitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
         .semaphoreCount = 1,
@@ -106,10 +107,39 @@ fail:
     return status;
 }
 
+/* ---- forks ---- */
+
+/* How many devices are open, and in which process. A driver keeps threads for them that a forked child has not: there even a
+ * new device may hang (SwiftShader's does), so that the driver is left alone. */
+static atomic_uint open_devices, opener;
+
+static bool driver_works(void)
+{
+    return atomic_load(&open_devices) == 0 || atomic_load(&opener) == actc_process_number();
+}
+
+static void count_open(void)
+{
+    atomic_store(&opener, actc_process_number());
+    atomic_fetch_add(&open_devices, 1);
+}
+
 /* ---- enumerate ---- */
+
+/* An entry that says why there is no device. */
+static void report_none(actc_device_sink sink, void *user, const char *reason)
+{
+    actc_device_info none = {.spec = "vulkan", .backend = "vulkan", .name = "none", .type = ACTC_DEVICE_VIRTUAL_GPU};
+    snprintf(none.reason, sizeof none.reason, "%s", reason);
+    sink(user, &none);
+}
 
 static actc_status enumerate(actc_context *context, actc_device_sink sink, void *user)
 {
+    if (!driver_works()) {
+        report_none(sink, user, "a Vulkan device was open at fork(): drivers do not work in the child of such a process");
+        return ACTC_OK;
+    }
     actc_vk_instance instance;
     actc_vk_physical *list = actc_calloc(ACTC_VK_MAX_PHYSICAL, sizeof *list);
     if (!list)
@@ -125,13 +155,8 @@ static actc_status enumerate(actc_context *context, actc_device_sink sink, void 
     actc_free(list);
     if (status != ACTC_OK && status != ACTC_ERROR_NOT_FOUND)
         return status;
-    if (count > 0)
-        return ACTC_OK;
-    /* None: an entry says why. */
-    actc_device_info none = {.spec = "vulkan", .backend = "vulkan", .name = "none", .type = ACTC_DEVICE_VIRTUAL_GPU};
-    snprintf(none.reason, sizeof none.reason, "%.*s", (int)sizeof none.reason - 1,
-             status == ACTC_OK ? "no Vulkan driver finds a device" : actc_error_message(context));
-    sink(user, &none);
+    if (count == 0)
+        report_none(sink, user, status == ACTC_OK ? "no Vulkan driver finds a device" : actc_error_message(context));
     return ACTC_OK;
 }
 
@@ -142,6 +167,11 @@ static void close_device(actc_device *base)
     actc_vk_device *d = (actc_vk_device *)base;
     if (!d)
         return;
+    if (actc_device_forked(base)) {
+        actc_vk_staging_free(d);
+        actc_free(d);
+        return;
+    }
     if (d->handle && d->vk.vkDestroyDevice) {
         d->label = NULL;
         if (d->submitted > 0) {
@@ -161,6 +191,7 @@ static void close_device(actc_device *base)
         d->vk.vkDestroyCommandPool(d->handle, d->transfer_pool, NULL);
         d->vk.vkDestroySemaphore(d->handle, d->timeline, NULL);
         d->vk.vkDestroyDevice(d->handle, NULL);
+        atomic_fetch_sub(&open_devices, 1);
     }
     actc_vk_instance_destroy(&d->instance);
     actc_free(d);
@@ -229,6 +260,7 @@ static actc_status create_device(actc_vk_device *d)
     VkResult result = d->instance.vkCreateDevice(d->physical.handle, &info, NULL, &handle);
     if (result == VK_SUCCESS) {
         d->handle = handle;
+        count_open();
         actc_vk_load_device(&d->instance, handle, &d->vk);
     }
     status = actc_vk_check(d, result, "vkCreateDevice");
@@ -263,6 +295,7 @@ static actc_status open_device(actc_context *context, const actc_device_options 
         return actc_fail(context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: %zu bytes for a device", sizeof *d);
     d->base.backend = &actc_backend_vulkan;
     d->base.context = context;
+    d->base.process = actc_process_number();
     d->base.info = *info;
     d->base.deterministic = options->deterministic;
     d->serialize = actc_vk_knob("ACTC_VK_SERIALIZE");

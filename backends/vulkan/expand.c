@@ -243,13 +243,14 @@ bool actc_vk_supports(actc_device *device, const actc_command *command, char *wh
     for (uint32_t i = 0; i < command->n_views; i++) {
         if (command->views[i].bytes <= limit)
             continue;
-        snprintf(why, why_size, "view %u has %llu bytes, a kernel sees %llu", i,
+        snprintf(why, why_size,
+                 "view %u has %llu bytes, a kernel sees %llu (maxStorageBufferRange); use a smaller batch, unless it is a parameter's", i,
                  (unsigned long long)command->views[i].bytes, (unsigned long long)limit);
         return false;
     }
     if (workspace > limit) {
-        snprintf(why, why_size, "its workspace has %llu bytes, a kernel sees %llu", (unsigned long long)workspace,
-                 (unsigned long long)limit);
+        snprintf(why, why_size, "its workspace has %llu bytes, a kernel sees %llu (maxStorageBufferRange); use a smaller batch",
+                 (unsigned long long)workspace, (unsigned long long)limit);
         return false;
     }
     return true;

@@ -73,8 +73,10 @@ static void free_buffer(actc_vk_device *d, actc_buffer *buffer)
 {
     if (!buffer)
         return;
-    d->vk.vkDestroyBuffer(d->handle, buffer->handle, NULL);
-    d->vk.vkFreeMemory(d->handle, buffer->memory, NULL);
+    if (!actc_device_forked(&d->base)) {
+        d->vk.vkDestroyBuffer(d->handle, buffer->handle, NULL);
+        d->vk.vkFreeMemory(d->handle, buffer->memory, NULL);
+    }
     d->base.allocated_bytes -= buffer->memory_bytes;
     actc_free(buffer);
 }

@@ -40,10 +40,11 @@ void actc_vk_executable_destroy(actc_device *device, actc_executable *executable
     actc_vk_device *d = (actc_vk_device *)device;
     if (!executable)
         return;
-    if (executable->last)
+    if (!actc_device_forked(device)) {
         actc_vk_wait(d, executable->last); /* a failure leaves nothing to wait for */
-    d->vk.vkDestroyDescriptorPool(d->handle, executable->descriptors, NULL);
-    d->vk.vkDestroyCommandPool(d->handle, executable->commands, NULL);
+        d->vk.vkDestroyDescriptorPool(d->handle, executable->descriptors, NULL);
+        d->vk.vkDestroyCommandPool(d->handle, executable->commands, NULL);
+    }
     actc_free(executable->segments);
     actc_free(executable);
 }

@@ -122,6 +122,7 @@ static actc_status prepare(actc_codec *codec)
 
 actc_status actc_codec_create(actc_device *device, const char *spec, const actc_shape *shape, actc_codec **out)
 {
+    ACTC_OWN_MODES;
     if (!device)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (!shape || !out)
@@ -161,6 +162,7 @@ void actc_codec_destroy(actc_codec **codec)
 
 actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info)
 {
+    ACTC_OWN_MODES;
     static const char *const forms[] = {"", "mask", "u8", "u16"};
     if (!codec)
         return ACTC_ERROR_INVALID_ARGUMENT;
@@ -257,11 +259,13 @@ static actc_status answer_of_user(const actc_codec *codec, int answer, const cha
 
 actc_status actc_codec_pack(actc_codec *codec, const float *x, const actc_codec_key *key, void *payload)
 {
+    ACTC_OWN_MODES;
     ACTC_RETURN_IF_ERROR(check_arguments(codec, x, payload, "actc_codec_pack"));
     const actc_user_codec *user = user_of(codec);
     actc_codec_key zero = {0};
     if (user)
         return answer_of_user(codec, user->pack(user->user, &codec->plan->shape, x, key ? key : &zero, payload), "pack");
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(codec->device));
     ACTC_RETURN_IF_ERROR(upload_key(codec, key));
     ACTC_RETURN_IF_ERROR(put(codec, BUFFER_X, x, codec->bytes[BUFFER_X]));
     ACTC_RETURN_IF_ERROR(run(codec, false));
@@ -271,11 +275,13 @@ actc_status actc_codec_pack(actc_codec *codec, const float *x, const actc_codec_
 
 actc_status actc_codec_unpack(actc_codec *codec, const void *payload, const actc_codec_key *key, float *x)
 {
+    ACTC_OWN_MODES;
     ACTC_RETURN_IF_ERROR(check_arguments(codec, x, payload, "actc_codec_unpack"));
     const actc_user_codec *user = user_of(codec);
     actc_codec_key zero = {0};
     if (user)
         return answer_of_user(codec, user->unpack(user->user, &codec->plan->shape, payload, key ? key : &zero, x), "unpack");
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(codec->device));
     ACTC_RETURN_IF_ERROR(upload_key(codec, key));
     ACTC_RETURN_IF_ERROR(put(codec, BUFFER_UNPACK_PAYLOAD, payload, codec->bytes[BUFFER_UNPACK_PAYLOAD]));
     ACTC_RETURN_IF_ERROR(run(codec, true));
@@ -377,6 +383,7 @@ static actc_status time_rounds(actc_codec *codec, rotation *r, int rounds, doubl
 
 actc_status actc_codec_benchmark(actc_codec *codec, actc_codec_work work, int buffers, int repeat, double *seconds)
 {
+    ACTC_OWN_MODES;
     if (!codec)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (!seconds || buffers < 1 || repeat < 1 || work < ACTC_CODEC_PACK || work > ACTC_CODEC_COPY)
@@ -388,6 +395,7 @@ actc_status actc_codec_benchmark(actc_codec *codec, actc_codec_work work, int bu
                          codec->plan->text);
     if (!codec->packed)
         return actc_fail(context_of(codec), ACTC_ERROR_INVALID_ARGUMENT, "actc_codec_benchmark: nothing has been packed yet");
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(codec->device));
     rotation r = {0};
     actc_program program;
     int rounds = (repeat + buffers - 1) / buffers;

@@ -121,7 +121,9 @@ static actc_status set_bands(actc_context *context, actc_codec_plan *plan)
 static void set_regions(actc_codec_plan *plan)
 {
     if (plan->spec.select != ACTC_SELECT_BAND) {
-        plan->k = kept_of(&plan->spec, plan->n);
+        /* where a wavelet gives more coefficients than there are elements, n of them would not restore them */
+        bool all = plan->spec.by_ratio ? plan->spec.ratio == 0 : plan->spec.lambda == 1;
+        plan->k = all ? plan->m : kept_of(&plan->spec, plan->n);
         plan->regions = 1;
         plan->region_begin[1] = plan->m;
         plan->region_k[0] = plan->k;

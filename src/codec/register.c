@@ -31,6 +31,7 @@ static bool name_is_legal(const char *name)
 
 actc_status actc_codec_register(actc_context *context, const char *name, const actc_user_codec *codec)
 {
+    ACTC_OWN_MODES;
     if (!context)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (!name || !name_is_legal(name))

@@ -40,13 +40,13 @@ static const struct source *find_source(actc_context *context, const char *name)
     return NULL;
 }
 
-/* Reads DIRECTORY/BASE.gz or DIRECTORY/BASE; *path names the one that was read (actc_free). */
-static actc_status read_either(actc_context *context, const struct source *source, const char *directory, const char *base,
-                               int ndim, char **path, actc_idx *idx)
+/* Reads the first that is there of DIRECTORY/PART-KIND.gz and DIRECTORY/PART-KIND, or the same with a dot for the dash, as some
+ * archives unpack; *path names it (actc_free). */
+static actc_status read_either(actc_context *context, const struct source *source, const char *directory, const char *part,
+                               const char *kind, int ndim, char **path, actc_idx *idx)
 {
-    static const char *const suffixes[] = {".gz", ""};
-    for (int i = 0; i < 2; i++) {
-        *path = actc_format("%s/%s%s", directory, base, suffixes[i]);
+    for (int i = 0; i < 4; i++) {
+        *path = actc_format("%s/%s%c%s%s", directory, part, i < 2 ? '-' : '.', kind, i % 2 ? "" : ".gz");
         if (!*path)
             return actc_out_of_memory(context, strlen(directory), "a path");
         actc_status status = actc_idx_read(context, *path, ndim, idx);
@@ -55,8 +55,8 @@ static actc_status read_either(actc_context *context, const struct source *sourc
         actc_free(*path);
         *path = NULL;
     }
-    return actc_fail(context, ACTC_ERROR_NOT_FOUND, "data set %s: there is neither %s/%s.gz nor %s/%s; %s", source->name,
-                     directory, base, directory, base, source->hint);
+    return actc_fail(context, ACTC_ERROR_NOT_FOUND, "data set %s: there is neither %s-%s.gz nor %s-%s nor %s.%s[.gz] in %s; %s",
+                     source->name, part, kind, part, kind, part, kind, directory, source->hint);
 }
 
 static actc_status check_pair(actc_context *context, const struct source *source, const actc_idx *images,
@@ -78,16 +78,13 @@ static actc_status check_pair(actc_context *context, const struct source *source
 static actc_status dataset_read(actc_dataset *dataset, const struct source *source, const char *directory, bool train)
 {
     actc_context *context = dataset->context;
-    const char *part = train ? "train" : "t10k";
     actc_idx images = {0}, labels = {0};
-    char *images_path = NULL, *labels_path = NULL, base[32];
-    strcpy(base, part);
-    strcat(base, "-images-idx3-ubyte");
-    actc_status status = read_either(context, source, directory, base, 3, &images_path, &images);
-    if (status == ACTC_OK) {
-        strcpy(base + strlen(part), "-labels-idx1-ubyte");
-        status = read_either(context, source, directory, base, 1, &labels_path, &labels);
-    }
+    char *images_path = NULL, *labels_path = NULL;
+    actc_status status = read_either(context, source, directory, train ? "train-images" : "t10k-images", "idx3-ubyte", 3,
+                                     &images_path, &images);
+    if (status == ACTC_OK)
+        status = read_either(context, source, directory, train ? "train-labels" : "t10k-labels", "idx1-ubyte", 1, &labels_path,
+                             &labels);
     if (status == ACTC_OK)
         status = check_pair(context, source, &images, images_path, &labels, labels_path);
     if (status == ACTC_OK) {
@@ -108,6 +105,7 @@ static actc_status dataset_read(actc_dataset *dataset, const struct source *sour
 
 actc_status actc_dataset_open(actc_context *context, const char *name, const char *directory, bool train, actc_dataset **out)
 {
+    ACTC_OWN_MODES;
     if (!context || !out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
@@ -144,6 +142,7 @@ int64_t actc_dataset_size(const actc_dataset *dataset)
 
 actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count)
 {
+    ACTC_OWN_MODES;
     if (!dataset)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (count < 1 || count > dataset->size)
@@ -163,6 +162,7 @@ const uint8_t *actc_dataset_sample(const actc_dataset *dataset, int64_t index, i
 
 actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest)
 {
+    ACTC_OWN_MODES;
     if (!dataset)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (!digest)

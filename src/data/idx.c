@@ -6,55 +6,101 @@
  */
 #include "idx.h"
 
-#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
+#include "../io/file.h"
 #include "../util/util.h"
 
 /* The most that one file may unpack to: far above any IDX data set in use, far below what exhausts a machine by
  * accident. */
 #define MAX_BYTES ((uint64_t)1 << 36)
-/* First allocation, and what is asked of zlib at once at most. */
+/* First allocation of values. */
 #define CHUNK ((uint64_t)1 << 20)
+/* Read from the file at once. */
+#define INPUT_BYTES 131072
 
-/* What zlib or the system says of the last read. */
-static actc_status read_failure(actc_context *context, const char *path, gzFile file)
+/* zlib's own file reader takes whatever follows a gzip member for nothing, so members are unpacked here. */
+struct reader {
+    actc_context *context;
+    const char *path;
+    int fd;
+    uint64_t size, consumed; /* of the file; bytes of it handed to zlib or read as they are */
+    bool gzip;
+    bool inside; /* a gzip member, which has not ended */
+    z_stream z;
+    bool z_made;
+    uint8_t input[INPUT_BYTES];
+};
+
+/* Up to `bytes` of the file itself. */
+static actc_status read_file(struct reader *s, void *target, uint64_t bytes, uint64_t *got)
 {
-    int code = Z_OK;
-    int error = errno;
-    const char *text = gzerror(file, &code);
-    char buffer[128];
-    if (code == Z_ERRNO)
-        return actc_fail(context, ACTC_ERROR_IO, "cannot read %s: %s", path, strerror_r(error, buffer, sizeof buffer));
-    if (code == Z_MEM_ERROR)
-        return actc_out_of_memory(context, CHUNK, "reading gzip");
-    /* zlib's text begins with the path */
-    size_t length = strlen(path);
-    if (strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
-        text += length + 2;
-    return actc_fail(context, ACTC_ERROR_CORRUPT, "%s is damaged: gzip: %s", path, *text ? text : "unknown error");
+    uint64_t left = s->size - s->consumed;
+    *got = left < bytes ? left : bytes;
+    s->consumed += *got;
+    return actc_file_read(s->context, s->path, s->fd, target, *got);
 }
 
-/* Reads up to `bytes`; *got is less only at the end of the file. */
-static actc_status read_some(actc_context *context, const char *path, gzFile file, void *target, uint64_t bytes,
-                             uint64_t *got)
+static actc_status damaged_gzip(const struct reader *s, const char *what)
+{
+    return actc_fail(s->context, ACTC_ERROR_CORRUPT, "%s is damaged: gzip: %s", s->path, what);
+}
+
+/* Refills the input where it is empty; at the end of the file it stays so. */
+static actc_status refill(struct reader *s)
+{
+    if (s->z.avail_in)
+        return ACTC_OK;
+    uint64_t got;
+    ACTC_RETURN_IF_ERROR(read_file(s, s->input, sizeof s->input, &got));
+    s->z.next_in = s->input;
+    s->z.avail_in = (uInt)got;
+    return ACTC_OK;
+}
+
+/* A gzip file is one member or several. */
+static actc_status next_member(struct reader *s)
+{
+    uint64_t rest = s->size - s->consumed + s->z.avail_in;
+    if (inflateReset(&s->z) != Z_OK)
+        return damaged_gzip(s, "unknown error");
+    if (*s->z.next_in != 0x1f)
+        return actc_fail(s->context, ACTC_ERROR_CORRUPT, "%s is damaged: gzip: %llu bytes follow the compressed data that are none",
+                         s->path, (unsigned long long)rest);
+    s->inside = true;
+    return ACTC_OK;
+}
+
+static actc_status unpack(struct reader *s, uint8_t *target, uint64_t bytes, uint64_t *got)
 {
     *got = 0;
     while (*got < bytes) {
+        ACTC_RETURN_IF_ERROR(refill(s));
+        if (!s->z.avail_in)
+            return s->inside ? damaged_gzip(s, "unexpected end of file") : ACTC_OK;
+        if (!s->inside)
+            ACTC_RETURN_IF_ERROR(next_member(s));
         uint64_t ask = bytes - *got < CHUNK ? bytes - *got : CHUNK;
-        int n = gzread(file, (char *)target + *got, (unsigned)ask);
-        if (n < 0)
-            return read_failure(context, path, file);
-        if (n == 0) {
-            /* A gzip stream that stops in its middle reads like an end of file, but leaves an error behind. */
-            int code;
-            gzerror(file, &code);
-            return code == Z_OK || code == Z_STREAM_END ? ACTC_OK : read_failure(context, path, file);
-        }
-        *got += (uint64_t)n;
+        s->z.next_out = target + *got;
+        s->z.avail_out = (uInt)ask;
+        int code = inflate(&s->z, Z_NO_FLUSH);
+        *got += ask - s->z.avail_out;
+        if (code == Z_STREAM_END)
+            s->inside = false;
+        else if (code == Z_MEM_ERROR)
+            return actc_out_of_memory(s->context, CHUNK, "reading gzip");
+        else if (code != Z_OK && code != Z_BUF_ERROR) /* the latter: more input is wanted */
+            return damaged_gzip(s, s->z.msg ? s->z.msg : "unknown error");
     }
     return ACTC_OK;
+}
+
+/* Reads up to `bytes`; *got is less only at the end of the file. */
+static actc_status read_some(struct reader *s, void *target, uint64_t bytes, uint64_t *got)
+{
+    return s->gzip ? unpack(s, target, bytes, got) : read_file(s, target, bytes, got);
 }
 
 static uint32_t big_endian(const uint8_t *bytes)
@@ -62,11 +108,13 @@ static uint32_t big_endian(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-static actc_status read_header(actc_context *context, const char *path, gzFile file, int ndim, actc_idx *idx)
+static actc_status read_header(struct reader *s, int ndim, actc_idx *idx)
 {
+    actc_context *context = s->context;
+    const char *path = s->path;
     uint8_t magic[4], dims[4 * ACTC_IDX_MAX_DIMS];
     uint64_t got;
-    ACTC_RETURN_IF_ERROR(read_some(context, path, file, magic, sizeof magic, &got));
+    ACTC_RETURN_IF_ERROR(read_some(s, magic, sizeof magic, &got));
     if (got < sizeof magic)
         return actc_fail(context, ACTC_ERROR_CORRUPT, "%s is no IDX file: it holds %llu bytes", path,
                          (unsigned long long)got);
@@ -80,7 +128,7 @@ static actc_status read_header(actc_context *context, const char *path, gzFile f
     if (magic[3] != ndim)
         return actc_fail(context, ACTC_ERROR_CORRUPT, "%s: IDX file of %d dimensions, %d wanted (%s)", path, magic[3], ndim,
                          ndim == 1 ? "labels" : "images");
-    ACTC_RETURN_IF_ERROR(read_some(context, path, file, dims, 4u * (unsigned)ndim, &got));
+    ACTC_RETURN_IF_ERROR(read_some(s, dims, 4u * (unsigned)ndim, &got));
     if (got < 4u * (unsigned)ndim)
         return actc_fail(context, ACTC_ERROR_CORRUPT, "%s is truncated: its header ends after %llu bytes", path,
                          (unsigned long long)(got + sizeof magic));
@@ -97,8 +145,10 @@ static actc_status read_header(actc_context *context, const char *path, gzFile f
     return ACTC_OK;
 }
 
-static actc_status read_values(actc_context *context, const char *path, gzFile file, actc_idx *idx)
+static actc_status read_values(struct reader *s, actc_idx *idx)
 {
+    actc_context *context = s->context;
+    const char *path = s->path;
     uint64_t capacity = 0, done = 0, got;
     while (done < idx->bytes) {
         if (done == capacity) {
@@ -109,38 +159,55 @@ static actc_status read_values(actc_context *context, const char *path, gzFile f
                 return actc_out_of_memory(context, capacity, path);
             idx->values = grown;
         }
-        ACTC_RETURN_IF_ERROR(read_some(context, path, file, idx->values + done, capacity - done, &got));
+        ACTC_RETURN_IF_ERROR(read_some(s, idx->values + done, capacity - done, &got));
         done += got;
         if (done < capacity)
             return actc_fail(context, ACTC_ERROR_CORRUPT, "%s is truncated: its header calls for %llu bytes of values, it holds %llu",
                              path, (unsigned long long)idx->bytes, (unsigned long long)done);
     }
     uint8_t more;
-    ACTC_RETURN_IF_ERROR(read_some(context, path, file, &more, 1, &got));
+    ACTC_RETURN_IF_ERROR(read_some(s, &more, 1, &got));
     if (got)
         return actc_fail(context, ACTC_ERROR_CORRUPT, "%s holds more than the %llu bytes of values that its header calls for",
                          path, (unsigned long long)idx->bytes);
     return ACTC_OK;
 }
 
+/* Looks whether it is gzipped. */
+static actc_status open_reader(struct reader *s)
+{
+    uint64_t got;
+    ACTC_RETURN_IF_ERROR(actc_file_open(s->context, s->path, &s->fd, &s->size));
+    ACTC_RETURN_IF_ERROR(read_file(s, s->input, 2, &got));
+    s->gzip = got == 2 && s->input[0] == 0x1f && s->input[1] == 0x8b;
+    if (lseek(s->fd, 0, SEEK_SET) < 0)
+        return actc_fail(s->context, ACTC_ERROR_IO, "cannot read %s: it cannot be positioned", s->path);
+    s->consumed = 0;
+    if (!s->gzip)
+        return ACTC_OK;
+    s->inside = s->z_made = inflateInit2(&s->z, 16 + MAX_WBITS) == Z_OK; /* 16: gzip only */
+    return s->z_made ? ACTC_OK : actc_out_of_memory(s->context, CHUNK, "reading gzip");
+}
+
 actc_status actc_idx_read(actc_context *context, const char *path, int ndim, actc_idx *out)
 {
     memset(out, 0, sizeof *out);
-    errno = 0;
-    gzFile file = gzopen(path, "rbe");
-    if (!file) {
-        int error = errno;
-        char buffer[128];
-        if (error == 0 || error == ENOMEM)
-            return actc_out_of_memory(context, CHUNK, path);
-        return actc_fail(context, error == ENOENT ? ACTC_ERROR_NOT_FOUND : ACTC_ERROR_IO, "cannot open %s: %s", path,
-                         strerror_r(error, buffer, sizeof buffer));
-    }
-    gzbuffer(file, 1 << 17);
-    actc_status status = read_header(context, path, file, ndim, out);
+    struct reader *s = actc_calloc(1, sizeof *s);
+    if (!s)
+        return actc_out_of_memory(context, sizeof *s, path);
+    s->context = context;
+    s->path = path;
+    s->fd = -1;
+    actc_status status = open_reader(s);
     if (status == ACTC_OK)
-        status = read_values(context, path, file, out);
-    gzclose_r(file);
+        status = read_header(s, ndim, out);
+    if (status == ACTC_OK)
+        status = read_values(s, out);
+    if (s->z_made)
+        inflateEnd(&s->z);
+    if (s->fd >= 0)
+        close(s->fd);
+    actc_free(s);
     if (status != ACTC_OK) {
         actc_free(out->values);
         memset(out, 0, sizeof *out);

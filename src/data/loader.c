@@ -56,11 +56,26 @@ struct actc_loader {
     bool stop;
 
     bool threaded, locks_made;
+    uint32_t process; /* that has the thread */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t made;   /* filled grew, or busy ended */
     pthread_cond_t wanted; /* room for a batch, or stop */
 };
+
+/* A forked child has no producer, and the lock may be held by what was one. */
+static bool is_orphan(const actc_loader *loader)
+{
+    return loader->threaded && loader->process != actc_process_number();
+}
+
+static actc_status check_process(const actc_loader *loader)
+{
+    return is_orphan(loader) ? actc_fail(loader->context, ACTC_ERROR_UNSUPPORTED,
+                                         "the loader was made before fork() and its thread is the parent's: a child process must "
+                                         "make a loader of its own")
+                             : ACTC_OK;
+}
 
 actc_loader_options actc_loader_options_default(void)
 {
@@ -212,6 +227,7 @@ static actc_status make_buffers(actc_loader *loader)
 actc_status actc_loader_create(actc_context *context, const actc_dataset *dataset, const actc_loader_options *options,
                                actc_loader **out)
 {
+    ACTC_OWN_MODES;
     if (!context || !out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
@@ -223,6 +239,7 @@ actc_status actc_loader_create(actc_context *context, const actc_dataset *datase
     if (!loader)
         return actc_out_of_memory(context, sizeof *loader, "a loader");
     loader->context = context;
+    loader->process = actc_process_number();
     loader->dataset = dataset;
     loader->options = checked;
     loader->size = dataset->used;
@@ -252,14 +269,15 @@ void actc_loader_destroy(actc_loader **out)
     if (!out || !*out)
         return;
     actc_loader *loader = *out;
-    if (loader->threaded) {
+    bool orphan = is_orphan(loader);
+    if (loader->threaded && !orphan) {
         pthread_mutex_lock(&loader->lock);
         loader->stop = true;
         pthread_cond_signal(&loader->wanted);
         pthread_mutex_unlock(&loader->lock);
         pthread_join(loader->thread, NULL);
     }
-    if (loader->locks_made) {
+    if (loader->locks_made && !orphan) {
         pthread_cond_destroy(&loader->made);
         pthread_cond_destroy(&loader->wanted);
         pthread_mutex_destroy(&loader->lock);
@@ -280,11 +298,13 @@ int64_t actc_loader_batches(const actc_loader *loader)
 
 actc_status actc_loader_next(actc_loader *loader, actc_batch *batch)
 {
+    ACTC_OWN_MODES;
     if (!loader)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (!batch)
         return actc_fail(loader->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_loader_next needs a batch to fill");
     memset(batch, 0, sizeof *batch);
+    ACTC_RETURN_IF_ERROR(check_process(loader));
     if (loader->threaded) {
         pthread_mutex_lock(&loader->lock);
         loader->released = loader->taken;
@@ -312,11 +332,13 @@ actc_status actc_loader_next(actc_loader *loader, actc_batch *batch)
 
 actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64_t index)
 {
+    ACTC_OWN_MODES;
     if (!loader)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (index < 0 || index >= loader->batches)
         return actc_fail(loader->context, ACTC_ERROR_INVALID_ARGUMENT, "batch %lld of an epoch of %lld batches",
                          (long long)index, (long long)loader->batches);
+    ACTC_RETURN_IF_ERROR(check_process(loader));
     if (loader->threaded) {
         pthread_mutex_lock(&loader->lock);
         while (loader->busy)

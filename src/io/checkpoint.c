@@ -163,6 +163,7 @@ static actc_status save(actc_network *network, const char *path, unsigned kinds,
 
 actc_status actc_network_save_parameters(actc_network *network, const char *path)
 {
+    ACTC_OWN_MODES;
     if (!network)
         return ACTC_ERROR_INVALID_ARGUMENT;
     struct metadata metadata = {.count = 0};
@@ -174,6 +175,7 @@ actc_status actc_network_save_parameters(actc_network *network, const char *path
 
 actc_status actc_network_save_checkpoint(actc_network *network, const char *path, const actc_checkpoint_position *position)
 {
+    ACTC_OWN_MODES;
     if (!network)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = actc_network_context(network);
@@ -228,7 +230,7 @@ static actc_status name_extra(actc_network *network, const actc_safetensors *fil
     return actc_fail(context, ACTC_ERROR_INTERNAL, "%s: network %s names a state twice", path, actc_network_name(network));
 }
 
-/* Every state of these kinds is in the file with its shape; nothing else is, unless `extra`. */
+/* Every state of these kinds is in the file with its shape; nothing else that can be read is, unless `extra`. */
 static actc_status check_states(actc_network *network, const actc_safetensors *file, const char *path, unsigned kinds,
                                 bool extra)
 {
@@ -242,7 +244,10 @@ static actc_status check_states(actc_network *network, const actc_safetensors *f
         wanted++;
         size_t index;
         actc_shape shape;
-        if (actc_safetensors_find(file, info.name, &index) != ACTC_OK)
+        actc_status found = actc_safetensors_find(file, info.name, &index);
+        if (found != ACTC_OK && found != ACTC_ERROR_NOT_FOUND)
+            return found;
+        if (found != ACTC_OK)
             return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s holds no tensor \"%s\", which network %s needs", path,
                              info.name, actc_network_name(network));
         ACTC_RETURN_IF_ERROR(actc_safetensors_get(file, index, NULL, &shape, NULL));
@@ -250,9 +255,9 @@ static actc_status check_states(actc_network *network, const actc_safetensors *f
         for (int d = 0; d < info.shape.ndim && same; d++)
             same = shape.dims[d] == info.shape.dims[d];
         if (!same) {
-            char found[96], needed[96];
+            char present[96], needed[96];
             return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s: tensor \"%s\" is %s, network %s needs %s", path, info.name,
-                             actc_shape_text(&shape, found), actc_network_name(network), actc_shape_text(&info.shape, needed));
+                             actc_shape_text(&shape, present), actc_network_name(network), actc_shape_text(&info.shape, needed));
         }
     }
     if (wanted != actc_safetensors_count(file) && !extra)
@@ -299,6 +304,7 @@ static bool metadata_is(const actc_safetensors *file, const char *key, const cha
 
 actc_status actc_network_load_parameters(actc_network *network, const char *path)
 {
+    ACTC_OWN_MODES;
     if (!network)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_safetensors *file;
@@ -435,6 +441,7 @@ static actc_status apply(actc_network *network, const actc_safetensors *file, co
 
 actc_status actc_network_load_checkpoint(actc_network *network, const char *path, actc_checkpoint_position *position)
 {
+    ACTC_OWN_MODES;
     if (!network)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = actc_network_context(network);

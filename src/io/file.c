@@ -27,6 +27,10 @@ actc_status actc_file_open(actc_context *context, const char *path, int *fd, uin
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) {
         int error = errno;
+        struct stat link;
+        /* a link to nothing is a mistake, and must not pass for an absent file, in whose place others may be looked for */
+        if (error == ENOENT && lstat(path, &link) == 0)
+            return actc_fail(context, ACTC_ERROR_IO, "cannot open %s: it is a link to what is not there", path);
         return actc_fail(context, error == ENOENT ? ACTC_ERROR_NOT_FOUND : ACTC_ERROR_IO, "cannot open %s: %s", path,
                          ERROR_TEXT(error));
     }
@@ -37,7 +41,7 @@ actc_status actc_file_open(actc_context *context, const char *path, int *fd, uin
         status = actc_fail(context, ACTC_ERROR_IO, "cannot read %s: %s", path, ERROR_TEXT(error));
     } else if (!S_ISREG(info.st_mode)) {
         status = actc_fail(context, ACTC_ERROR_IO, "cannot read %s: it is %s", path,
-                           S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
+                           S_ISDIR(info.st_mode) ? "a folder" : S_ISFIFO(info.st_mode) ? "a pipe, no regular file" : "no regular file");
     } else {
         *bytes = (uint64_t)info.st_size;
     }

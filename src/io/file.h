@@ -4,7 +4,8 @@
 
 #include <actc/context.h>
 
-/* Opens a regular file for reading. ACTC_ERROR_NOT_FOUND where there is none, else ACTC_ERROR_IO. The caller closes
+/* Opens a regular file for reading. ACTC_ERROR_NOT_FOUND where there is none, else ACTC_ERROR_IO (a folder, a pipe,
+ * a link to nothing). The caller closes
  * *fd. */
 actc_status actc_file_open(actc_context *context, const char *path, int *fd, uint64_t *bytes);
 /* Reads exactly `bytes`; the file ending before is ACTC_ERROR_CORRUPT. */

@@ -1,9 +1,11 @@
 /* safetensors_read.c: one file into memory.
  *
  * The file comes from anywhere: every number in it is checked against the file's own size before it is used, and
- * the rules of the format's own implementation hold: a header that begins with '{', no name twice, tensors that
- * cover the data without a hole or an overlap, shapes that match their offsets. The data are read into a buffer of
- * their own, so that values are aligned whatever the header's length.
+ * the rules of the format's own implementation hold: no name twice, tensors that cover the data without a hole or an
+ * overlap, shapes that match their offsets; but blanks before the header's '{' and a "__metadata__" of null are what some
+ * writers make. Tensors that cannot be given (another dtype than F32, too many dimensions) take part in all of that and
+ * are then passed over: a file of another writer has counters and the like that nobody asks for. The data of the others are
+ * read into a buffer of their own, so that values are aligned wherever they lie in the file.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -18,7 +20,11 @@
 struct tensor {
     const char *name; /* the header's */
     actc_shape shape;
+    const char *dtype;
+    int ndim;            /* may be more than a shape holds */
+    bool given;          /* F32, of at most ACTC_MAX_DIMS dimensions: the others are passed over */
     uint64_t begin, end; /* bytes of the data */
+    const float *values; /* of a given one */
 };
 
 struct actc_safetensors {
@@ -26,10 +32,10 @@ struct actc_safetensors {
     char *path;
     cJSON *header; /* owns the names */
     const cJSON *metadata;
-    struct tensor *tensors; /* in the order of their data */
+    struct tensor *tensors; /* by their data; once those are read, the given ones first */
     struct tensor **by_name;
-    size_t count;
-    float *data;
+    size_t count, given;
+    float *data; /* of the given ones, one after the other */
 };
 
 bool actc_utf8_valid(const char *text, size_t bytes)
@@ -82,21 +88,35 @@ static bool whole_number(const cJSON *item, uint64_t *value)
     return true;
 }
 
-static actc_status parse_shape(const actc_safetensors *file, const cJSON *item, struct tensor *tensor, uint64_t *bytes)
+/* Bits of an element; 0 for a dtype that is not known, whose sizes cannot be checked. */
+static unsigned dtype_bits(const char *dtype)
+{
+    static const struct {
+        const char *name;
+        unsigned bits;
+    } dtypes[] = {{"F32", 32}, {"F64", 64}, {"F16", 16}, {"BF16", 16}, {"I64", 64},    {"I32", 32},    {"I16", 16},    {"I8", 8},
+                  {"U64", 64}, {"U32", 32}, {"U16", 16}, {"U8", 8},    {"BOOL", 8},    {"C64", 64},    {"F8_E5M2", 8}, {"F8_E4M3", 8},
+                  {"F8_E8M0", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4}};
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(dtype, dtypes[i].name) == 0)
+            return dtypes[i].bits;
+    return 0;
+}
+
+static actc_status parse_shape(const actc_safetensors *file, const cJSON *item, struct tensor *tensor, uint64_t *elements)
 {
     const cJSON *dim;
-    *bytes = sizeof(float);
-    tensor->shape.ndim = 0;
+    *elements = 1;
     cJSON_ArrayForEach(dim, item)
     {
         uint64_t value;
-        if (!whole_number(dim, &value) || !actc_mul_u64(*bytes, value, bytes))
+        if (!whole_number(dim, &value) || !actc_mul_u64(*elements, value, elements))
             return damaged(file, "its shape is not a list of sizes", tensor->name);
-        if (tensor->shape.ndim == ACTC_MAX_DIMS)
-            return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" has more than %d dimensions", file->path,
-                             SHOWN(tensor->name), ACTC_MAX_DIMS);
-        tensor->shape.dims[tensor->shape.ndim++] = (int64_t)value;
+        if (tensor->ndim < ACTC_MAX_DIMS)
+            tensor->shape.dims[tensor->ndim] = (int64_t)value;
+        tensor->ndim++;
     }
+    tensor->shape.ndim = tensor->ndim;
     return ACTC_OK;
 }
 
@@ -104,7 +124,7 @@ static actc_status parse_tensor(const actc_safetensors *file, const cJSON *item,
 {
     static const char *const keys[3] = {"dtype", "shape", "data_offsets"};
     const cJSON *fields[3] = {NULL, NULL, NULL}, *field;
-    tensor->name = item->string;
+    *tensor = (struct tensor){.name = item->string};
     if (!cJSON_IsObject(item))
         return damaged(file, "it is described by no JSON object", tensor->name);
     cJSON_ArrayForEach(field, item)
@@ -119,19 +139,29 @@ static actc_status parse_tensor(const actc_safetensors *file, const cJSON *item,
     }
     if (!cJSON_IsString(fields[0]) || !cJSON_IsArray(fields[1]) || !cJSON_IsArray(fields[2]))
         return damaged(file, "dtype, shape or data_offsets is missing or of another type", tensor->name);
-    if (strcmp(fields[0]->valuestring, "F32") != 0)
-        return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; only F32 is read", file->path,
-                         SHOWN(tensor->name), SHOWN(fields[0]->valuestring));
-    uint64_t bytes;
-    ACTC_RETURN_IF_ERROR(parse_shape(file, fields[1], tensor, &bytes));
+    tensor->dtype = fields[0]->valuestring;
+    uint64_t elements, bits;
+    ACTC_RETURN_IF_ERROR(parse_shape(file, fields[1], tensor, &elements));
     if (cJSON_GetArraySize(fields[2]) != 2 || !whole_number(cJSON_GetArrayItem(fields[2], 0), &tensor->begin) ||
         !whole_number(cJSON_GetArrayItem(fields[2], 1), &tensor->end))
         return damaged(file, "its data_offsets are not two sizes", tensor->name);
     if (tensor->begin > tensor->end || tensor->end > data_bytes)
         return damaged(file, "its data_offsets lie outside the file", tensor->name);
-    if (tensor->end - tensor->begin != bytes)
+    unsigned each = dtype_bits(tensor->dtype);
+    if (each && (!actc_mul_u64(elements, each, &bits) || bits % 8 || tensor->end - tensor->begin != bits / 8))
         return damaged(file, "its data_offsets do not fit its shape", tensor->name);
+    tensor->given = strcmp(tensor->dtype, "F32") == 0 && tensor->ndim <= ACTC_MAX_DIMS;
     return ACTC_OK;
+}
+
+/* Why a tensor is passed over. */
+static actc_status passed_over(const actc_safetensors *file, const struct tensor *tensor)
+{
+    if (tensor->ndim > ACTC_MAX_DIMS)
+        return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" has %d dimensions, more than %d", file->path,
+                         SHOWN(tensor->name), tensor->ndim, ACTC_MAX_DIMS);
+    return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; only F32 is read", file->path,
+                     SHOWN(tensor->name), SHOWN(tensor->dtype));
 }
 
 static int by_offset(const void *a, const void *b)
@@ -142,6 +172,13 @@ static int by_offset(const void *a, const void *b)
     if (x->end != y->end)
         return x->end < y->end ? -1 : 1;
     return strcmp(x->name, y->name);
+}
+
+/* The given ones first; else the order of their data. */
+static int by_use(const void *a, const void *b)
+{
+    const struct tensor *x = a, *y = b;
+    return x->given != y->given ? (x->given ? -1 : 1) : by_offset(a, b);
 }
 
 static int by_name(const void *a, const void *b)
@@ -171,11 +208,15 @@ static actc_status parse_tensors(actc_safetensors *file, uint64_t data_bytes)
     if (!file->tensors || !file->by_name)
         return actc_out_of_memory(file->context, most * sizeof *file->tensors, file->path);
     const cJSON *item;
+    bool has_metadata = false;
     cJSON_ArrayForEach(item, file->header)
     {
         if (strcmp(item->string, ACTC_SAFETENSORS_METADATA) == 0) {
-            if (file->metadata)
+            if (has_metadata)
                 return damaged(file, "__metadata__ is given twice", NULL);
+            has_metadata = true;
+            if (cJSON_IsNull(item))
+                continue;
             file->metadata = item;
             ACTC_RETURN_IF_ERROR(check_metadata(file));
             continue;
@@ -184,12 +225,6 @@ static actc_status parse_tensors(actc_safetensors *file, uint64_t data_bytes)
         file->count++;
     }
     qsort(file->tensors, file->count, sizeof *file->tensors, by_offset);
-    for (size_t i = 0; i < file->count; i++)
-        file->by_name[i] = &file->tensors[i];
-    qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
-    for (size_t i = 1; i < file->count; i++)
-        if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0)
-            return damaged(file, "the name is given twice", file->by_name[i]->name);
     uint64_t end = 0;
     for (size_t i = 0; i < file->count; i++) {
         if (file->tensors[i].begin != end)
@@ -203,9 +238,60 @@ static actc_status parse_tensors(actc_safetensors *file, uint64_t data_bytes)
     return ACTC_OK;
 }
 
+/* The tensors are in the order of their data, which cover it. */
+static actc_status read_data(actc_safetensors *file, int fd)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < file->count; i++)
+        bytes += file->tensors[i].given ? file->tensors[i].end - file->tensors[i].begin : 0;
+    file->data = actc_malloc(bytes);
+    if (!file->data)
+        return actc_out_of_memory(file->context, bytes, file->path);
+    float *next = file->data;
+    off_t start = lseek(fd, 0, SEEK_CUR);
+    for (size_t i = 0; i < file->count; i++) {
+        struct tensor *tensor = &file->tensors[i];
+        if (!tensor->given)
+            continue;
+        uint64_t size = tensor->end - tensor->begin;
+        if (lseek(fd, start + (off_t)tensor->begin, SEEK_SET) < 0)
+            return actc_fail(file->context, ACTC_ERROR_IO, "cannot read %s: it cannot be positioned", file->path);
+        ACTC_RETURN_IF_ERROR(actc_file_read(file->context, file->path, fd, next, size));
+        tensor->values = next;
+        next += size / sizeof *next;
+        file->given++;
+    }
+    return ACTC_OK;
+}
+
+static actc_status sort_for_use(actc_safetensors *file)
+{
+    qsort(file->tensors, file->count, sizeof *file->tensors, by_use);
+    for (size_t i = 0; i < file->count; i++)
+        file->by_name[i] = &file->tensors[i];
+    qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
+    for (size_t i = 1; i < file->count; i++)
+        if (strcmp(file->by_name[i - 1]->name, file->by_name[i]->name) == 0)
+            return damaged(file, "the name is given twice", file->by_name[i]->name);
+    return ACTC_OK;
+}
+
+#define BLANKS " \t\r\n"
+
+/* NUL may stand in a JSON string, and would end it here: two names would be one. */
+static bool holds_nul(const char *text, const char *end)
+{
+    for (; text < end; text++) {
+        if (!*text || (*text == '\\' && end - text > 5 && memcmp(text + 1, "u0000", 5) == 0))
+            return true;
+        text += *text == '\\'; /* what it escapes, a backslash maybe */
+    }
+    return false;
+}
+
 static actc_status parse_header(actc_safetensors *file, const char *text, uint64_t bytes)
 {
-    if (text[0] != '{')
+    if (text[strspn(text, BLANKS)] != '{')
         return damaged(file, "its header is no JSON object (or this is no safetensors file)", NULL);
     if (!actc_utf8_valid(text, bytes))
         return damaged(file, "its header is not UTF-8", NULL);
@@ -214,8 +300,10 @@ static actc_status parse_header(actc_safetensors *file, const char *text, uint64
     if (!file->header)
         return actc_fail(file->context, ACTC_ERROR_CORRUPT, "%s is damaged: its header is not JSON near byte %llu", file->path,
                          (unsigned long long)(end ? (uint64_t)(end - text) + 8 : 8));
+    if (holds_nul(text, end))
+        return damaged(file, "a name or another string of its header holds a NUL", NULL);
     for (; end < text + bytes; end++)
-        if (!strchr(" \t\r\n", *end) || !*end)
+        if (!strchr(BLANKS, *end) || !*end)
             return damaged(file, "something follows its header's JSON", NULL);
     return ACTC_OK;
 }
@@ -243,14 +331,13 @@ static actc_status read_open_file(actc_safetensors *file, int fd, uint64_t size)
     ACTC_RETURN_IF_ERROR(status);
     uint64_t data_bytes = size - sizeof header_bytes - header_bytes;
     ACTC_RETURN_IF_ERROR(parse_tensors(file, data_bytes));
-    file->data = actc_malloc(data_bytes);
-    if (!file->data)
-        return actc_out_of_memory(file->context, data_bytes, file->path);
-    return actc_file_read(file->context, file->path, fd, file->data, data_bytes);
+    ACTC_RETURN_IF_ERROR(read_data(file, fd));
+    return sort_for_use(file);
 }
 
 actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out)
 {
+    ACTC_OWN_MODES;
     if (!context || !out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
@@ -291,28 +378,30 @@ void actc_safetensors_destroy(actc_safetensors **file)
 
 size_t actc_safetensors_count(const actc_safetensors *file)
 {
-    return file ? file->count : 0;
+    return file ? file->given : 0;
 }
 
 actc_status actc_safetensors_get(const actc_safetensors *file, size_t index, const char **name, actc_shape *shape,
                                  const float **values)
 {
+    ACTC_OWN_MODES;
     if (!file)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    if (index >= file->count)
-        return actc_fail(file->context, ACTC_ERROR_INVALID_ARGUMENT, "%s: tensor %zu of %zu", file->path, index, file->count);
+    if (index >= file->given)
+        return actc_fail(file->context, ACTC_ERROR_INVALID_ARGUMENT, "%s: tensor %zu of %zu", file->path, index, file->given);
     const struct tensor *tensor = &file->tensors[index];
     if (name)
         *name = tensor->name;
     if (shape)
         *shape = tensor->shape;
     if (values)
-        *values = file->data + tensor->begin / sizeof(float);
+        *values = tensor->values;
     return ACTC_OK;
 }
 
 actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index)
 {
+    ACTC_OWN_MODES;
     if (!file || !name || !index)
         return ACTC_ERROR_INVALID_ARGUMENT;
     size_t low = 0, high = file->count;
@@ -320,6 +409,8 @@ actc_status actc_safetensors_find(const actc_safetensors *file, const char *name
         size_t middle = low + (high - low) / 2;
         int order = strcmp(name, file->by_name[middle]->name);
         if (order == 0) {
+            if (!file->by_name[middle]->given)
+                return passed_over(file, file->by_name[middle]);
             *index = (size_t)(file->by_name[middle] - file->tensors);
             return ACTC_OK;
         }

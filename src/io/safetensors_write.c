@@ -109,6 +109,7 @@ static actc_status write_file(actc_context *context, const char *path, const cha
 actc_status actc_safetensors_write(actc_context *context, const char *path, const actc_safetensors_entry *entries,
                                    size_t count, const actc_safetensors_pair *metadata, size_t metadata_count)
 {
+    ACTC_OWN_MODES;
     if (!context)
         return ACTC_ERROR_INVALID_ARGUMENT;
     if (!path || (count && !entries) || (metadata_count && !metadata))

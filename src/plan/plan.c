@@ -179,11 +179,15 @@ static actc_status place_best(const planner *p)
     }
     actc_free(order);
     actc_free(placed);
-    for (size_t i = 0; i < n; i++)
-        if (p->vbufs[i].touched && p->vbufs[i].bytes > limit)
-            return actc_fail(p->context, ACTC_ERROR_UNSUPPORTED, "%s needs %llu bytes (%s), %s allows %llu in one buffer; use a "
-                             "smaller batch", p->vbufs[i].name, (unsigned long long)p->vbufs[i].bytes,
-                             actc_memory_category_string(p->vbufs[i].category), p->limits->device, (unsigned long long)limit);
+    for (size_t i = 0; i < n; i++) {
+        const actc_vbuf *v = &p->vbufs[i];
+        bool sized_by_batch = v->category != ACTC_MEMORY_PARAMETERS && v->category != ACTC_MEMORY_GRADIENTS &&
+                              v->category != ACTC_MEMORY_OPTIMIZER;
+        if (v->touched && v->bytes > limit)
+            return actc_fail(p->context, ACTC_ERROR_UNSUPPORTED, "%s needs %llu bytes (%s), %s allows %llu in one buffer%s", v->name,
+                             (unsigned long long)v->bytes, actc_memory_category_string(v->category), p->limits->device,
+                             (unsigned long long)limit, sized_by_batch ? "; use a smaller batch" : "");
+    }
     return ACTC_OK;
 }
 

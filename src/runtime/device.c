@@ -74,6 +74,7 @@ static actc_status list(actc_context *context, const char *only, device_table *t
 
 actc_status actc_device_list(actc_context *context, actc_device_info *infos, size_t capacity, size_t *count)
 {
+    ACTC_OWN_MODES;
     if (!count || (capacity && !infos))
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_device_list: count, or infos with a capacity, is NULL");
     device_table table;
@@ -187,6 +188,7 @@ static actc_status find_device(actc_context *context, const char *spec, bool com
 
 actc_status actc_device_open(actc_context *context, const actc_device_options *options, actc_device **out)
 {
+    ACTC_OWN_MODES;
     if (!out)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_device_open: out is NULL");
     *out = NULL;
@@ -235,6 +237,8 @@ actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text)
 
 actc_status actc_device_compile_all(actc_device *device, actc_kernel_report_fn report, void *user)
 {
+    ACTC_OWN_MODES;
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(device));
     if (device->backend->compile_all)
         return device->backend->compile_all(device, report, user);
     actc_kernel_report none =

@@ -28,6 +28,7 @@ static bool shares_memory(const actc_build *build, size_t index)
 
 actc_status actc_network_memory(const actc_network *network, actc_memory_report *out)
 {
+    ACTC_OWN_MODES;
     if (!out)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_memory: the report is NULL");
     const actc_build *build = network->build;
@@ -77,6 +78,7 @@ static actc_status kept_of(const actc_network *network, size_t index, const actc
 
 actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *out)
 {
+    ACTC_OWN_MODES;
     if (!out)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_saved_info: the info is NULL");
     const actc_kept *kept = NULL;
@@ -103,6 +105,7 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
 
 actc_status actc_network_read_saved(actc_network *network, size_t index, float *values)
 {
+    ACTC_OWN_MODES;
     const actc_kept *kept = NULL;
     ACTC_RETURN_IF_ERROR(kept_of(network, index, &kept));
     if (kept->capture == UINT32_MAX)

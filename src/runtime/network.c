@@ -1,7 +1,6 @@
 /* network.c: preparing a network on a device, and taking it down. */
 #include "network.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "../io/network_state.h"
@@ -37,13 +36,13 @@ static actc_status check_optimizer(actc_context *context, const actc_optimizer_o
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "optimizer kind is %d, must be SGD, ADAM or ADAMW", (int)o->kind);
     ACTC_RETURN_IF_ERROR(check_range(context, "momentum", o->momentum, o->momentum >= 0 && o->momentum < 1, "0 <= momentum < 1"));
     ACTC_RETURN_IF_ERROR(check_range(context, "weight decay", o->weight_decay,
-                                     o->weight_decay >= 0 && isfinite(o->weight_decay), "finite and >= 0"));
+                                     o->weight_decay >= 0 && o->weight_decay <= ACTC_MAX_REAL, "0 to 1e30"));
     if (o->kind == ACTC_OPTIMIZER_SGD)
         return ACTC_OK;
     ACTC_RETURN_IF_ERROR(check_range(context, "beta1", o->beta1, o->beta1 >= 0 && o->beta1 < 1, "0 <= beta < 1"));
     ACTC_RETURN_IF_ERROR(check_range(context, "beta2", o->beta2, o->beta2 >= 0 && o->beta2 < 1, "0 <= beta < 1"));
     /* the reciprocal in the update is good from 2^-100 on */
-    return check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= 1e30, "1e-30 to 1e30");
+    return check_range(context, "epsilon", o->epsilon, o->epsilon >= 1e-30 && o->epsilon <= ACTC_MAX_REAL, "1e-30 to 1e30");
 }
 
 static actc_status check_options(actc_context *context, const actc_graph *graph, const actc_network_options *options)
@@ -209,6 +208,7 @@ static actc_status prepare(actc_network *network)
 actc_status actc_network_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
                                 actc_network **out)
 {
+    ACTC_OWN_MODES;
     if (!device)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = device->context;
@@ -292,11 +292,13 @@ const char *actc_network_note(const actc_network *network, size_t index)
 actc_status actc_network_upload(actc_network *network, uint32_t vbuf, uint64_t offset, const void *source, uint64_t bytes)
 {
     const actc_vbuf *v = &network->build->vbufs[vbuf];
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(network->device));
     return network->device->backend->upload(network->device, network->arenas[v->arena], v->offset + offset, source, bytes);
 }
 
 actc_status actc_network_download(actc_network *network, uint32_t vbuf, uint64_t offset, void *target, uint64_t bytes)
 {
     const actc_vbuf *v = &network->build->vbufs[vbuf];
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(network->device));
     return network->device->backend->download(network->device, network->arenas[v->arena], v->offset + offset, target, bytes);
 }

@@ -67,6 +67,7 @@ static actc_status entry_of(const actc_network *network, size_t index, const act
 
 actc_status actc_network_state_info_sized(const actc_network *network, size_t index, actc_state_info *info)
 {
+    ACTC_OWN_MODES;
     const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_state_info full = {.size = sizeof full, .name = entry->name, .kind = entry->kind, .shape = entry->parameter->shape};
@@ -75,6 +76,7 @@ actc_status actc_network_state_info_sized(const actc_network *network, size_t in
 
 actc_status actc_network_read_state(actc_network *network, size_t index, float *values)
 {
+    ACTC_OWN_MODES;
     const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_parameter_place *place = &network->build->places[entry->parameter->id];
@@ -85,6 +87,7 @@ actc_status actc_network_read_state(actc_network *network, size_t index, float *
 
 actc_status actc_network_write_state(actc_network *network, size_t index, const float *values)
 {
+    ACTC_OWN_MODES;
     const actc_state_entry *entry = NULL;
     ACTC_RETURN_IF_ERROR(entry_of(network, index, &entry));
     const actc_parameter_place *place = &network->build->places[entry->parameter->id];
@@ -97,6 +100,7 @@ actc_status actc_network_write_state(actc_network *network, size_t index, const 
 
 actc_status actc_network_initialize(actc_network *network)
 {
+    ACTC_OWN_MODES;
     size_t largest = 1;
     for (size_t i = 0; i < network->graph->n_parameters; i++)
         if (network->build->places[i].elements > largest)

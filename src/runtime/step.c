@@ -140,9 +140,9 @@ static actc_status not_finite(actc_network *network, uint32_t bad, float loss)
 
 static actc_status check_rate(const actc_network *network, double learning_rate)
 {
-    if (!isfinite(learning_rate) || learning_rate < 0)
-        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate is %g, must be finite and >= 0",
-                         learning_rate);
+    if (!(learning_rate >= 0 && learning_rate <= ACTC_MAX_REAL))
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate is %g, must be 0 to %g", learning_rate,
+                         ACTC_MAX_REAL);
     return ACTC_OK;
 }
 
@@ -169,6 +169,7 @@ static actc_status run_batch(actc_network *network, uint32_t program, const actc
 actc_status actc_network_train(actc_network *network, const actc_binding *bindings, size_t count, double learning_rate,
                                actc_step_result *result)
 {
+    ACTC_OWN_MODES;
     actc_context *context = network->context;
     if (!network->executables[ACTC_PROGRAM_TRAIN])
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "the network was not prepared for training: train_batch is 0");
@@ -202,6 +203,7 @@ actc_status actc_network_train(actc_network *network, const actc_binding *bindin
 
 actc_status actc_network_apply_pending(actc_network *network, double learning_rate)
 {
+    ACTC_OWN_MODES;
     uint32_t block[ACTC_STEP_BLOCK_BYTES / 4];
     static const uint32_t all_finite[ACTC_RESULT_BLOCK_BYTES / 4];
     ACTC_RETURN_IF_ERROR(check_rate(network, learning_rate));
@@ -237,6 +239,7 @@ static actc_status check_samples(const actc_network *network, uint32_t program, 
 
 actc_status actc_network_evaluate_batch(actc_network *network, const actc_binding *bindings, size_t count, int64_t samples)
 {
+    ACTC_OWN_MODES;
     ACTC_RETURN_IF_ERROR(check_samples(network, ACTC_PROGRAM_EVAL, samples));
     ACTC_RETURN_IF_ERROR(run_batch(network, ACTC_PROGRAM_EVAL, bindings, count, samples, 0));
     return actc_network_download(network, network->build->v_result, 0, network->result, sizeof network->result);
@@ -244,6 +247,7 @@ actc_status actc_network_evaluate_batch(actc_network *network, const actc_bindin
 
 actc_status actc_network_infer(actc_network *network, const actc_binding *bindings, size_t count, int64_t samples)
 {
+    ACTC_OWN_MODES;
     ACTC_RETURN_IF_ERROR(check_samples(network, ACTC_PROGRAM_INFER, samples));
     return run_batch(network, ACTC_PROGRAM_INFER, bindings, count, samples, 0);
 }
@@ -255,6 +259,7 @@ size_t actc_network_value_count(const actc_network *network)
 
 actc_status actc_network_value(const actc_network *network, size_t index, actc_value *value)
 {
+    ACTC_OWN_MODES;
     const actc_graph *graph = network->graph;
     if (!value || index >= actc_network_value_count(network))
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "value %zu: there are %zu losses and metrics", index,
@@ -270,6 +275,7 @@ actc_status actc_network_value(const actc_network *network, size_t index, actc_v
 
 actc_status actc_network_read_output(actc_network *network, size_t index, float *values)
 {
+    ACTC_OWN_MODES;
     const actc_graph *graph = network->graph;
     if (index >= graph->n_outputs || !values)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "output %zu: there are %zu (actc_graph_add_output)", index,
@@ -312,6 +318,7 @@ static actc_status bind_classifier(const actc_network *network, const float *inp
 actc_status actc_network_train_step(actc_network *network, const float *inputs, const int32_t *labels, double learning_rate,
                                     actc_step_result *result)
 {
+    ACTC_OWN_MODES;
     actc_binding bindings[2];
     ACTC_RETURN_IF_ERROR(bind_classifier(network, inputs, labels, "actc_network_train_step", bindings));
     return actc_network_train(network, bindings, 2, learning_rate, result);
@@ -320,6 +327,7 @@ actc_status actc_network_train_step(actc_network *network, const float *inputs, 
 actc_status actc_network_evaluate(actc_network *network, const float *inputs, const int32_t *labels, int64_t count,
                                   double *loss_sum, int64_t *correct)
 {
+    ACTC_OWN_MODES;
     actc_binding bindings[2];
     const actc_graph *graph = network->graph;
     if (!loss_sum || !correct)
@@ -355,6 +363,7 @@ int actc_network_pending(const actc_network *network)
 
 actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates, int pending)
 {
+    ACTC_OWN_MODES;
     if (pending < 0 || pending >= network->options.accumulate)
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT,
                          "%d pending batches: must be 0 to %d, `accumulate` being %d", pending, network->options.accumulate - 1,

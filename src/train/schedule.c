@@ -104,13 +104,14 @@ static actc_status parse(actc_context *context, const char *spec, char *text, ac
 
 actc_status actc_schedule_parse(actc_context *context, const char *spec, double lr, int64_t epochs, actc_schedule *schedule)
 {
+    ACTC_OWN_MODES;
     if (!context || !schedule)
         return ACTC_ERROR_INVALID_ARGUMENT;
     memset(schedule, 0, sizeof *schedule);
     if (!spec)
         spec = "constant";
-    if (!(lr >= 0) || !isfinite(lr))
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate %g; a finite number >= 0 is accepted", lr);
+    if (!(lr >= 0 && lr <= ACTC_MAX_REAL))
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "learning rate %g; a number from 0 to %g is accepted", lr, ACTC_MAX_REAL);
     if (epochs < 1)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "schedule over %lld epochs; 1 or more are accepted",
                          (long long)epochs);
@@ -128,6 +129,7 @@ actc_status actc_schedule_parse(actc_context *context, const char *spec, double 
 
 double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch)
 {
+    ACTC_OWN_MODES;
     double rate = schedule->lr;
     switch (schedule->kind) {
     case ACTC_SCHEDULE_CONSTANT: break;
@@ -158,6 +160,7 @@ double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch)
 
 void actc_schedule_observe(actc_schedule *schedule, double loss)
 {
+    ACTC_OWN_MODES;
     if (schedule->kind != ACTC_SCHEDULE_PLATEAU)
         return;
     /* A NaN is not below anything and counts as a bad epoch. The first loss is compared with Inf. */

@@ -40,6 +40,7 @@ actc_context_options actc_context_options_default(void)
 
 actc_status actc_context_create(const actc_context_options *options, actc_context **out)
 {
+    ACTC_OWN_MODES;
     if (!out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
@@ -48,7 +49,7 @@ actc_status actc_context_create(const actc_context_options *options, actc_contex
         options = &defaults;
     if (options->size == 0 || options->size > sizeof *options)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    actc_context *context = actc_calloc(1, sizeof *context);
+    actc_context *context = actc_watch_forks() ? actc_calloc(1, sizeof *context) : NULL;
     if (!context)
         return ACTC_ERROR_OUT_OF_MEMORY;
     context->options = defaults;
@@ -71,38 +72,25 @@ const char *actc_error_message(const actc_context *context)
     return context ? context->message : "";
 }
 
-static bool continues_character(char c)
+/* Shortened where it is too long: a path may have 4095 bytes, and the reason comes behind it. */
+static void format_text(char *text, size_t size, const char *format, va_list args)
 {
-    return ((unsigned char)c & 0xc0) == 0x80;
-}
-
-/* printf into `size` bytes. A text that is longer, mostly for a path or a spec in it, loses its middle: at the beginning it
- * says what failed, at the end why. UTF-8 characters stay whole. */
-static void format_message(char *text, size_t size, const char *format, va_list args)
-{
-    static const char gap[] = " ... ";
     va_list again;
     va_copy(again, args);
-    int needed = vsnprintf(text, size, format, args);
-    char *whole = needed >= (int)size ? actc_malloc((size_t)needed + 1) : NULL;
+    int length = vsnprintf(text, size, format, args);
+    char *whole = length < 0 || (size_t)length < size ? NULL : actc_malloc((size_t)length + 1);
     if (whole) {
-        vsnprintf(whole, (size_t)needed + 1, format, again);
-        size_t head = size / 2 - sizeof gap, room = size - head - sizeof gap;
-        const char *tail = whole + needed - room;
-        while (head > 0 && continues_character(whole[head]))
-            head--;
-        while (continues_character(*tail))
-            tail++;
-        snprintf(text, size, "%.*s%s%s", (int)head, whole, gap, tail);
+        vsnprintf(whole, (size_t)length + 1, format, again);
+        actc_shorten(text, size, whole);
+        actc_free(whole);
     }
     va_end(again);
-    actc_free(whole);
 }
 
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args)
 {
     char text[sizeof context->message];
-    format_message(text, sizeof text, format, args); /* an argument may be the old message */
+    format_text(text, sizeof text, format, args); /* an argument may be the old message */
     memcpy(context->message, text, sizeof text);
     if (context->options.log && context->options.log_level >= ACTC_LOG_DEBUG)
         context->options.log(context->options.log_user, ACTC_LOG_DEBUG, context->message);
@@ -131,13 +119,23 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     char text[1024];
     va_list args;
     va_start(args, format);
-    format_message(text, sizeof text, format, args);
+    format_text(text, sizeof text, format, args);
     va_end(args);
     context->options.log(context->options.log_user, level, text);
 }
 
+actc_status actc_device_is_ours(const actc_device *device)
+{
+    if (!actc_device_forked(device))
+        return ACTC_OK;
+    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED,
+                     "%s (%s) was opened before fork() and is the parent's: its driver does not work in a child process, which "
+                     "must open a device of its own", device->info.spec, device->info.name);
+}
+
 actc_status actc_device_runs(const actc_device *device)
 {
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(device));
     if (!device->compile_only)
         return ACTC_OK;
     return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",

@@ -2,7 +2,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +52,29 @@ char *actc_format(const char *format, ...)
         vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
     return text;
+}
+
+static bool continues(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+void actc_shorten(char *target, size_t size, const char *text)
+{
+    static const char gap[] = " ... ";
+    size_t length = strlen(text);
+    if (length < size) {
+        memcpy(target, text, length + 1);
+        return;
+    }
+    size_t room = size - sizeof gap, head = room / 3, tail = length - (room - head);
+    while (head > 0 && continues(text[head]))
+        head--;
+    while (continues(text[tail]))
+        tail++;
+    memcpy(target, text, head);
+    memcpy(target + head, gap, sizeof gap - 1);
+    memcpy(target + head + sizeof gap - 1, text + tail, length - tail + 1);
 }
 
 uint32_t actc_hash(const char *text)
@@ -161,16 +183,10 @@ bool actc_parse_double(const char *text, double *value)
     static const char accepted[] = "0123456789.eE+-";
     if (!*text || strlen(text) > 63 || strspn(text, accepted) != strlen(text))
         return false;
-    /* strtod follows the locale's decimal point; the input does not. */
-    char copy[64];
-    strcpy(copy, text);
-    const char *point = localeconv()->decimal_point;
-    char *dot = strchr(copy, '.');
-    if (dot && point && point[0] && !point[1])
-        *dot = point[0];
+    ACTC_OWN_MODES; /* strtod follows the locale */
     char *end;
     errno = 0;
-    *value = strtod(copy, &end);
+    *value = strtod(text, &end);
     return !*end && isfinite(*value) && !(*value == 0 && errno == ERANGE); /* 1e-400 is not 0 */
 }
 

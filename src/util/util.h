@@ -14,6 +14,9 @@ struct actc_context {
     struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c) */
 };
 
+/* Rates and the like are used as f32, divided by small numbers: this is what is accepted, and room is left. */
+#define ACTC_MAX_REAL 1e30
+
 #define ACTC_RETURN_IF_ERROR(expression)      \
     do {                                      \
         actc_status status_ = (expression);   \
@@ -23,8 +26,12 @@ struct actc_context {
 
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args);
 actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char *what);
-/* A failure where the device was opened to compile only. */
+/* A failure where the device was opened to compile only, or is that of a parent process. */
 actc_status actc_device_runs(const actc_device *device);
+actc_status actc_device_is_ours(const actc_device *device); /* the latter alone */
+
+/* Counts forks from now on (actc_process_number); false when out of memory. */
+bool actc_watch_forks(void);
 
 /* Structs that begin with their size (sized.c). The caller's may be smaller, of an older header, and never larger.
  * take_options: *out gets `defaults` and over it what was given. give_info: the caller's struct gets as much of `info` as it
@@ -40,6 +47,10 @@ char *actc_strdup(const char *text);
 char *actc_strndup(const char *text, size_t length);
 /* printf into memory of its own; NULL when out of memory. */
 char *actc_format(const char *format, ...) ACTC_PRINTF(1, 2);
+
+/* Copies `text`; where it is longer than size - 1 its middle gives way to " ... ", so that what it is about and the reason at its
+ * end both stay. Cuts between characters of UTF-8. */
+void actc_shorten(char *target, size_t size, const char *text);
 
 /* FNV-1a, 32 bits: the hash of paths and names in RNG keys. Part of what a seed means; must not change. */
 uint32_t actc_hash(const char *text);

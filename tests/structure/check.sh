@@ -1,12 +1,16 @@
 #!/bin/sh
-# check.sh SOURCE LIBRARY CC: rules of the source tree that a compiler does not see.
+# check.sh SOURCE LIBRARY CC...: rules of the source tree that a compiler does not see.
 #   - who includes what: models and tools (but actc-parity) the public headers only; src and actc-parity backend.h but no
 #     backend; a backend itself and what backends/README.md grants
 #   - every public header compiles alone, as C and as C++
 #   - every exported symbol begins with actc_
+#   - public functions that can fail or return a real number set the floating point modes first, but for those of graph.h,
+#     which describe and compute nothing
 #   - every folder has a README.md; no tabs, no trailing blanks; libactc does not exit, abort or print
 set -u
-source=$1 library=$(realpath "$2") cc=$3
+source=$1 library=$(realpath "$2")
+shift 2
+cc="$*" # with a launcher, it is two words
 cd "$source" || exit 1
 failed=0
 complain() {
@@ -40,6 +44,12 @@ for header in src/include/actc/*.h; do
     if command -v g++ >/dev/null; then
         g++ -std=c++11 -Wall -Wextra -Werror -Isrc/include -fsyntax-only "$temporary/one.cc" || complain "$header does not compile alone as C++"
     fi
+done
+
+for name in $(for part in codec context data network; do cat src/include/actc/$part.h; done |
+    sed -nE 's/^ACTC_API (actc_status|double) (actc_[a-z0-9_]+)\(.*/\2/p') actc_schedule_observe; do
+    grep -rhE -A 4 "^(actc_status|double|void) $name\(" src --include=*.c | grep -A 1 '^{' | grep -q '^    ACTC_OWN_MODES;$' ||
+        complain "$name does not begin with ACTC_OWN_MODES (backends/backend.h)"
 done
 
 bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_init$|^_fini$|^__odr_asan|^$')

@@ -105,14 +105,14 @@ static void test_missing(void **state)
     const struct test_folder *folder = *state;
     actc_dataset *dataset = (actc_dataset *)1;
     actc_status status = actc_dataset_open(folder->context, "fashion-mnist", folder->path, false, &dataset);
-    assert_failed(folder->context, status, ACTC_ERROR_NOT_FOUND, "/t10k-images-idx3-ubyte.gz", "/t10k-images-idx3-ubyte;",
-                  folder->path, "dataset-fashion-mnist", NULL);
+    assert_failed(folder->context, status, ACTC_ERROR_NOT_FOUND, "neither t10k-images-idx3-ubyte.gz", "nor t10k-images-idx3-ubyte ",
+                  "nor t10k-images.idx3-ubyte[.gz]", folder->path, "dataset-fashion-mnist", NULL);
     assert_null(dataset);
     write_good(folder, false);
     char path[512];
     path_of(folder, "train-labels-idx1-ubyte", path);
     unlink(path);
-    assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_NOT_FOUND, "/train-labels-idx1-ubyte.gz", NULL);
+    assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_NOT_FOUND, "train-labels-idx1-ubyte.gz", NULL);
 }
 
 static void test_names(void **state)
@@ -252,6 +252,54 @@ static void test_gzip_damage(void **state)
     free(bytes);
 }
 
+/* Some archives unpack to train-images.idx3-ubyte. */
+static void test_dots(void **state)
+{
+    const struct test_folder *folder = *state;
+    unsigned char bytes[256];
+    char path[512];
+    path_of(folder, "train-images.idx3-ubyte", path);
+    write_raw(path, bytes, make_images(bytes, N, 0));
+    path_of(folder, "train-labels.idx1-ubyte.gz", path);
+    write_gzip(path, bytes, make_labels(bytes, N));
+    good(folder);
+}
+
+/* Members may follow each other, nothing else may. */
+static void test_gzip_members(void **state)
+{
+    const struct test_folder *folder = *state;
+    unsigned char plain[256], *file;
+    char path[512];
+    size_t count = make_images(plain, N, 0), first, second;
+    write_good(folder, true);
+    path_of(folder, "train-images-idx3-ubyte.gz", path);
+    write_gzip(path, plain, 5);
+    unsigned char *begin = read_raw(path, &first);
+    write_gzip(path, plain + 5, count - 5);
+    unsigned char *rest = read_raw(path, &second);
+    file = calloc(1, first + second + 300000);
+    memcpy(file, begin, first);
+    memcpy(file + first, rest, second);
+    write_raw(path, file, first + second);
+    good(folder);
+    static const struct {
+        size_t bytes;
+        unsigned char with;
+        const char *text;
+    } garbage[] = {{1, 0, "gzip: 1 bytes follow"}, {7, 'x', "gzip: 7 bytes follow"}, {300000, 0, "gzip: 300000 bytes follow"},
+                   {1, 0x1f, "unexpected end"},    {40, 0x1f, "incorrect header"}};
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        memset(file + first + second, garbage[i].with, garbage[i].bytes);
+        write_raw(path, file, first + second + garbage[i].bytes);
+        actc_dataset *dataset;
+        assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_CORRUPT, path, garbage[i].text, NULL);
+    }
+    free(begin);
+    free(rest);
+    free(file);
+}
+
 static void test_unreadable(void **state)
 {
     const struct test_folder *folder = *state;
@@ -259,8 +307,19 @@ static void test_unreadable(void **state)
     path_of(folder, "train-images-idx3-ubyte.gz", path);
     assert_int_equal(mkdir(path, 0700), 0);
     actc_dataset *dataset;
-    assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_IO, path, "Is a directory", NULL);
+    assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_IO, path, "it is a folder", NULL);
     assert_int_equal(rmdir(path), 0);
+    /* neither waited for nor passed over in favour of the plain file, which is good */
+    write_good(folder, false);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(20);
+    assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_IO, path, "it is a pipe", NULL);
+    alarm(0);
+    unlink(path);
+    assert_int_equal(symlink("nothing", path), 0);
+    assert_failed(folder->context, open_train(folder, &dataset), ACTC_ERROR_IO, path, "a link to what is not there", NULL);
+    unlink(path);
+    good(folder);
 }
 
 static actc_status open_and_close(void *user)
@@ -311,7 +370,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_plain),   TEST(test_gzip),        TEST(test_missing),    TEST(test_names),         TEST(test_damaged),
-        TEST(test_promise), TEST(test_labels),      TEST(test_gzip_damage), TEST(test_unreadable),   TEST(test_out_of_memory),
+        TEST(test_promise), TEST(test_labels),      TEST(test_gzip_damage), TEST(test_dots), TEST(test_gzip_members), TEST(test_unreadable),   TEST(test_out_of_memory),
         TEST(test_fashion_mnist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "files.h"
 
@@ -320,6 +321,37 @@ static void test_digest(void **state)
     assert_int_equal(digest_of(f), other);
     assert_int_equal(actc_dataset_digest(NULL, &other), ACTC_ERROR_INVALID_ARGUMENT);
 }
+#if !defined(__SANITIZE_THREAD__)
+/* The loader's thread is the parent's, and so may be its lock. */
+static void test_fork(void **state)
+{
+    struct fixture *f = *state;
+    actc_loader *loader = make(f, 10, true, false, 5);
+    actc_batch batch;
+    assert_ok(f->context, actc_loader_next(loader, &batch));
+    for (int destroys = 0; destroys < 2; destroys++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            alarm(30);
+            bool right = destroys || (actc_loader_next(loader, &batch) == ACTC_ERROR_UNSUPPORTED && !batch.inputs &&
+                                      strstr(actc_error_message(f->context), "fork()") &&
+                                      actc_loader_seek(loader, 1, 0) == ACTC_ERROR_UNSUPPORTED);
+            actc_loader_destroy(&loader);
+            loader = make(f, 10, true, false, 5);
+            right &= actc_loader_next(loader, &batch) == ACTC_OK && batch.count == 10;
+            actc_loader_destroy(&loader);
+            _exit(right ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    assert_ok(f->context, actc_loader_next(loader, &batch));
+    check_batch(f, &batch, 10, true, 5, 0, 1);
+    actc_loader_destroy(&loader);
+}
+#endif
 
 /* What a caller holds is not written until its next call, and two batches are made while it holds it. */
 static _Atomic int reads;
@@ -447,8 +479,10 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_epochs),  TEST(test_order), TEST(test_fair),    TEST(test_values),  TEST(test_seek),          TEST(test_without_thread),
-        TEST(test_failure), TEST(test_digest),
-        TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_out_of_memory),
+#if !defined(__SANITIZE_THREAD__)
+        TEST(test_fork),
+#endif
+        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

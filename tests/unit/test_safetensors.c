@@ -157,7 +157,8 @@ static void test_damaged(void **state)
         const char *text, *also;
     } cases[] = {
         {"[]", 0, ACTC_ERROR_CORRUPT, "no JSON object", ""},
-        {" {}", 0, ACTC_ERROR_CORRUPT, "no JSON object", ""},
+        {" []", 0, ACTC_ERROR_CORRUPT, "no JSON object", ""},
+        {"\xef\xbb\xbf{}", 0, ACTC_ERROR_CORRUPT, "no JSON object", ""},
         {"{", 0, ACTC_ERROR_CORRUPT, "no safetensors file", "header of 1 bytes"},
         {"{]", 0, ACTC_ERROR_CORRUPT, "not JSON near byte", ""},
         {"{\"a\":", 0, ACTC_ERROR_CORRUPT, "not JSON near byte", ""},
@@ -173,9 +174,16 @@ static void test_damaged(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":{},\"data_offsets\":[0,4]}}", 4, ACTC_ERROR_CORRUPT, "\"a\"", "of another type"},
         {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, ACTC_ERROR_CORRUPT, "\"a\"",
          "given twice"},
-        {"{\"conv1.weight\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, ACTC_ERROR_UNSUPPORTED,
-         "\"conv1.weight\" is of dtype BF16", "only F32"},
-        {"{" T("a", "1,1,1,1,1,1", 0, 4) "}", 4, ACTC_ERROR_UNSUPPORTED, "\"a\"", "more than 5 dimensions"},
+        /* what is passed over is checked all the same */
+        {"{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, ACTC_ERROR_CORRUPT, "\"a\"", "do not fit its shape"},
+        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1, ACTC_ERROR_CORRUPT, "\"a\"", "do not fit its shape"},
+        {"{\"a\":{\"dtype\":\"NEW\",\"shape\":[3],\"data_offsets\":[0,2]}}", 1, ACTC_ERROR_CORRUPT, "\"a\"", "outside the file"},
+        {"{" T("a", "1,1,1,1,1,1", 0, 8) "}", 8, ACTC_ERROR_CORRUPT, "\"a\"", "do not fit its shape"},
+        {"{\"a\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}," T("a", "1", 8, 12) "}", 12, ACTC_ERROR_CORRUPT, "\"a\"",
+         "the name is given twice"},
+        {"{" T("a\\u0000b", "1", 0, 4) "}", 4, ACTC_ERROR_CORRUPT, "NUL", ""},
+        {"{" T("a\\\\\\u0000", "1", 0, 4) "}", 4, ACTC_ERROR_CORRUPT, "NUL", ""},
+        {"{\"__metadata__\":{\"a\\u0000\":\"b\"}}", 0, ACTC_ERROR_CORRUPT, "NUL", ""},
         {"{" T("a", "-1", 0, 4) "}", 4, ACTC_ERROR_CORRUPT, "\"a\"", "shape is not a list of sizes"},
         {"{" T("a", "1.5", 0, 4) "}", 4, ACTC_ERROR_CORRUPT, "\"a\"", "shape is not a list of sizes"},
         {"{" T("a", "\"1\"", 0, 4) "}", 4, ACTC_ERROR_CORRUPT, "\"a\"", "shape is not a list of sizes"},
@@ -210,6 +218,51 @@ static void test_damaged(void **state)
         assert_failed(context, status, cases[i].status, path, cases[i].text, cases[i].also, NULL);
         assert_null(file);
     }
+}
+
+/* What PyTorch and others write and no network asks for is passed over; what is left has its values, aligned or not. */
+static void test_other_writers(void **state)
+{
+    const struct test_folder *folder = *state;
+    actc_context *context = folder->context;
+    const char *path = path_in(folder, "o.safetensors");
+    static const char header[] = " \n{\"__metadata__\":null,"
+                                 "\"bn.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]},"
+                                 "\"flag\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[12,13]},"
+                                 "\"half\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[8,12]},"
+                                 "\"odd\":{\"dtype\":\"F99\",\"shape\":[7],\"data_offsets\":[21,24]},"
+                                 T("w\\\\u0000", "2,1", 13, 21) "," T("six", "1,1,1,1,1,1", 24, 28) "," T("b", "1", 28, 32) "}";
+    const float w[] = {1.5f, -2.5f}, b = 7;
+    unsigned char data[32] = {0};
+    memcpy(data + 13, w, sizeof w);
+    memcpy(data + 28, &b, sizeof b);
+    unsigned char bytes[8 + sizeof header - 1 + sizeof data];
+    uint64_t length = sizeof header - 1;
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, data, sizeof data);
+    write_raw(path, bytes, sizeof bytes);
+    actc_safetensors *file;
+    assert_ok(context, actc_safetensors_open(context, path, &file));
+    assert_int_equal(actc_safetensors_count(file), 2);
+    assert_null(actc_safetensors_metadata(file, "format"));
+    const char *name;
+    actc_shape shape;
+    const float *found;
+    size_t index = 9;
+    assert_ok(context, actc_safetensors_get(file, 0, &name, &shape, &found));
+    assert_string_equal(name, "w\\u0000"); /* a backslash and five characters */
+    assert_true(shape.ndim == 2 && shape.dims[0] == 2 && (uintptr_t)found % sizeof *found == 0);
+    assert_memory_equal(found, w, sizeof w);
+    assert_ok(context, actc_safetensors_find(file, "b", &index));
+    assert_int_equal(index, 1);
+    assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
+    assert_true(found[0] == b);
+    assert_failed(context, actc_safetensors_find(file, "bn.num_batches_tracked", &index), ACTC_ERROR_UNSUPPORTED, path,
+                  "\"bn.num_batches_tracked\" is of dtype I64; only F32 is read", NULL);
+    assert_failed(context, actc_safetensors_find(file, "six", &index), ACTC_ERROR_UNSUPPORTED, "\"six\" has 6 dimensions", NULL);
+    assert_int_equal(actc_safetensors_find(file, "none", &index), ACTC_ERROR_NOT_FOUND);
+    actc_safetensors_destroy(&file);
 }
 
 static void test_length(void **state)
@@ -457,7 +510,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),      TEST(test_bytes), TEST(test_foreign),    TEST(test_damaged),   TEST(test_length),
+        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_damaged), TEST(test_length),
         TEST(test_depth),           TEST(test_every_byte), TEST(test_unreadable), TEST(test_write_arguments), TEST(test_mode),
         TEST(test_file_limit),      TEST(test_full_disk), TEST(test_left_over), TEST(test_out_of_memory),
     };

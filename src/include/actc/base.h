@@ -11,6 +11,11 @@
  *    and sets the pointer to NULL.
  *  - Strings returned belong to the object they were asked of and live as long as it does, unless a
  *    comment says otherwise.
+ *  - A call works under the default floating point modes (round to nearest, subnormals kept, exceptions masked) and the
+ *    locale "C", whatever the caller's are, and gives those back. Callbacks run under the library's.
+ *  - A child process made by fork() may go on with what it inherits, but for a loader with a thread and a device whose
+ *    driver does not survive (Vulkan, CUDA) with all that was made from it: using one fails with ACTC_ERROR_UNSUPPORTED,
+ *    destroying one frees the child's memory.
  */
 #ifndef ACTC_BASE_H
 #define ACTC_BASE_H

@@ -11,7 +11,7 @@
  *   dct       block=16|8|row (16), norm=ortho|none (ortho; none only with block=row)
  *   wavelet   wave=NAME (db3), levels=1..16 (3), mode=periodic|symmetric (periodic)
  * and for threshold, dct, wavelet:
- *   lambda=L (L >= 1) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
+ *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
  *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask).
  */
 #ifndef ACTC_CODEC_H

@@ -13,7 +13,8 @@ typedef struct actc_dataset actc_dataset;
 
 /* name: "fashion-mnist" or "mnist". directory: NULL for where Debian's packages put it
  * (/usr/share/datasets/NAME; Debian has a package of fashion-mnist only). Reads
- * {train,t10k}-{images-idx3,labels-idx1}-ubyte, gzipped (.gz) or plain, .gz first.
+ * {train,t10k}-{images-idx3,labels-idx1}-ubyte, gzipped (.gz) or plain, .gz first; or with a dot for the second dash
+ * (train-images.idx3-ubyte).
  * ACTC_ERROR_INVALID_ARGUMENT: no such name. ACTC_ERROR_NOT_FOUND: no such file; the message lists what was looked
  * for. ACTC_ERROR_CORRUPT: damaged, with the path and what is wrong. ACTC_ERROR_IO: it cannot be read. */
 ACTC_API actc_status actc_dataset_open(actc_context *context, const char *name, const char *directory, bool train,
@@ -68,15 +69,16 @@ ACTC_API actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64
 typedef struct actc_safetensors actc_safetensors; /* a file read into memory, f32 tensors only */
 
 /* Checks the header against the file's size, dtypes, shapes and offsets before anything is used. Tensors are
- * numbered in the order of their data. ACTC_ERROR_NOT_FOUND, _IO, _CORRUPT (with the path and what is wrong) or
- * _UNSUPPORTED (a dtype other than F32, more than ACTC_MAX_DIMS dimensions). */
+ * numbered in the order of their data. Those of another dtype than F32 or with more than ACTC_MAX_DIMS dimensions are
+ * checked and passed over. ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
 ACTC_API actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out);
 ACTC_API void actc_safetensors_destroy(actc_safetensors **file);
 ACTC_API size_t actc_safetensors_count(const actc_safetensors *file);
 /* name, shape and values belong to the file object; any of them may be NULL. */
 ACTC_API actc_status actc_safetensors_get(const actc_safetensors *file, size_t index, const char **name,
                                           actc_shape *shape, const float **values);
-/* index of a name, or ACTC_ERROR_NOT_FOUND, which leaves the context's message alone. */
+/* index of a name; ACTC_ERROR_NOT_FOUND, which leaves the context's message alone; or ACTC_ERROR_UNSUPPORTED, with the
+ * reason, for a tensor that was passed over. */
 ACTC_API actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index);
 /* A string of "__metadata__", NULL where there is none of that key. */
 ACTC_API const char *actc_safetensors_metadata(const actc_safetensors *file, const char *key);
@@ -151,7 +153,7 @@ typedef struct actc_schedule {
     int64_t bad_epochs, reductions;
 } actc_schedule;
 /* spec: "constant", "step[:epochs=30,gamma=0.1]", "cosine[:epochs=N,min-lr=0]" (N: the argument `epochs`, those of the
- * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be finite and >= 0. */
+ * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be 0 to 1e30. */
 ACTC_API actc_status actc_schedule_parse(actc_context *context, const char *spec, double lr, int64_t epochs,
                                          actc_schedule *schedule);
 ACTC_API double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch);

@@ -27,7 +27,7 @@ typedef struct actc_optimizer_options {
     double momentum;     /* SGD; 0 keeps no state */
     double beta1, beta2; /* Adam, AdamW: 0 <= beta < 1 */
     double epsilon;      /* Adam, AdamW: > 0 */
-    double weight_decay; /* >= 0 */
+    double weight_decay; /* 0 to 1e30 */
 } actc_optimizer_options;
 /* PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8, no momentum; weight decay 0 (AdamW 0.01). */
 ACTC_API actc_optimizer_options actc_optimizer_options_default(actc_optimizer_kind kind);
@@ -72,7 +72,7 @@ typedef struct actc_step_result {
 
 /* One training batch: forward, backward and, where it is the accumulate-th since the last update, the update.
  * inputs: train_batch samples, f32, in the logical order N,C,H,W (row-major). labels: train_batch classes.
- * learning_rate: used by the update. result may be NULL.
+ * learning_rate: used by the update; must be 0 to 1e30. result may be NULL.
  * ACTC_ERROR_NOT_FINITE: the loss or a gradient is NaN or Inf; parameters and optimiser state are as before,
  * and the message names the step and the first tensor. */
 ACTC_API actc_status actc_network_train_step(actc_network *network, const float *inputs, const int32_t *labels,
