@@ -164,16 +164,12 @@ actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info)
     static const char *const forms[] = {"", "mask", "u8", "u16"};
     if (!codec)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    if (!info || info->size == 0 || info->size > sizeof *info)
-        return actc_fail(context_of(codec), ACTC_ERROR_INVALID_ARGUMENT, "actc_codec_info_get: info->size must be set to %zu",
-                         sizeof *info);
     const actc_codec_plan *plan = codec->plan;
-    actc_codec_info full = {.size = info->size, .spec = plan->text, .note = plan->note, .elements = plan->n,
+    actc_codec_info full = {.spec = plan->text, .note = plan->note, .elements = plan->n,
                             .coefficients = plan->m, .kept = plan->k, .dense_bytes = 4 * plan->n,
                             .payload_bytes = plan->payload_bytes, .index_form = forms[plan->index],
                             .smaller = plan->smaller};
-    memcpy(info, &full, info->size);
-    return ACTC_OK;
+    return actc_give_info(context_of(codec), "actc_codec_info", info, sizeof full, &full);
 }
 
 /* ---- running ---- */

@@ -33,7 +33,8 @@ static void collect(void *user, const actc_device_info *info)
         table->failed = true;
         return;
     }
-    table->entries[table->count++] = (device_entry){.backend = table->backend, .info = *info};
+    table->entries[table->count] = (device_entry){.backend = table->backend, .info = *info};
+    table->entries[table->count++].info.size = sizeof *info;
 }
 
 /* A backend that cannot enumerate is an entry with the reason, whatever it has reported before: the others go on. */
@@ -76,13 +77,19 @@ actc_status actc_device_list(actc_context *context, actc_device_info *infos, siz
 {
     if (!count || (capacity && !infos))
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_device_list: count, or infos with a capacity, is NULL");
+    const size_t stride = capacity ? infos->size : sizeof *infos; /* infos is an array of the caller's struct, not of ours */
+    ACTC_RETURN_IF_ERROR(actc_check_size(context, "actc_device_info", stride, sizeof *infos));
     device_table table;
     ACTC_RETURN_IF_ERROR(list(context, NULL, &table));
     *count = table.count;
-    for (size_t i = 0; i < table.count && i < capacity; i++)
-        infos[i] = table.entries[i].info;
+    actc_status status = ACTC_OK;
+    for (size_t i = 0; i < table.count && i < capacity && status == ACTC_OK; i++) {
+        void *info = (char *)infos + i * stride;
+        memcpy(info, &stride, sizeof stride);
+        status = actc_give_info(context, "actc_device_info", info, sizeof *infos, &table.entries[i].info);
+    }
     actc_free(table.entries);
-    return ACTC_OK;
+    return status;
 }
 
 actc_device_options actc_device_options_default(void)
@@ -190,13 +197,9 @@ actc_status actc_device_open(actc_context *context, const actc_device_options *o
     if (!out)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_device_open: out is NULL");
     *out = NULL;
-    actc_device_options chosen = actc_device_options_default();
-    if (options) {
-        if (!options->size || options->size > sizeof chosen)
-            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
-                             "actc_device_open: options must come from actc_device_options_default");
-        memcpy(&chosen, options, options->size);
-    }
+    actc_device_options chosen, defaults = actc_device_options_default();
+    ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_device_options", options ? options : &defaults, sizeof chosen,
+                                           &defaults, &chosen));
     if (!chosen.device)
         chosen.device = "auto";
     if (chosen.threads < 0 || chosen.threads > 1024)

@@ -43,18 +43,16 @@ actc_status actc_context_create(const actc_context_options *options, actc_contex
     if (!out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
-    actc_context_options defaults = actc_context_options_default();
-    if (!options)
-        options = &defaults;
-    if (options->size == 0 || options->size > sizeof *options)
-        return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = actc_calloc(1, sizeof *context);
     if (!context)
         return ACTC_ERROR_OUT_OF_MEMORY;
-    context->options = defaults;
-    memcpy(&context->options, options, options->size);
+    const actc_context_options defaults = actc_context_options_default();
+    actc_status status = actc_take_options(context, "actc_context_options", options ? options : &defaults, sizeof defaults,
+                                           &defaults, &context->options);
+    if (status != ACTC_OK)
+        actc_context_destroy(&context);
     *out = context;
-    return ACTC_OK;
+    return status;
 }
 
 void actc_context_destroy(actc_context **context)

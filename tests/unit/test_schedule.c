@@ -5,7 +5,7 @@
 
 static actc_schedule parse(actc_context *context, const char *spec, double lr, int64_t epochs)
 {
-    actc_schedule schedule;
+    actc_schedule schedule = {.size = sizeof schedule};
     assert_ok(context, actc_schedule_parse(context, spec, lr, epochs, &schedule));
     assert_int_equal(schedule.size, sizeof schedule);
     return schedule;
@@ -129,7 +129,7 @@ static void test_refused(void **state)
         {"plateau:patience=-1", "patience=-1", "from 0"},
         {"plateau:patience=99999999999999999999", "patience=99999999999999999999", "whole number"},
     };
-    actc_schedule s;
+    actc_schedule s = {.size = sizeof s};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_failed(context, actc_schedule_parse(context, wrong[i].spec, 0.1, 5, &s), ACTC_ERROR_INVALID_ARGUMENT,
                       wrong[i].text, wrong[i].also, NULL);
@@ -142,7 +142,7 @@ static void test_refused(void **state)
 
 static actc_status parse_once(void *user)
 {
-    actc_schedule s;
+    actc_schedule s = {.size = sizeof s};
     return actc_schedule_parse(user, "step:epochs=3", 0.1, 5, &s);
 }
 
