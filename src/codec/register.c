@@ -12,7 +12,7 @@ const actc_registered_codec *actc_codec_registry_find(const actc_context *contex
     return NULL;
 }
 
-void actc_codec_registry_free(actc_context *context)
+static void registry_free(actc_context *context)
 {
     while (context->codecs) {
         actc_registered_codec *next = context->codecs->next;
@@ -55,5 +55,6 @@ actc_status actc_codec_register(actc_context *context, const char *name, const a
     entry->codec = full;
     entry->next = context->codecs;
     context->codecs = entry;
+    context->free_codecs = registry_free;
     return ACTC_OK;
 }

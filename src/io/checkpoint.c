@@ -19,7 +19,7 @@
 #include <actc/data.h>
 
 #include "../util/util.h"
-#include "network_state.h"
+#include "../runtime/network_state.h"
 #include "safetensors.h"
 
 #define FORMAT_CHECKPOINT "actc-checkpoint"

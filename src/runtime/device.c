@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../../backends/backend.h"
 #include "../util/util.h"
+#include "device.h"
 
 /* Test programs link one more backend (tests/cuda_host): what the library does is then done on it too. Absent elsewhere. */
 extern const actc_backend actc_backend_cuda_host __attribute__((weak));
@@ -227,6 +229,27 @@ const actc_device_info *actc_device_get_info(const actc_device *device)
 uint64_t actc_device_allocated_bytes(const actc_device *device)
 {
     return device->allocated_bytes;
+}
+
+actc_status actc_device_runs(const actc_device *device)
+{
+    if (!device->compile_only)
+        return ACTC_OK;
+    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",
+                     device->info.spec, device->info.name);
+}
+
+const char *actc_device_type_string(actc_device_type type)
+{
+    switch (type) {
+    case ACTC_DEVICE_CPU: return "cpu";
+    case ACTC_DEVICE_INTEGRATED_GPU: return "integrated gpu";
+    case ACTC_DEVICE_DISCRETE_GPU: return "discrete gpu";
+    case ACTC_DEVICE_VIRTUAL_GPU: return "virtual gpu";
+    case ACTC_DEVICE_SOFTWARE: return "software";
+    case ACTC_DEVICE_NULL: return "null";
+    }
+    return "unknown";
 }
 
 actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text)

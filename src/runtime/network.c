@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "../io/network_state.h"
+#include "device.h"
+#include "network_state.h"
 
 /* A compressed tensor is restored in at most this many parts of the batch; more would cost launches and save little. */
 #define MAX_SLICES 16

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../codec/codec_internal.h"
 #include "util.h"
 #include "version.h"
 
@@ -59,7 +58,8 @@ void actc_context_destroy(actc_context **context)
 {
     if (!context || !*context)
         return;
-    actc_codec_registry_free(*context);
+    if ((*context)->free_codecs)
+        (*context)->free_codecs(*context);
     actc_free(*context);
     *context = NULL;
 }
@@ -104,25 +104,4 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     context->options.log(context->options.log_user, level, text);
-}
-
-actc_status actc_device_runs(const actc_device *device)
-{
-    if (!device->compile_only)
-        return ACTC_OK;
-    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",
-                     device->info.spec, device->info.name);
-}
-
-const char *actc_device_type_string(actc_device_type type)
-{
-    switch (type) {
-    case ACTC_DEVICE_CPU: return "cpu";
-    case ACTC_DEVICE_INTEGRATED_GPU: return "integrated gpu";
-    case ACTC_DEVICE_DISCRETE_GPU: return "discrete gpu";
-    case ACTC_DEVICE_VIRTUAL_GPU: return "virtual gpu";
-    case ACTC_DEVICE_SOFTWARE: return "software";
-    case ACTC_DEVICE_NULL: return "null";
-    }
-    return "unknown";
 }

@@ -4,14 +4,15 @@
 
 #include <stdarg.h>
 
-#include "../../backends/backend.h"
+#include "host.h"
 
 struct actc_registered_codec;
 
 struct actc_context {
     actc_context_options options;
     char message[1024];
-    struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c) */
+    struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c), */
+    void (*free_codecs)(actc_context *context); /* which knows how to free it; NULL before the first */
 };
 
 #define ACTC_RETURN_IF_ERROR(expression)      \
@@ -23,8 +24,6 @@ struct actc_context {
 
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args);
 actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char *what);
-/* A failure where the device was opened to compile only. */
-actc_status actc_device_runs(const actc_device *device);
 
 /* Structs that begin with their size (sized.c). The caller's may be smaller, of an older header, and never larger.
  * take_options: *out gets `defaults` and over it what was given. give_info: the caller's struct gets as much of `info` as it

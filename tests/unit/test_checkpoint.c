@@ -7,7 +7,7 @@
 
 #include "files.h"
 
-#include "io/network_state.h"
+#include "runtime/network_state.h"
 #include "io/safetensors.h"
 
 #define MAX_STATES 8

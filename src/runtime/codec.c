@@ -1,4 +1,4 @@
-/* codec_api.c: codecs on plain buffers (actc/codec.h).
+/* codec.c: codecs on plain buffers (actc/codec.h).
  *
  * A codec owns device buffers for what pack and unpack read and write, a step block, the tables and a workspace, and two
  * prepared programs of one command each. Codecs of the user's run on the host and have none of these.
@@ -6,8 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../backends/backend.h"
+#include "../codec/codec_internal.h"
 #include "../util/util.h"
-#include "codec_internal.h"
+#include "device.h"
 
 /* Buffers of a codec, in the programs' numbering; sets of a benchmark follow. Unpack has its own payload and tensor, so
  * that what was packed last stays for the benchmark. */
