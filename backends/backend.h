@@ -12,6 +12,7 @@
 #include <actc/context.h>
 
 #include "kernel_params.h"
+#include "util/host.h"
 
 /* ---- kernels ---- */
 
@@ -52,7 +53,6 @@ extern const actc_kernel_info actc_kernel_infos[ACTC_KERNEL_COUNT]; /* src/lower
 /* ---- programs ---- */
 
 #define ACTC_MAX_VIEWS 8
-#define ACTC_VIEW_ALIGNMENT 256 /* of every view's offset, and of what its bytes are padded to */
 #define ACTC_NO_BUFFER UINT32_MAX
 
 /* A range of a buffer. While a program is lowered `buffer` is the index of a virtual buffer; the planner rewrites
@@ -234,44 +234,12 @@ extern const actc_backend actc_backend_null;
 extern const actc_backend actc_backend_vulkan; /* a stub that says so where it is not built in */
 extern const actc_backend actc_backend_cuda;
 
-/* ---- what src/ offers to backends ---- */
+/* ---- what src/ offers to backends, beside util/host.h ---- */
 
-/* A report of which nothing is known but the kernel and a text. */
-actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text);
-
-/* Keeps the message and returns the status. */
-actc_status actc_fail(actc_context *context, actc_status status, const char *format, ...) ACTC_PRINTF(3, 4);
-void actc_log_message(actc_context *context, actc_log_level level, const char *format, ...) ACTC_PRINTF(3, 4);
-
-/* 0, and in a forked child one more than in its parent. */
-uint32_t actc_process_number(void);
 /* The device is the parent's, and of no use in this process. */
 bool actc_device_forked(const actc_device *device);
 
-/* Host memory; fail like malloc. Tests make them fail (util/alloc.c). */
-void *actc_malloc(size_t bytes);
-void *actc_calloc(size_t count, size_t bytes);
-void *actc_realloc(void *pointer, size_t bytes);
-void actc_free(void *pointer);
-/* Aligned to 4096 bytes, zeroed; freed by actc_free_pages. */
-void *actc_malloc_pages(size_t bytes);
-void actc_free_pages(void *pointer);
-
-/* The calling thread's floating point modes and locale as the library needs them; gives what was there. */
-typedef struct actc_modes {
-    uint64_t control; /* of the processor: MXCSR, FPCR */
-    uint16_t x87;
-    locale_t locale;
-} actc_modes;
-actc_modes actc_modes_enter(void);
-void actc_modes_leave(const actc_modes *saved);
-/* From here to the end of the block; first in every public function that can fail or returns a real number, which
- * tests/structure holds the headers to. */
-#define ACTC_OWN_MODES const actc_modes own_modes_ __attribute__((cleanup(actc_modes_leave), unused)) = actc_modes_enter()
-
-static inline uint64_t actc_align(uint64_t value, uint64_t alignment)
-{
-    return (value + alignment - 1) / alignment * alignment;
-}
+/* A report of which nothing is known but the kernel and a text. */
+actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text);
 
 #endif

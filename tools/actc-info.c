@@ -66,6 +66,7 @@ static int list_devices(const tool *t, actc_context *context, bool json)
         infos = calloc(capacity, sizeof *infos);
         if (!infos)
             return tool_fail(t, "out of memory");
+        infos->size = sizeof *infos;
         if (actc_device_list(context, infos, capacity, &count) != ACTC_OK) {
             free(infos);
             return tool_failed(t, context);

@@ -261,6 +261,7 @@ static int prepare(train_run *run)
     if (code)
         return code;
     count_steps(run);
+    run->schedule.size = sizeof run->schedule;
     actc_status status = actc_schedule_parse(run->context, run->s->schedule, run->s->lr, run->epochs, &run->schedule);
     if (status != ACTC_OK)
         return tool_failed_option(run->t, run->context, status, "schedule");

@@ -42,6 +42,23 @@ static int add_backend(parity_session *s, const char *name, size_t length)
     return 0;
 }
 
+/* What there is, NULL with the context's message where it cannot be listed; the caller frees it. */
+static actc_device_info *list_devices(const parity_session *s, size_t *count)
+{
+    actc_device_info *infos = NULL;
+    size_t capacity;
+    if (actc_device_list(s->context, NULL, 0, &capacity) != ACTC_OK || !(infos = calloc(capacity + 1, sizeof *infos)))
+        return NULL;
+    infos->size = sizeof *infos;
+    if (actc_device_list(s->context, infos, capacity + 1, count) != ACTC_OK) {
+        free(infos);
+        return NULL;
+    }
+    if (*count > capacity + 1) /* one has come since */
+        *count = capacity + 1;
+    return infos;
+}
+
 /* Opens a backend that was named: not there is not a failure, a name that means nothing is. */
 static int open_named(parity_session *s, parity_backend *b)
 {
@@ -52,12 +69,10 @@ static int open_named(parity_session *s, parity_backend *b)
             b->name);
     if (strncmp(b->name, "cuda-host", 9) == 0) { /* a backend of test programs */
         size_t count = 0;
-        actc_device_info *infos =
-            actc_device_list(s->context, NULL, 0, &count) == ACTC_OK ? calloc(count + 1, sizeof *infos) : NULL;
+        actc_device_info *infos = list_devices(s, &count);
         bool there = false;
-        if (infos && actc_device_list(s->context, infos, count, &count) == ACTC_OK)
-            for (size_t i = 0; i < count; i++)
-                there |= strcmp(infos[i].backend, "cuda-host") == 0;
+        for (size_t i = 0; infos && i < count; i++)
+            there |= strcmp(infos[i].backend, "cuda-host") == 0;
         free(infos);
         if (!there) {
             snprintf(b->reasons[0], sizeof b->reasons[0],
@@ -100,12 +115,9 @@ static int find_named(parity_session *s)
 static int find_all(parity_session *s)
 {
     size_t count = 0;
-    actc_device_info *infos = NULL;
-    if (actc_device_list(s->context, NULL, 0, &count) != ACTC_OK || !(infos = calloc(count + 1, sizeof *infos)) ||
-        actc_device_list(s->context, infos, count, &count) != ACTC_OK) {
-        free(infos);
+    actc_device_info *infos = list_devices(s, &count);
+    if (!infos)
         return tool_failed(s->t, s->context);
-    }
     int code = 0;
     for (int pass = 0; pass < 2 && !code; pass++)
         for (size_t i = 0; i < count && !code; i++) {

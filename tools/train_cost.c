@@ -45,7 +45,7 @@ static actc_status step(const train_run *run, const actc_batch *batch, mode *m, 
 train_cost deterministic_cost(const train_run *run)
 {
     mode deterministic = {0}, fast = {0};
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     actc_status status = open_mode(run, true, &deterministic);
     if (status == ACTC_OK)
         status = open_mode(run, false, &fast);

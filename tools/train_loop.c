@@ -46,7 +46,7 @@ int train_evaluate(train_run *run, bool whole)
     if (actc_loader_seek(run->test_loader, 0, 0) != ACTC_OK)
         return tool_failed(run->t, run->context);
     for (int64_t i = 0; i < actc_loader_batches(run->test_loader); i++) {
-        actc_batch batch;
+        actc_batch batch = {.size = sizeof batch};
         if (actc_loader_next(run->test_loader, &batch) != ACTC_OK ||
             actc_network_evaluate(run->network, batch.inputs, batch.labels, batch.count, &loss, &correct) != ACTC_OK)
             return tool_failed(run->t, run->context);
@@ -134,7 +134,7 @@ static int save_between(train_run *run, tool_progress *progress, uint64_t step)
 /* One step and what follows it; *measured grows by it, and is put away at the end of an epoch. */
 static int one_step(train_run *run, tool_progress *progress, train_rate *measured)
 {
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     double start = tool_now();
     if (actc_loader_next(run->loader, &batch) != ACTC_OK)
         return tool_failed(run->t, run->context);

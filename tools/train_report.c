@@ -111,7 +111,7 @@ static actc_status capture(train_run *run, actc_network *network)
     }
     if (status == ACTC_OK)
         status = actc_loader_seek(run->loader, run->position.epoch, run->position.index);
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     if (status == ACTC_OK)
         status = actc_loader_next(run->loader, &batch);
     if (status == ACTC_OK)

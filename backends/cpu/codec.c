@@ -1,13 +1,22 @@
 /* codec.c: pack and unpack on host memory: fused where coefficients are kept, the GPU's passes for the rest, and for all
- * where the environment asks for them. */
+ * where the environment asked for them when the device was opened. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "codec_cpu.h"
 
 #include "fused/fused.h"
 
-static bool is_fused(const actc_codec_plan *plan)
+actc_cpu_codec_way actc_cpu_codec_way_of_environment(actc_cpu_isa isa, int threads)
 {
-    return plan->k > 0 && plan->spec.kind >= ACTC_CODEC_THRESHOLD && plan->spec.kind != ACTC_CODEC_USER &&
-           !actc_cpu_codec_uses_passes();
+    const char *path = getenv("ACTC_CPU_CODEC"), *view = getenv("ACTC_CPU_CODEC_VIEW");
+    return (actc_cpu_codec_way){.isa = isa, .threads = threads, .passes = path && !strcmp(path, "passes"),
+                                .max_view = view ? strtoull(view, NULL, 10) : 0};
+}
+
+static bool is_fused(const actc_codec_plan *plan, const actc_cpu_codec_way *way)
+{
+    return plan->k > 0 && plan->spec.kind >= ACTC_CODEC_THRESHOLD && plan->spec.kind != ACTC_CODEC_USER && !way->passes;
 }
 
 const codec_fns *actc_cpu_codec_fns(actc_cpu_isa isa)
@@ -24,39 +33,39 @@ const codec_fns *actc_cpu_codec_fns(actc_cpu_isa isa)
     return &actc_cpu_fused_fns_baseline;
 }
 
-uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads)
+uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, const actc_cpu_codec_way *way)
 {
     uint64_t bytes = 0;
-    if (is_fused(work->plan))
-        return unpack ? actc_cpu_codec_unpack_workspace(work, threads) : actc_cpu_codec_pack_workspace(work, threads);
-    return actc_cpu_codec_passes_workspace(work, unpack, &bytes) == ACTC_OK ? bytes : 0;
+    if (is_fused(work->plan, way))
+        return unpack ? actc_cpu_codec_unpack_workspace(work, way->threads) : actc_cpu_codec_pack_workspace(work, way->threads);
+    return actc_cpu_codec_passes_workspace(work, unpack, way, &bytes) == ACTC_OK ? bytes : 0;
 }
 
-actc_status actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,
+actc_status actc_cpu_pack(const actc_codec_work_desc *work, const actc_cpu_codec_way *way, const float *x, void *payload,
                           const uint32_t *step, void *workspace)
 {
     const actc_codec_plan *plan = work->plan;
-    if (is_fused(plan)) {
-        actc_cpu_codec_pack(work, isa, threads, x, payload, step, workspace);
+    if (is_fused(plan, way)) {
+        actc_cpu_codec_pack(work, way->isa, way->threads, x, payload, step, workspace);
         return ACTC_OK;
     }
     void *const views[] = {(void *)(uintptr_t)x, payload, (void *)(uintptr_t)step, plan->constants, workspace};
     uint64_t bytes[] = {4 * plan->n, plan->payload_bytes, ACTC_STEP_BLOCK_BYTES, plan->constants_bytes, 0};
-    bytes[4] = actc_cpu_codec_workspace(work, false, threads);
-    return actc_cpu_codec_passes_run(work, false, isa, threads, views, bytes);
+    bytes[4] = actc_cpu_codec_workspace(work, false, way);
+    return actc_cpu_codec_passes_run(work, false, way, views, bytes);
 }
 
-actc_status actc_cpu_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const void *payload, float *x,
+actc_status actc_cpu_unpack(const actc_codec_work_desc *work, const actc_cpu_codec_way *way, const void *payload, float *x,
                             const uint32_t *step, void *workspace)
 {
     const actc_codec_plan *plan = work->plan;
-    if (is_fused(plan)) {
-        actc_cpu_codec_unpack(work, isa, threads, payload, x, workspace);
+    if (is_fused(plan, way)) {
+        actc_cpu_codec_unpack(work, way->isa, way->threads, payload, x, workspace);
         return ACTC_OK;
     }
     void *const views[] = {(void *)(uintptr_t)payload, x, (void *)(uintptr_t)step, plan->constants, workspace};
     uint64_t bytes[] = {plan->payload_bytes, 4 * (plan->n / plan->samples * work->count), ACTC_STEP_BLOCK_BYTES,
                         plan->constants_bytes, 0};
-    bytes[4] = actc_cpu_codec_workspace(work, true, threads);
-    return actc_cpu_codec_passes_run(work, true, isa, threads, views, bytes);
+    bytes[4] = actc_cpu_codec_workspace(work, true, way);
+    return actc_cpu_codec_passes_run(work, true, way, views, bytes);
 }

@@ -14,10 +14,10 @@ void actc_cpu_codec_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, i
                            void *workspace);
 
 /* The passes of the GPU backends (codec_passes.c). */
-bool actc_cpu_codec_uses_passes(void);
-actc_status actc_cpu_codec_passes_workspace(const actc_codec_work_desc *work, bool unpack, uint64_t *bytes);
+actc_status actc_cpu_codec_passes_workspace(const actc_codec_work_desc *work, bool unpack, const actc_cpu_codec_way *way,
+                                            uint64_t *bytes);
 /* views: those of the command; bytes: their lengths. */
-actc_status actc_cpu_codec_passes_run(const actc_codec_work_desc *work, bool unpack, actc_cpu_isa isa, int threads,
+actc_status actc_cpu_codec_passes_run(const actc_codec_work_desc *work, bool unpack, const actc_cpu_codec_way *way,
                                       void *const *views, const uint64_t *bytes);
 
 #endif

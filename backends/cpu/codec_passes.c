@@ -1,9 +1,7 @@
 /* codec_passes.c: pack and unpack as the GPU backends do them, pass by pass, on this backend's kernels.
  *
- * Slow and plain: the reference for the fused paths, chosen by ACTC_CPU_CODEC=passes in the environment.
- * ACTC_CPU_CODEC_VIEW=BYTES limits the views, so that tests see the passes cut into chunks.
+ * Slow and plain: the reference for the fused paths. Tests limit the views, to see the passes cut into chunks.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../common/codec_passes.h"
@@ -11,23 +9,16 @@
 
 #define MAX_VIEW (1ull << 30)
 
-static uint64_t max_view(void)
+static uint64_t max_view(const actc_cpu_codec_way *way)
 {
-    const char *text = getenv("ACTC_CPU_CODEC_VIEW");
-    uint64_t bytes = text ? strtoull(text, NULL, 10) : 0;
-    return bytes ? bytes : MAX_VIEW;
+    return way->max_view ? way->max_view : MAX_VIEW;
 }
 
-bool actc_cpu_codec_uses_passes(void)
-{
-    const char *text = getenv("ACTC_CPU_CODEC");
-    return text && !strcmp(text, "passes");
-}
-
-actc_status actc_cpu_codec_passes_workspace(const actc_codec_work_desc *work, bool unpack, uint64_t *bytes)
+actc_status actc_cpu_codec_passes_workspace(const actc_codec_work_desc *work, bool unpack, const actc_cpu_codec_way *way,
+                                            uint64_t *bytes)
 {
     const char *why;
-    return actc_codec_passes_workspace(work, unpack, max_view(), bytes, &why);
+    return actc_codec_passes_workspace(work, unpack, max_view(way), bytes, &why);
 }
 
 typedef struct launch {
@@ -61,7 +52,7 @@ static void run(const actc_command *c, const actc_cpu_kernel_fn *kernels, int th
 }
 
 /* The command's views become buffers 0, 1, ... at these addresses. */
-actc_status actc_cpu_codec_passes_run(const actc_codec_work_desc *work, bool unpack, actc_cpu_isa isa, int threads,
+actc_status actc_cpu_codec_passes_run(const actc_codec_work_desc *work, bool unpack, const actc_cpu_codec_way *way,
                                       void *const *views, const uint64_t *bytes)
 {
     actc_command command = {.type = unpack ? ACTC_COMMAND_UNPACK : ACTC_COMMAND_PACK, .label = "codec", .n_views = 5};
@@ -73,11 +64,11 @@ actc_status actc_cpu_codec_passes_run(const actc_codec_work_desc *work, bool unp
     command.u.codec = *work;
     actc_codec_passes passes;
     const char *why;
-    actc_status status = actc_codec_passes_expand(&command, max_view(), &passes, &why);
+    actc_status status = actc_codec_passes_expand(&command, max_view(way), &passes, &why);
     if (status != ACTC_OK)
         return status;
     for (uint32_t i = 0; i < passes.count; i++)
-        run(&passes.commands[i], actc_cpu_kernel_table(isa), threads, bases);
+        run(&passes.commands[i], actc_cpu_kernel_table(way->isa), way->threads, bases);
     actc_codec_passes_free(&passes);
     return ACTC_OK;
 }

@@ -38,11 +38,22 @@ int actc_parallel_default_threads(void);
 const char *actc_parallel_name(void); /* "OpenMP" or "POSIX threads" */
 #define ACTC_MAX_THREADS 1024
 
-/* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes. step: the step block. */
-uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, int threads);
-actc_status actc_cpu_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const float *x, void *payload,
-                   const uint32_t *step, void *workspace);
-actc_status actc_cpu_unpack(const actc_codec_work_desc *work, actc_cpu_isa isa, int threads, const void *payload, float *x,
-                     const uint32_t *step, void *workspace);
+/* How pack and unpack are done; all ways give the same bytes. */
+typedef struct actc_cpu_codec_way {
+    actc_cpu_isa isa;
+    int threads;
+    bool passes;       /* the GPU backends' list of passes for every codec, not for those alone that have no fused path */
+    uint64_t max_view; /* of a pass, in bytes; 0: 1 GiB */
+} actc_cpu_codec_way;
+/* As ACTC_CPU_CODEC=passes and ACTC_CPU_CODEC_VIEW=BYTES in the environment say (tests). */
+actc_cpu_codec_way actc_cpu_codec_way_of_environment(actc_cpu_isa isa, int threads);
+
+/* pack and unpack on host memory (codec*.c). workspace holds actc_cpu_codec_workspace bytes for the same way. step: the step
+ * block. */
+uint64_t actc_cpu_codec_workspace(const actc_codec_work_desc *work, bool unpack, const actc_cpu_codec_way *way);
+actc_status actc_cpu_pack(const actc_codec_work_desc *work, const actc_cpu_codec_way *way, const float *x, void *payload,
+                          const uint32_t *step, void *workspace);
+actc_status actc_cpu_unpack(const actc_codec_work_desc *work, const actc_cpu_codec_way *way, const void *payload, float *x,
+                            const uint32_t *step, void *workspace);
 
 #endif

@@ -11,6 +11,8 @@ typedef struct actc_cpu_device {
     actc_device base;
     int threads;
     actc_cpu_isa isa;
+    actc_cpu_codec_way codec;
+    bool timed; /* ACTC_PERF in the environment: time every command, log the means when its program is destroyed */
     struct dnnl_engine *engine;
     struct dnnl_stream **streams;             /* one a thread */
     int *library_status;                      /* of each thread in a run */

@@ -1,5 +1,6 @@
 /* device.c: the CPU as a device: what it is, its buffers, and the backend's table of functions. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,6 +77,8 @@ static actc_status open_device(actc_context *context, const actc_device_options 
     if (device->threads > ACTC_MAX_THREADS)
         device->threads = ACTC_MAX_THREADS;
     device->isa = actc_cpu_isa_detect();
+    device->codec = actc_cpu_codec_way_of_environment(device->isa, device->threads);
+    device->timed = getenv("ACTC_PERF") != NULL;
     device->library_status = actc_calloc((size_t)device->threads, sizeof *device->library_status);
     actc_status status = device->library_status ? actc_dnnl_open(device)
                                                 : actc_fail(context, ACTC_ERROR_OUT_OF_MEMORY,

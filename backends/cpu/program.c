@@ -39,13 +39,12 @@ typedef struct step {
     actc_dnnl_op *dnnl;   /* conv, NULL where it runs by kernels */
     launch launches[ACTC_PRODUCT_LAUNCHES]; /* kernel, gemm, conv by kernels */
     uint32_t n_launches;
-    uint64_t ns;          /* spent in it, where ACTC_PERF asks for it */
+    uint64_t ns;          /* spent in it, where the device is timed */
 } step;
 
 struct actc_executable {
     const actc_program *program;
     step *steps;
-    bool timed;      /* ACTC_PERF in the environment: time every command, log the means when destroyed */
     uint64_t runs;
 };
 
@@ -126,8 +125,7 @@ actc_status actc_cpu_workspace_bytes(actc_device *base, const actc_command *comm
     }
     case ACTC_COMMAND_PACK:
     case ACTC_COMMAND_UNPACK:
-        *bytes = actc_align(actc_cpu_codec_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK,
-                                                     device->threads),
+        *bytes = actc_align(actc_cpu_codec_workspace(&command->u.codec, command->type == ACTC_COMMAND_UNPACK, &device->codec),
                             ACTC_VIEW_ALIGNMENT);
         return ACTC_OK;
     default: return ACTC_OK;
@@ -210,7 +208,6 @@ actc_status actc_cpu_prepare(actc_device *base, const actc_program *program, act
     actc_executable *executable = actc_calloc(1, sizeof *executable);
     if (executable) {
         executable->program = program;
-        executable->timed = getenv("ACTC_PERF") != NULL;
         executable->steps = actc_calloc(program->n_commands, sizeof(step));
     }
     if (!executable || !executable->steps) {
@@ -287,12 +284,10 @@ static actc_status run_step(actc_cpu_device *device, step *s)
     switch (command->type) {
     case ACTC_COMMAND_PACK:
         return codec_status(device, command,
-                            actc_cpu_pack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2],
-                                          v[ACTC_WORKSPACE_VIEW]));
+                            actc_cpu_pack(&command->u.codec, &device->codec, v[0], v[1], v[2], v[ACTC_WORKSPACE_VIEW]));
     case ACTC_COMMAND_UNPACK:
         return codec_status(device, command,
-                            actc_cpu_unpack(&command->u.codec, device->isa, device->threads, v[0], v[1], v[2],
-                                            v[ACTC_WORKSPACE_VIEW]));
+                            actc_cpu_unpack(&command->u.codec, &device->codec, v[0], v[1], v[2], v[ACTC_WORKSPACE_VIEW]));
     case ACTC_COMMAND_COPY: move_bytes(device, v[1], v[0], command->views[1].bytes, 0); break;
     case ACTC_COMMAND_FILL: move_bytes(device, v[0], NULL, command->views[0].bytes, command->u.fill.word); break;
     case ACTC_COMMAND_HOST: {
@@ -315,12 +310,12 @@ actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
     ACTC_OWN_MODES;
     actc_status status = ACTC_OK;
     for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++) {
-        uint64_t before = executable->timed ? now_ns() : 0;
+        uint64_t before = device->timed ? now_ns() : 0;
         status = run_step(device, &executable->steps[i]);
-        if (executable->timed)
+        if (device->timed)
             executable->steps[i].ns += now_ns() - before;
     }
-    executable->runs += executable->timed;
+    executable->runs += device->timed;
     return status;
 }
 

@@ -45,7 +45,7 @@ static uint64_t cache_key(const actc_vk_device *d)
 }
 
 /* The folder, or false where the environment names none. */
-static bool cache_folder(char *folder, size_t size)
+static bool find_folder(char *folder, size_t size)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int length;
@@ -58,9 +58,11 @@ static bool cache_folder(char *folder, size_t size)
     return length > 0 && (size_t)length < size;
 }
 
-static bool cache_path(const actc_vk_device *d, const char *folder, char *path, size_t size)
+static bool cache_path(const actc_vk_device *d, char *path, size_t size)
 {
-    int length = snprintf(path, size, "%s/vulkan-%016llx.bin", folder, (unsigned long long)cache_key(d));
+    if (!d->cache_folder[0])
+        return false;
+    int length = snprintf(path, size, "%s/vulkan-%016llx.bin", d->cache_folder, (unsigned long long)cache_key(d));
     return length > 0 && (size_t)length < size;
 }
 
@@ -92,11 +94,14 @@ static void *read_cache(actc_vk_device *d, const char *path, uint64_t *bytes)
 actc_status actc_vk_cache_open(actc_vk_device *d)
 {
     actc_status status;
-    char folder[1024], path[1100];
+    char path[1100];
     uint64_t bytes = 0;
     void *data = NULL;
-    if (!actc_vk_knob("ACTC_VK_NO_CACHE") && cache_folder(folder, sizeof folder) &&
-        cache_path(d, folder, path, sizeof path))
+    if (!actc_vk_knob("ACTC_VK_NO_CACHE") && !find_folder(d->cache_folder, sizeof d->cache_folder)) {
+        d->cache_folder[0] = '\0';
+        actc_log_message(d->base.context, ACTC_LOG_INFO, "no pipeline cache: neither XDG_CACHE_HOME nor HOME is a folder");
+    }
+    if (cache_path(d, path, sizeof path))
         data = read_cache(d, path, &bytes);
     VkPipelineCacheCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
@@ -151,21 +156,17 @@ static bool write_cache(const actc_vk_device *d, const char *path, const void *d
 
 void actc_vk_cache_save(actc_vk_device *d)
 {
-    char folder[1024], path[1100];
-    if (!d->cache || !d->cache_grown || actc_vk_knob("ACTC_VK_NO_CACHE"))
+    char path[1100];
+    if (!d->cache || !d->cache_grown || !cache_path(d, path, sizeof path))
         return;
     d->cache_grown = false;
-    if (!cache_folder(folder, sizeof folder) || !cache_path(d, folder, path, sizeof path)) {
-        actc_log_message(d->base.context, ACTC_LOG_INFO, "no pipeline cache: neither XDG_CACHE_HOME nor HOME is a folder");
-        return;
-    }
     size_t bytes = 0;
     if (d->vk.vkGetPipelineCacheData(d->handle, d->cache, &bytes, NULL) != VK_SUCCESS || bytes == 0 ||
         bytes > MAX_CACHE_BYTES)
         return;
     void *data = actc_malloc(bytes);
     VkResult result = data ? d->vk.vkGetPipelineCacheData(d->handle, d->cache, &bytes, data) : VK_ERROR_OUT_OF_HOST_MEMORY;
-    if (result != VK_SUCCESS || !make_folders(folder) || !write_cache(d, path, data, bytes))
+    if (result != VK_SUCCESS || !make_folders(d->cache_folder) || !write_cache(d, path, data, bytes))
         actc_log_message(d->base.context, ACTC_LOG_INFO, "pipeline cache %s was not written", path);
     actc_free(data);
 }

@@ -123,6 +123,7 @@ typedef struct actc_vk_device {
     VkPipelineLayout pipeline_layout;
     VkPipelineCache cache;
     bool cache_grown; /* pipelines were made since it was written */
+    char cache_folder[1024]; /* where it lies on the disk; "": nowhere */
     VkPipeline pipelines[ACTC_KERNEL_COUNT][ACTC_VK_TILES];
 } actc_vk_device;
 

@@ -11,7 +11,6 @@ typedef struct actc_registered_codec {
 } actc_registered_codec;
 
 const actc_registered_codec *actc_codec_registry_find(const actc_context *context, const char *name);
-void actc_codec_registry_free(actc_context *context);
 /* Names that actc_codec_register refuses. */
 bool actc_codec_name_is_builtin(const char *name);
 

@@ -12,7 +12,7 @@ const actc_registered_codec *actc_codec_registry_find(const actc_context *contex
     return NULL;
 }
 
-void actc_codec_registry_free(actc_context *context)
+static void registry_free(actc_context *context)
 {
     while (context->codecs) {
         actc_registered_codec *next = context->codecs->next;
@@ -37,10 +37,12 @@ actc_status actc_codec_register(actc_context *context, const char *name, const a
     if (!name || !name_is_legal(name))
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
                          "codec name \"%s\"; accepted: 1 to 63 letters, digits, '-' and '_'", name ? name : "(null)");
-    if (!codec || codec->size != sizeof *codec || !codec->payload_bytes || !codec->pack || !codec->unpack)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
-                         "codec \"%s\": size must be set to %zu, and payload_bytes, pack and unpack must be given", name,
-                         sizeof *codec);
+    const actc_user_codec none = {0};
+    actc_user_codec full = none;
+    if (codec)
+        ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_user_codec", codec, sizeof full, &none, &full));
+    if (!full.payload_bytes || !full.pack || !full.unpack)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec \"%s\": payload_bytes, pack and unpack must be given", name);
     if (actc_codec_name_is_builtin(name) || actc_codec_registry_find(context, name))
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec name \"%s\" is taken", name);
     actc_registered_codec *entry = actc_calloc(1, sizeof *entry);
@@ -51,8 +53,9 @@ actc_status actc_codec_register(actc_context *context, const char *name, const a
         return actc_out_of_memory(context, sizeof *entry, "a registered codec");
     }
     entry->name = copy;
-    entry->codec = *codec;
+    entry->codec = full;
     entry->next = context->codecs;
     context->codecs = entry;
+    context->free_codecs = registry_free;
     return ACTC_OK;
 }

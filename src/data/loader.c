@@ -182,13 +182,9 @@ static actc_status make_locks(actc_loader *loader)
 static actc_status check_options(actc_context *context, const actc_dataset *dataset, const actc_loader_options *options,
                                  actc_loader_options *checked)
 {
-    *checked = actc_loader_options_default();
-    if (options) {
-        if (options->size == 0 || options->size > sizeof *options)
-            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "loader options of size %zu, at most %zu is known",
-                             options->size, sizeof *options);
-        memcpy(checked, options, options->size);
-    }
+    const actc_loader_options defaults = actc_loader_options_default();
+    ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_loader_options", options ? options : &defaults, sizeof defaults,
+                                           &defaults, checked));
     if (checked->batch < 1)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "batch of %lld samples, it must be > 0",
                          (long long)checked->batch);
@@ -296,14 +292,13 @@ int64_t actc_loader_batches(const actc_loader *loader)
     return loader ? loader->batches : 0;
 }
 
-actc_status actc_loader_next(actc_loader *loader, actc_batch *batch)
+actc_status actc_loader_next_sized(actc_loader *loader, actc_batch *batch)
 {
     ACTC_OWN_MODES;
     if (!loader)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    if (!batch)
-        return actc_fail(loader->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_loader_next needs a batch to fill");
-    memset(batch, 0, sizeof *batch);
+    const actc_batch none = {0};
+    ACTC_RETURN_IF_ERROR(actc_give_info(loader->context, "actc_batch", batch, sizeof none, &none));
     ACTC_RETURN_IF_ERROR(check_process(loader));
     if (loader->threaded) {
         pthread_mutex_lock(&loader->lock);
@@ -326,8 +321,9 @@ actc_status actc_loader_next(actc_loader *loader, actc_batch *batch)
     if (slot->failed)
         return actc_fail(loader->context, ACTC_ERROR_IO, "batch %lld of epoch %llu: %s", (long long)slot->index,
                          (unsigned long long)slot->epoch, slot->why);
-    *batch = (actc_batch){slot->inputs, slot->labels, slot->count, slot->epoch, slot->index};
-    return ACTC_OK;
+    const actc_batch full = {.inputs = slot->inputs, .labels = slot->labels, .count = slot->count, .epoch = slot->epoch,
+                             .index = slot->index};
+    return actc_give_info(loader->context, "actc_batch", batch, sizeof full, &full);
 }
 
 actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64_t index)

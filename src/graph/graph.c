@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../codec/codec_plan.h"
+#include "kernel_params.h"
 #include "op.h"
 
 /* The error whose message the context has now becomes the graph's. */

@@ -19,7 +19,7 @@
 #include <actc/data.h>
 
 #include "../util/util.h"
-#include "network_state.h"
+#include "../runtime/network_state.h"
 #include "safetensors.h"
 
 #define FORMAT_CHECKPOINT "actc-checkpoint"
@@ -47,12 +47,11 @@ actc_checkpoint_position actc_checkpoint_position_default(void)
     return (actc_checkpoint_position){.size = sizeof(actc_checkpoint_position), .schedule_best = (double)INFINITY};
 }
 
-static actc_status check_position(actc_context *context, size_t size)
+/* The caller's position, or NULL for the default. */
+static actc_status take_position(actc_context *context, const actc_checkpoint_position *position, actc_checkpoint_position *out)
 {
-    if (size == 0 || size > sizeof(actc_checkpoint_position))
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "checkpoint position of size %zu, at most %zu is known", size,
-                         sizeof(actc_checkpoint_position));
-    return ACTC_OK;
+    const actc_checkpoint_position defaults = actc_checkpoint_position_default();
+    return actc_take_options(context, "actc_checkpoint_position", position ? position : &defaults, sizeof defaults, &defaults, out);
 }
 
 /* ---- metadata ---- */
@@ -179,11 +178,8 @@ actc_status actc_network_save_checkpoint(actc_network *network, const char *path
     if (!network)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = actc_network_context(network);
-    actc_checkpoint_position p = actc_checkpoint_position_default();
-    if (position) {
-        ACTC_RETURN_IF_ERROR(check_position(context, position->size));
-        memcpy(&p, position, position->size);
-    }
+    actc_checkpoint_position p;
+    ACTC_RETURN_IF_ERROR(take_position(context, position, &p));
     if (p.epoch > INT64_MAX || p.index < 0 || p.schedule_bad_epochs < 0 || p.schedule_reductions < 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "checkpoint position: epoch %" PRIu64 ", batch %" PRId64
                          ", %" PRId64 " bad epochs, %" PRId64 " reductions: none may be below 0",
@@ -445,8 +441,9 @@ actc_status actc_network_load_checkpoint(actc_network *network, const char *path
     if (!network)
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = actc_network_context(network);
-    if (position)
-        ACTC_RETURN_IF_ERROR(check_position(context, position->size));
+    actc_checkpoint_position given, loaded = actc_checkpoint_position_default();
+    ACTC_RETURN_IF_ERROR(take_position(context, position, &given));
+    loaded.run = given.run;
     actc_safetensors *file;
     actc_status status = actc_safetensors_open(context, path, &file);
     if (status == ACTC_ERROR_UNSUPPORTED) /* of another type or with more dimensions than a checkpoint's tensors have */
@@ -454,9 +451,6 @@ actc_status actc_network_load_checkpoint(actc_network *network, const char *path
     if (status != ACTC_OK)
         return status;
     struct counters counters;
-    actc_checkpoint_position loaded = actc_checkpoint_position_default();
-    if (position && position->size == sizeof *position)
-        loaded.run = position->run;
     status = check_sum(context, file, path);
     if (status == ACTC_OK)
         status = load_metadata(network, file, path, &counters, &loaded);
@@ -467,9 +461,7 @@ actc_status actc_network_load_checkpoint(actc_network *network, const char *path
             status = apply(network, file, path, &counters, kinds);
     }
     actc_safetensors_destroy(&file);
-    if (status == ACTC_OK && position) {
-        loaded.size = position->size;
-        memcpy(position, &loaded, position->size);
-    }
+    if (status == ACTC_OK && position)
+        status = actc_give_info(context, "actc_checkpoint_position", position, sizeof loaded, &loaded);
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include <actc/network.h>
 
+#include "../../backends/backend.h"
 #include "../util/util.h"
 
 /* A range of bytes that commands read and write: a virtual buffer, until the planner gives it a place. */

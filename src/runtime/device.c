@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../../backends/backend.h"
 #include "../util/util.h"
+#include "device.h"
 
 /* Test programs link one more backend (tests/cuda_host): what the library does is then done on it too. Absent elsewhere. */
 extern const actc_backend actc_backend_cuda_host __attribute__((weak));
@@ -33,7 +35,8 @@ static void collect(void *user, const actc_device_info *info)
         table->failed = true;
         return;
     }
-    table->entries[table->count++] = (device_entry){.backend = table->backend, .info = *info};
+    table->entries[table->count] = (device_entry){.backend = table->backend, .info = *info};
+    table->entries[table->count++].info.size = sizeof *info;
 }
 
 /* A backend that cannot enumerate is an entry with the reason, whatever it has reported before: the others go on. */
@@ -77,13 +80,19 @@ actc_status actc_device_list(actc_context *context, actc_device_info *infos, siz
     ACTC_OWN_MODES;
     if (!count || (capacity && !infos))
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_device_list: count, or infos with a capacity, is NULL");
+    const size_t stride = capacity ? infos->size : sizeof *infos; /* infos is an array of the caller's struct, not of ours */
+    ACTC_RETURN_IF_ERROR(actc_check_size(context, "actc_device_info", stride, sizeof *infos));
     device_table table;
     ACTC_RETURN_IF_ERROR(list(context, NULL, &table));
     *count = table.count;
-    for (size_t i = 0; i < table.count && i < capacity; i++)
-        infos[i] = table.entries[i].info;
+    actc_status status = ACTC_OK;
+    for (size_t i = 0; i < table.count && i < capacity && status == ACTC_OK; i++) {
+        void *info = (char *)infos + i * stride;
+        memcpy(info, &stride, sizeof stride);
+        status = actc_give_info(context, "actc_device_info", info, sizeof *infos, &table.entries[i].info);
+    }
     actc_free(table.entries);
-    return ACTC_OK;
+    return status;
 }
 
 actc_device_options actc_device_options_default(void)
@@ -192,13 +201,9 @@ actc_status actc_device_open(actc_context *context, const actc_device_options *o
     if (!out)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_device_open: out is NULL");
     *out = NULL;
-    actc_device_options chosen = actc_device_options_default();
-    if (options) {
-        if (!options->size || options->size > sizeof chosen)
-            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
-                             "actc_device_open: options must come from actc_device_options_default");
-        memcpy(&chosen, options, options->size);
-    }
+    actc_device_options chosen, defaults = actc_device_options_default();
+    ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_device_options", options ? options : &defaults, sizeof chosen,
+                                           &defaults, &chosen));
     if (!chosen.device)
         chosen.device = "auto";
     if (chosen.threads < 0 || chosen.threads > 1024)
@@ -226,6 +231,42 @@ const actc_device_info *actc_device_get_info(const actc_device *device)
 uint64_t actc_device_allocated_bytes(const actc_device *device)
 {
     return device->allocated_bytes;
+}
+
+bool actc_device_forked(const actc_device *device)
+{
+    return !device->backend->survives_fork && device->process != actc_process_number();
+}
+
+actc_status actc_device_is_ours(const actc_device *device)
+{
+    if (!actc_device_forked(device))
+        return ACTC_OK;
+    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED,
+                     "%s (%s) was opened before fork() and is the parent's: its driver does not work in a child process, which "
+                     "must open a device of its own", device->info.spec, device->info.name);
+}
+
+actc_status actc_device_runs(const actc_device *device)
+{
+    ACTC_RETURN_IF_ERROR(actc_device_is_ours(device));
+    if (!device->compile_only)
+        return ACTC_OK;
+    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",
+                     device->info.spec, device->info.name);
+}
+
+const char *actc_device_type_string(actc_device_type type)
+{
+    switch (type) {
+    case ACTC_DEVICE_CPU: return "cpu";
+    case ACTC_DEVICE_INTEGRATED_GPU: return "integrated gpu";
+    case ACTC_DEVICE_DISCRETE_GPU: return "discrete gpu";
+    case ACTC_DEVICE_VIRTUAL_GPU: return "virtual gpu";
+    case ACTC_DEVICE_SOFTWARE: return "software";
+    case ACTC_DEVICE_NULL: return "null";
+    }
+    return "unknown";
 }
 
 actc_kernel_report actc_kernel_report_of(const char *kernel, const char *text)

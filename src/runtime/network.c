@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "../io/network_state.h"
+#include "device.h"
+#include "network_state.h"
 
 /* A compressed tensor is restored in at most this many parts; more would cost launches and save little. */
 #define MAX_SLICES 64
@@ -220,7 +221,8 @@ actc_status actc_network_create(actc_device *device, const actc_graph *graph, co
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "actc_network_create: the graph is of another context than the device");
     actc_network_options full, defaults = actc_network_options_default();
     ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_network_options", options, sizeof full, &defaults, &full));
-    ACTC_RETURN_IF_ERROR(actc_check_size(context, "actc_optimizer_options", full.optimizer.size, sizeof full.optimizer));
+    const actc_optimizer_options optimizer = full.optimizer, none = actc_optimizer_options_default(optimizer.kind);
+    ACTC_RETURN_IF_ERROR(actc_take_options(context, "actc_optimizer_options", &optimizer, sizeof none, &none, &full.optimizer));
     ACTC_RETURN_IF_ERROR(check_options(context, graph, &full));
     actc_network *network = actc_calloc(1, sizeof *network);
     if (!network)

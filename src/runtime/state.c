@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "../exact/exact.h"
-#include "../io/network_state.h"
 #include "network.h"
+#include "network_state.h"
 
 /* Apart from the streams of dropout and codecs, whose steps count from 0. */
 #define INIT_STREAM 0x80000000u

@@ -268,7 +268,7 @@ actc_status actc_network_value(const actc_network *network, size_t index, actc_v
     uint32_t word = network->result[ACTC_RESULT_VALUES + index];
     float number;
     memcpy(&number, &word, sizeof number);
-    actc_value full = {.size = value->size, .name = tensor->name, .count = network->counted[index],
+    actc_value full = {.name = tensor->name, .count = network->counted[index],
                        .value = tensor->producer->def->role == ACTC_OP_METRIC ? (double)word : (double)number};
     return actc_give_info(network->context, "actc_value", value, sizeof *value, &full);
 }

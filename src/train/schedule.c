@@ -76,6 +76,22 @@ static actc_status set_keys(actc_context *context, const char *spec, const struc
     return ACTC_OK;
 }
 
+static actc_schedule defaults(void)
+{
+    return (actc_schedule){.size = sizeof(actc_schedule), .gamma = 0.1, .step_epochs = 30, .epochs = 1, .patience = 10,
+                           .best = (double)INFINITY};
+}
+
+/* What the caller's struct holds, which may be of an older or a newer header; its size is that of what both know. */
+static actc_schedule known(const actc_schedule *schedule)
+{
+    actc_schedule full = defaults();
+    const size_t size = schedule->size < sizeof full ? schedule->size : sizeof full;
+    memcpy(&full, schedule, size);
+    full.size = size;
+    return full;
+}
+
 static actc_status parse(actc_context *context, const char *spec, char *text, actc_schedule *s)
 {
     static const char *const kinds[] = {"constant", "step", "cosine", "plateau"};
@@ -107,7 +123,8 @@ actc_status actc_schedule_parse(actc_context *context, const char *spec, double 
     ACTC_OWN_MODES;
     if (!context || !schedule)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    memset(schedule, 0, sizeof *schedule);
+    const actc_schedule none = {0};
+    ACTC_RETURN_IF_ERROR(actc_give_info(context, "actc_schedule", schedule, sizeof none, &none));
     if (!spec)
         spec = "constant";
     if (!(lr >= 0 && lr <= ACTC_MAX_REAL))
@@ -115,21 +132,21 @@ actc_status actc_schedule_parse(actc_context *context, const char *spec, double 
     if (epochs < 1)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "schedule over %lld epochs; 1 or more are accepted",
                          (long long)epochs);
-    actc_schedule parsed = {.size = sizeof parsed, .lr = lr, .gamma = 0.1, .step_epochs = 30, .epochs = epochs, .patience = 10,
-                            .best = (double)INFINITY};
+    actc_schedule parsed = defaults();
+    parsed.lr = lr;
+    parsed.epochs = epochs;
     char *text = actc_strdup(spec);
     if (!text)
         return actc_out_of_memory(context, strlen(spec), "a schedule");
     actc_status status = parse(context, spec, text, &parsed);
     actc_free(text);
-    if (status == ACTC_OK)
-        *schedule = parsed;
-    return status;
+    return status == ACTC_OK ? actc_give_info(context, "actc_schedule", schedule, sizeof parsed, &parsed) : status;
 }
 
-double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch)
+double actc_schedule_rate(const actc_schedule *given, uint64_t epoch)
 {
     ACTC_OWN_MODES;
+    const actc_schedule full = known(given), *schedule = &full;
     double rate = schedule->lr;
     switch (schedule->kind) {
     case ACTC_SCHEDULE_CONSTANT: break;
@@ -158,9 +175,10 @@ double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch)
     return rate;
 }
 
-void actc_schedule_observe(actc_schedule *schedule, double loss)
+void actc_schedule_observe(actc_schedule *given, double loss)
 {
     ACTC_OWN_MODES;
+    actc_schedule full = known(given), *schedule = &full;
     if (schedule->kind != ACTC_SCHEDULE_PLATEAU)
         return;
     /* A NaN is not below anything and counts as a bad epoch. The first loss is compared with Inf. */
@@ -174,4 +192,5 @@ void actc_schedule_observe(actc_schedule *schedule, double loss)
         schedule->reductions++;
         schedule->bad_epochs = 0;
     }
+    memcpy(given, schedule, schedule->size);
 }

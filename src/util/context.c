@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../codec/codec_internal.h"
 #include "util.h"
 #include "version.h"
 
@@ -44,25 +43,24 @@ actc_status actc_context_create(const actc_context_options *options, actc_contex
     if (!out)
         return ACTC_ERROR_INVALID_ARGUMENT;
     *out = NULL;
-    actc_context_options defaults = actc_context_options_default();
-    if (!options)
-        options = &defaults;
-    if (options->size == 0 || options->size > sizeof *options)
-        return ACTC_ERROR_INVALID_ARGUMENT;
     actc_context *context = actc_watch_forks() ? actc_calloc(1, sizeof *context) : NULL;
     if (!context)
         return ACTC_ERROR_OUT_OF_MEMORY;
-    context->options = defaults;
-    memcpy(&context->options, options, options->size);
+    const actc_context_options defaults = actc_context_options_default();
+    actc_status status = actc_take_options(context, "actc_context_options", options ? options : &defaults, sizeof defaults,
+                                           &defaults, &context->options);
+    if (status != ACTC_OK)
+        actc_context_destroy(&context);
     *out = context;
-    return ACTC_OK;
+    return status;
 }
 
 void actc_context_destroy(actc_context **context)
 {
     if (!context || !*context)
         return;
-    actc_codec_registry_free(*context);
+    if ((*context)->free_codecs)
+        (*context)->free_codecs(*context);
     actc_free(*context);
     *context = NULL;
 }
@@ -122,35 +120,4 @@ void actc_log_message(actc_context *context, actc_log_level level, const char *f
     format_text(text, sizeof text, format, args);
     va_end(args);
     context->options.log(context->options.log_user, level, text);
-}
-
-actc_status actc_device_is_ours(const actc_device *device)
-{
-    if (!actc_device_forked(device))
-        return ACTC_OK;
-    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED,
-                     "%s (%s) was opened before fork() and is the parent's: its driver does not work in a child process, which "
-                     "must open a device of its own", device->info.spec, device->info.name);
-}
-
-actc_status actc_device_runs(const actc_device *device)
-{
-    ACTC_RETURN_IF_ERROR(actc_device_is_ours(device));
-    if (!device->compile_only)
-        return ACTC_OK;
-    return actc_fail(device->context, ACTC_ERROR_UNSUPPORTED, "%s (%s) was opened to compile only: nothing can be run on it",
-                     device->info.spec, device->info.name);
-}
-
-const char *actc_device_type_string(actc_device_type type)
-{
-    switch (type) {
-    case ACTC_DEVICE_CPU: return "cpu";
-    case ACTC_DEVICE_INTEGRATED_GPU: return "integrated gpu";
-    case ACTC_DEVICE_DISCRETE_GPU: return "discrete gpu";
-    case ACTC_DEVICE_VIRTUAL_GPU: return "virtual gpu";
-    case ACTC_DEVICE_SOFTWARE: return "software";
-    case ACTC_DEVICE_NULL: return "null";
-    }
-    return "unknown";
 }

@@ -31,8 +31,3 @@ uint32_t actc_process_number(void)
 {
     return atomic_load(&forks);
 }
-
-bool actc_device_forked(const actc_device *device)
-{
-    return !device->backend->survives_fork && device->process != actc_process_number();
-}

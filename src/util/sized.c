@@ -3,7 +3,7 @@
 
 #include "util.h"
 
-/* The size of every such struct when the API number was 1: none is smaller than its size field and a pointer. */
+/* No such struct was ever smaller than its size field and a pointer. */
 #define LEAST_SIZE (2 * sizeof(void *))
 
 actc_status actc_check_size(actc_context *context, const char *what, size_t size, size_t full)
@@ -30,6 +30,8 @@ actc_status actc_take_options(actc_context *context, const char *what, const voi
 
 actc_status actc_give_info(actc_context *context, const char *what, void *out, size_t full, const void *info)
 {
+    if (!out)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is NULL; it is given with its size set to %zu", what, full);
     size_t size;
     memcpy(&size, out, sizeof size);
     ACTC_RETURN_IF_ERROR(actc_check_size(context, what, size, full));

@@ -4,14 +4,15 @@
 
 #include <stdarg.h>
 
-#include "../../backends/backend.h"
+#include "host.h"
 
 struct actc_registered_codec;
 
 struct actc_context {
     actc_context_options options;
     char message[1024];
-    struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c) */
+    struct actc_registered_codec *codecs; /* list of user codecs (codec/register.c), */
+    void (*free_codecs)(actc_context *context); /* which knows how to free it; NULL before the first */
 };
 
 /* Rates and the like are used as f32, divided by small numbers: this is what is accepted, and room is left. */
@@ -26,10 +27,6 @@ struct actc_context {
 
 actc_status actc_fail_v(actc_context *context, actc_status status, const char *format, va_list args);
 actc_status actc_out_of_memory(actc_context *context, uint64_t bytes, const char *what);
-/* A failure where the device was opened to compile only, or is that of a parent process. */
-actc_status actc_device_runs(const actc_device *device);
-actc_status actc_device_is_ours(const actc_device *device); /* the latter alone */
-
 /* Counts forks from now on (actc_process_number); false when out of memory. */
 bool actc_watch_forks(void);
 

@@ -73,7 +73,7 @@ static void check_spec(actc_context *context, const char *text, const actc_shape
 
 static void check_schedule(actc_context *context, const char *text)
 {
-    actc_schedule schedule;
+    actc_schedule schedule = {.size = sizeof schedule};
     actc_status status = actc_schedule_parse(context, text, 0.1, 7, &schedule);
     fuzz_answered(status);
     for (uint64_t epoch = 0; status == ACTC_OK && epoch < 12; epoch++) {

@@ -64,24 +64,21 @@ static void *buffer_of(uint64_t bytes)
     return buffer;
 }
 
-typedef struct way {
-    actc_cpu_isa isa;
-    int threads;
-} way;
+typedef actc_cpu_codec_way way;
 
 static void pack(const actc_codec_plan *plan, way w, const void *x, void *payload)
 {
     actc_codec_work_desc work = {.plan = plan, .tensor = 77, .count = plan->samples};
-    void *workspace = buffer_of(actc_cpu_codec_workspace(&work, false, w.threads));
-    FUZZ_CHECK(actc_cpu_pack(&work, w.isa, w.threads, x, payload, step_block, workspace) == ACTC_OK);
+    void *workspace = buffer_of(actc_cpu_codec_workspace(&work, false, &w));
+    FUZZ_CHECK(actc_cpu_pack(&work, &w, x, payload, step_block, workspace) == ACTC_OK);
     free(workspace);
 }
 
 static void unpack(const actc_codec_plan *plan, way w, uint32_t first, uint32_t count, const void *payload, void *x)
 {
     actc_codec_work_desc work = {.plan = plan, .tensor = 77, .first = first, .count = count};
-    void *workspace = buffer_of(actc_cpu_codec_workspace(&work, true, w.threads));
-    FUZZ_CHECK(actc_cpu_unpack(&work, w.isa, w.threads, payload, x, step_block, workspace) == ACTC_OK);
+    void *workspace = buffer_of(actc_cpu_codec_workspace(&work, true, &w));
+    FUZZ_CHECK(actc_cpu_unpack(&work, &w, payload, x, step_block, workspace) == ACTC_OK);
     free(workspace);
 }
 

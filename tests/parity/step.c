@@ -21,7 +21,7 @@ bool step_say(char *message, const char *format, ...)
 static step_outcome copy_batches(actc_loader *loader, step_batches *out, actc_context *context, char *message)
 {
     for (int i = 0; i < out->count; i++) {
-        actc_batch batch;
+        actc_batch batch = {.size = sizeof batch};
         if (actc_loader_next(loader, &batch) != ACTC_OK) {
             step_say(message, "batch %d: %s", i, actc_error_message(context));
             return STEP_BAD;

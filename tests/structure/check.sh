@@ -1,7 +1,7 @@
 #!/bin/sh
-# check.sh SOURCE LIBRARY CC...: rules of the source tree that a compiler does not see.
+# check.sh SOURCE LIBRARY CC...: rules of the source tree that a compiler does not see. CC: a command of one word or more.
 #   - who includes what: models and tools (but actc-parity) the public headers only; src and actc-parity backend.h but no
-#     backend; a backend itself and what backends/README.md grants
+#     backend; a backend itself and what backends/README.md grants; the folders of src what the table below grants
 #   - every public header compiles alone, as C and as C++
 #   - every exported symbol begins with actc_
 #   - public functions that can fail or return a real number set the floating point modes first, but for those of graph.h,
@@ -10,7 +10,6 @@
 set -u
 source=$1 library=$(realpath "$2")
 shift 2
-cc="$*" # with a launcher, it is two words
 cd "$source" || exit 1
 failed=0
 complain() {
@@ -28,6 +27,60 @@ bad=$(grep -nE '#include ".*(backends|gpu|cpu|vulkan|cuda)/' tools/actc-parity.c
 [ -z "$bad" ] || complain "actc-parity includes a backend: $bad"
 bad=$(grep -rnE '#include ".*backends/(cpu|vulkan|cuda|null|common)/' src)
 [ -z "$bad" ] || complain "src includes a backend: $bad"
+# The folders of src, from the bottom up: a line names what a folder includes beside itself and the public headers, either
+# folders of lines above it or single files.
+export edges='
+util: version.h
+exact:
+codec: util
+graph: util codec kernel_params.h        # specs are checked as they are pushed; the most losses a step has
+autodiff: graph
+policy: autodiff codec
+plan: util backends/backend.h            # backends/backend.h: the commands whose views it places
+lower: plan policy codec backends/backend.h kernels.def
+ops: graph lower
+runtime: lower codec exact util backends/backend.h
+io: util runtime/network_state.h         # of networks that and the public header
+data: util exact io/file.h
+train: util
+'
+bad=$(find src -mindepth 2 -name '*.[ch]' ! -path 'src/include/*' -exec awk '
+BEGIN {
+    n = split(ENVIRON["edges"], lines, "\n")
+    for (i = 1; i <= n; i++) {
+        sub(/ *#.*/, "", lines[i])
+        if (!split(lines[i], words, /[: ]+/))
+            continue
+        for (w = 2; words[w] != ""; w++) {
+            granted[words[1], words[w]] = 1
+            folder = words[w]
+            sub(/\/.*/, "", folder)
+            if (folder != "backends" && folder !~ /\./ && !(folder in known))
+                print "the table of check.sh: " words[1] " includes " words[w] ", which is not below it"
+        }
+        known[words[1]] = 1
+        delete words
+    }
+}
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+    split(FILENAME, path, "/")
+    target = $0
+    sub(/^[^"]*"/, "", target)
+    sub(/".*/, "", target)
+    own = FILENAME
+    sub(/[^\/]*$/, "", own)
+    own = own target
+    if ((getline line < own) >= 0 && target !~ /\//) {
+        close(own)
+        next
+    }
+    sub(/^(\.\.\/)+/, "", target)
+    folder = target
+    sub(/\/.*/, "", folder)
+    if (folder != path[2] && !((path[2], folder) in granted) && !((path[2], target) in granted))
+        print FILENAME ":" FNR " includes " target
+}' {} +)
+[ -z "$bad" ] || complain "an edge that the table of check.sh does not grant: $bad"
 for backend in common cpu vulkan cuda null; do
     [ -d backends/$backend ] || continue
     bad=$(grep -rnE '#include "' backends/$backend | grep -E 'src/|graph/|autodiff/|policy/|lower/|plan/|runtime/|data/|io/|train/|ops/|util/' |
@@ -39,7 +92,7 @@ temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 for header in src/include/actc/*.h; do
     echo "#include <actc/$(basename "$header")>" >"$temporary/one.c"
-    $cc -std=c11 -Wall -Wextra -Werror -Isrc/include -fsyntax-only "$temporary/one.c" || complain "$header does not compile alone as C"
+    "$@" -std=c11 -Wall -Wextra -Werror -Isrc/include -fsyntax-only "$temporary/one.c" || complain "$header does not compile alone as C"
     cp "$temporary/one.c" "$temporary/one.cc"
     if command -v g++ >/dev/null; then
         g++ -std=c++11 -Wall -Wextra -Werror -Isrc/include -fsyntax-only "$temporary/one.cc" || complain "$header does not compile alone as C++"

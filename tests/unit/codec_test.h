@@ -72,17 +72,14 @@ static inline void guarded_free(guarded *g)
 static const uint32_t codec_step[64] = {11, 22, 33, 44};
 #define CODEC_TENSOR 0x12345u
 
-typedef struct codec_run {
-    actc_cpu_isa isa;
-    int threads;
-} codec_run;
+typedef actc_cpu_codec_way codec_run;
 
 static inline void codec_pack(const actc_codec_plan *plan, codec_run run, const float *x, const guarded *payload)
 {
     actc_codec_work_desc work = {.plan = plan, .tensor = CODEC_TENSOR, .count = plan->samples};
-    guarded workspace = guarded_new((size_t)actc_cpu_codec_workspace(&work, false, run.threads));
+    guarded workspace = guarded_new((size_t)actc_cpu_codec_workspace(&work, false, &run));
     assert_int_equal(payload->bytes, plan->payload_bytes);
-    actc_status status = actc_cpu_pack(&work, run.isa, run.threads, x, payload->data, codec_step, workspace.data);
+    actc_status status = actc_cpu_pack(&work, &run, x, payload->data, codec_step, workspace.data);
     if (status != ACTC_OK)
         fail_msg("%s: pack: %s", plan->text, actc_status_string(status));
     guarded_check(&workspace, "pack's workspace");
@@ -94,8 +91,8 @@ static inline void codec_unpack(const actc_codec_plan *plan, codec_run run, cons
                                 uint32_t count, const guarded *x)
 {
     actc_codec_work_desc work = {.plan = plan, .tensor = CODEC_TENSOR, .first = first, .count = count};
-    guarded workspace = guarded_new((size_t)actc_cpu_codec_workspace(&work, true, run.threads));
-    assert_int_equal(actc_cpu_unpack(&work, run.isa, run.threads, payload, x->data, codec_step, workspace.data), ACTC_OK);
+    guarded workspace = guarded_new((size_t)actc_cpu_codec_workspace(&work, true, &run));
+    assert_int_equal(actc_cpu_unpack(&work, &run, payload, x->data, codec_step, workspace.data), ACTC_OK);
     guarded_check(&workspace, "unpack's workspace");
     guarded_check(x, "restored tensor");
     guarded_free(&workspace);

@@ -7,7 +7,7 @@
 
 #include "files.h"
 
-#include "io/network_state.h"
+#include "runtime/network_state.h"
 #include "io/safetensors.h"
 
 #define MAX_STATES 8
@@ -475,9 +475,9 @@ static void test_position(void **state)
                   NULL);
     position = somewhere;
     position.size = 0;
-    assert_failed(context, actc_network_save_checkpoint(&f->network, f->path, &position), ACTC_ERROR_INVALID_ARGUMENT, "size 0",
+    assert_failed(context, actc_network_save_checkpoint(&f->network, f->path, &position), ACTC_ERROR_INVALID_ARGUMENT, "size is 0",
                   NULL);
-    assert_failed(context, actc_network_load_checkpoint(&f->network, f->path, &position), ACTC_ERROR_INVALID_ARGUMENT, "size 0",
+    assert_failed(context, actc_network_load_checkpoint(&f->network, f->path, &position), ACTC_ERROR_INVALID_ARGUMENT, "size is 0",
                   NULL);
     assert_int_equal(folder_files(f->folder), 0);
     /* a program built when the struct ended after index */

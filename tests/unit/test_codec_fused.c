@@ -11,11 +11,6 @@
 static bool quick;
 static uint64_t cases;
 
-static void choose(const char *path)
-{
-    setenv("ACTC_CPU_CODEC", path, 1);
-}
-
 static void check_same(const char *name, const char *what, codec_run run, const void *expected, const void *actual,
                        size_t bytes)
 {
@@ -31,14 +26,12 @@ static void check_same(const char *name, const char *what, codec_run run, const 
 /* x against the pass list, `turn` choosing the thread counts. */
 static void check_plan(const actc_codec_plan *plan, const float *x, uint32_t turn, const char *name)
 {
-    const codec_run plain = {ACTC_CPU_BASELINE, 1};
+    const codec_run plain = {ACTC_CPU_BASELINE, 1, .passes = true};
     size_t dense = 4 * (size_t)plan->n, sample = dense / plan->samples;
     guarded payload = guarded_new(plan->payload_bytes), restored = guarded_new(dense);
     guarded again = guarded_new(plan->payload_bytes), repeated = guarded_new(dense);
-    choose("passes");
     codec_pack(plan, plain, x, &payload);
     codec_unpack(plan, plain, payload.data, 0, plan->samples, &restored);
-    choose("");
     for (int isa = 0; isa <= (int)actc_cpu_isa_detect(); isa++) {
         codec_run run = {(actc_cpu_isa)isa, 1 + (int)((turn + (uint32_t)isa) % 3)};
         memset(again.data, 0xa5, again.padded);
@@ -249,7 +242,7 @@ static void test_workspace(void **state)
             actc_codec_plan *plan = codec_plan(codec_specs[o], &shapes[s]);
             actc_codec_work_desc work = {.plan = plan, .count = plan->samples};
             for (int unpack = 0; unpack < 2; unpack++) {
-                uint64_t bytes = actc_cpu_codec_workspace(&work, unpack, 2);
+                uint64_t bytes = actc_cpu_codec_workspace(&work, unpack, &(codec_run){ACTC_CPU_BASELINE, 2});
                 uint64_t unit = plan->spec.kind == ACTC_CODEC_WAVELET ? 12 * plan->n / plan->samples : 0;
                 if (bytes > plan->n / 2 + plan->n / 16 + 2 * (256 * 1024 + unit))
                     fail_msg("%s, shape %zu: %s takes %llu bytes for %llu elements", codec_specs[o], s,

@@ -54,7 +54,7 @@ static actc_status make(objects *o, const job *j)
 static actc_status train(objects *o, job *j)
 {
     char path[300];
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     actc_checkpoint_position position = actc_checkpoint_position_default();
     snprintf(path, sizeof path, "%s/checkpoint-%d", j->folder, j->number);
     for (int i = 0; i < STEPS; i++) {

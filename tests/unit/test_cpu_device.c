@@ -1,6 +1,6 @@
 /* test_cpu_device.c: the CPU and null backends as devices: the parallel loop and its floating-point modes, buffers and
  * what they count, copies, fills, host functions and segments, failing allocations. */
-#include <actc/context.h>
+#include <actc/codec.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -290,6 +290,70 @@ static void failing_allocations(void **state)
     }
 }
 
+/* ---- the environment ---- */
+
+enum { SAMPLES = 6, CHANNELS = 5, ROWS = 20, COLUMNS = 10 };
+
+static void count_lines(void *user, actc_log_level level, const char *message)
+{
+    (void)level;
+    *(int *)user += strstr(message, " us  ") != NULL;
+}
+
+/* Variables that are set or taken away while a device is open change nothing about it: not what a codec's workspace is made
+ * for, nor whether its commands are timed. */
+static void environment_is_read_at_open(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ACTC_CPU_CODEC", "ACTC_CPU_CODEC_VIEW", "ACTC_PERF", "ACTC_CPU_ISA"};
+    static const char *const values[] = {"passes", "16384", "1", "baseline"};
+    enum { VARIABLES = sizeof names / sizeof *names };
+    const actc_shape shape = {.ndim = 4, .dims = {SAMPLES, CHANNELS, ROWS, COLUMNS}};
+    enum { ELEMENTS = SAMPLES * CHANNELS * ROWS * COLUMNS };
+    static float x[ELEMENTS], restored[2][ELEMENTS];
+    static unsigned char payload[2][4 * ELEMENTS];
+    for (int i = 0; i < ELEMENTS; i++)
+        x[i] = (float)((uint32_t)i * 2654435761u >> 8) / 16777216.0f - 0.5f;
+    for (int inside = 0; inside < 2; inside++) { /* set from open to create, or after it */
+        int lines = 0;
+        actc_context_options options = actc_context_options_default();
+        options.log = count_lines;
+        options.log_user = &lines;
+        options.log_level = ACTC_LOG_INFO;
+        actc_context *context;
+        actc_device *device;
+        actc_codec *codec;
+        actc_codec_info info = {.size = sizeof info};
+        assert_int_equal(actc_context_create(&options, &context), ACTC_OK);
+        for (int i = 0; inside && i < VARIABLES; i++)
+            setenv(names[i], values[i], 1);
+        actc_device_options where = actc_device_options_default();
+        where.device = "cpu";
+        where.threads = 2;
+        assert_int_equal(actc_device_open(context, &where, &device), ACTC_OK);
+        assert_int_equal(actc_codec_create(device, "dct:lambda=3", &shape, &codec), ACTC_OK);
+        assert_int_equal(actc_codec_info_get(codec, &info), ACTC_OK);
+        assert_true(info.payload_bytes <= sizeof payload[0]);
+        for (int i = 0; i < VARIABLES; i++)
+            if (inside)
+                unsetenv(names[i]);
+            else
+                setenv(names[i], values[i], 1);
+        assert_int_equal(actc_codec_pack(codec, x, NULL, payload[inside]), ACTC_OK);
+        assert_int_equal(actc_codec_unpack(codec, payload[inside], NULL, restored[inside]), ACTC_OK);
+        const actc_codec_key key = {.tensor = 1}; /* other commands: prepared again */
+        assert_int_equal(actc_codec_pack(codec, x, &key, payload[inside]), ACTC_OK);
+        actc_codec_destroy(&codec);
+        actc_device_destroy(&device);
+        actc_context_destroy(&context);
+        for (int i = 0; i < VARIABLES; i++)
+            unsetenv(names[i]);
+        assert_int_equal(lines, inside ? 3 : 0);
+        assert_memory_equal(payload[inside], payload[0], info.payload_bytes);
+    }
+    assert_memory_equal(restored[0], restored[1], sizeof x);
+}
+
 static int make_context(void **state)
 {
     return actc_context_create(NULL, (actc_context **)state) == ACTC_OK ? 0 : -1;
@@ -316,6 +380,7 @@ int main(void)
         cmocka_unit_test(cpu_commands),
         cmocka_unit_test(null_commands),
         cmocka_unit_test(failing_allocations),
+        cmocka_unit_test(environment_is_read_at_open),
     };
     return cmocka_run_group_tests(tests, make_context, drop_context);
 }

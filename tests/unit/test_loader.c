@@ -104,7 +104,7 @@ static void run_epochs(struct fixture *f, int64_t size, bool shuffle, bool drop_
     assert_int_equal(actc_loader_batches(loader), batches);
     for (uint64_t epoch = 0; epoch < 3; epoch++)
         for (int64_t index = 0; index < batches; index++) {
-            actc_batch batch;
+            actc_batch batch = {.size = sizeof batch};
             assert_ok(f->context, actc_loader_next(loader, &batch));
             check_batch(f, &batch, size, shuffle, 5, epoch, index);
         }
@@ -192,7 +192,7 @@ static void test_values(void **state)
     options.batch = 1;
     options.shuffle = false;
     actc_loader *loader;
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     assert_ok(f->context, actc_loader_create(f->context, &f->dataset, &options, &loader));
     assert_ok(f->context, actc_loader_next(loader, &batch));
     for (int i = 0; i < 256; i++)
@@ -212,7 +212,7 @@ static void seek_about(struct fixture *f)
         int64_t index = (random >> 16) % 15;
         assert_ok(f->context, actc_loader_seek(loader, epoch, index));
         for (uint32_t k = 0; k < (random >> 28); k++) {
-            actc_batch batch;
+            actc_batch batch = {.size = sizeof batch};
             assert_ok(f->context, actc_loader_next(loader, &batch));
             check_batch(f, &batch, 64, true, 11, epoch, index);
             if (++index == 15) {
@@ -270,7 +270,7 @@ static void test_failure(void **state)
     f->dataset.read = failing_read;
     f->fail_at = 230;
     actc_loader *loader = make(f, 50, false, true, 0);
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     for (int64_t index = 0; index < 4; index++) {
         assert_ok(f->context, actc_loader_next(loader, &batch));
         check_batch(f, &batch, 50, false, 0, 0, index);
@@ -377,7 +377,7 @@ static void test_ahead(void **state)
     f->dataset.read = counting_read;
     reads = 0;
     actc_loader *loader = make(f, 10, true, true, 3);
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     wait_for_reads(30);
     assert_ok(f->context, actc_loader_next(loader, &batch));
     wait_for_reads(30);
@@ -447,7 +447,7 @@ static void test_options(void **state)
     options.size = 0;
     actc_loader *loader;
     assert_failed(f->context, actc_loader_create(f->context, &f->dataset, &options, &loader), ACTC_ERROR_INVALID_ARGUMENT,
-                  "size 0", NULL);
+                  "size is 0", NULL);
     assert_failed(f->context, actc_loader_create(f->context, NULL, NULL, &loader), ACTC_ERROR_INVALID_ARGUMENT, NULL);
     /* a caller built when the struct ended after `batch` */
     options.batch = 100;

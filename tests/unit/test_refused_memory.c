@@ -37,7 +37,7 @@ static actc_status open_device(life *l)
         return ACTC_OK;
     }
     size_t count;
-    actc_device_info infos[8];
+    actc_device_info infos[8] = {{.size = sizeof *infos}};
     if (strncmp(l->name, "vulkan", 6))
         ACTC_RETURN_IF_ERROR(actc_device_list(l->context, infos, 8, &count));
     actc_device_options options = actc_device_options_default();
@@ -75,7 +75,7 @@ static actc_status make_network(life *l)
 
 static actc_status steps(life *l)
 {
-    actc_batch batch;
+    actc_batch batch = {.size = sizeof batch};
     double loss = 0;
     int64_t correct = 0;
     for (int i = 0; i < 2; i++) {

@@ -5,7 +5,7 @@
 
 static actc_schedule parse(actc_context *context, const char *spec, double lr, int64_t epochs)
 {
-    actc_schedule schedule;
+    actc_schedule schedule = {.size = sizeof schedule};
     assert_ok(context, actc_schedule_parse(context, spec, lr, epochs, &schedule));
     assert_int_equal(schedule.size, sizeof schedule);
     return schedule;
@@ -131,7 +131,7 @@ static void test_refused(void **state)
         {"plateau:patience=-1", "patience=-1", "from 0"},
         {"plateau:patience=99999999999999999999", "patience=99999999999999999999", "whole number"},
     };
-    actc_schedule s;
+    actc_schedule s = {.size = sizeof s};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_failed(context, actc_schedule_parse(context, wrong[i].spec, 0.1, 5, &s), ACTC_ERROR_INVALID_ARGUMENT,
                       wrong[i].text, wrong[i].also, NULL);
@@ -146,7 +146,7 @@ static void test_refused(void **state)
 static void test_long_messages(void **state)
 {
     actc_context *context = ((struct test_folder *)*state)->context;
-    actc_schedule s;
+    actc_schedule s = {.size = sizeof s};
     for (size_t length = 900; length < 1100; length++) {
         char spec[4400] = "step:epochs=3,gamma=";
         size_t used = strlen(spec);
@@ -168,7 +168,7 @@ static void test_long_messages(void **state)
 
 static actc_status parse_once(void *user)
 {
-    actc_schedule s;
+    actc_schedule s = {.size = sizeof s};
     return actc_schedule_parse(user, "step:epochs=3", 0.1, 5, &s);
 }
 

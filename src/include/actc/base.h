@@ -4,8 +4,10 @@
  *  - A function that can fail returns actc_status; the message that goes with a failure is kept by
  *    the context (actc_error_message). The library never exits, aborts or prints.
  *  - "must" in a comment is checked and fails with ACTC_ERROR_INVALID_ARGUMENT.
- *  - Option structs begin with `size`, set by their actc_*_default() function, so that fields can be
- *    added without breaking programs built against an older header.
+ *  - Option structs begin with `size`, set by their actc_*_default() function, and structs that a call fills
+ *    begin with `size`, set by the caller to sizeof, so that fields can be added at their ends without breaking
+ *    programs built against an older header: fields beyond a smaller size keep their defaults, or are not
+ *    written. A size that no header ever had, such as 0 or one larger than this library's, fails.
  *  - Pointers passed in stay the caller's and are not kept unless a comment says so. An object made
  *    by actc_X_create belongs to the caller until actc_X_destroy(&object), which accepts a NULL object
  *    and sets the pointer to NULL.
@@ -54,7 +56,7 @@ ACTC_API const char *actc_status_string(actc_status status);
 
 /* The API number of these headers, which grows by one with every change of them. A program that needs the library to know as
  * much checks actc_api_version() >= ACTC_API_VERSION. */
-#define ACTC_API_VERSION 3
+#define ACTC_API_VERSION 4
 
 /* Version of the library that is running ("0.1.0"), and its API number. */
 ACTC_API const char *actc_version(void);

@@ -75,8 +75,8 @@ typedef struct actc_user_codec {
     int (*unpack)(void *user, const actc_shape *shape, const void *payload, const actc_codec_key *key, float *x);
     void *user;
 } actc_user_codec;
-/* name: letters, digits, '-' and '_'; must not be taken. Specs of such a codec have no keys but relu=. The struct
- * is copied; user must outlive the context. */
+/* codec->size must be set by the caller. name: letters, digits, '-' and '_'; must not be taken. Specs of such a codec
+ * have no keys but relu=. The struct is copied; user must outlive the context. */
 ACTC_API actc_status actc_codec_register(actc_context *context, const char *name, const actc_user_codec *codec);
 
 #ifdef __cplusplus

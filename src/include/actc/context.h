@@ -57,6 +57,7 @@ ACTC_API const char *actc_device_type_string(actc_device_type type);
 
 /* One device of one backend, or a backend that has none here (usable false, reason says why). */
 typedef struct actc_device_info {
+    size_t size;
     char spec[32];     /* what actc_device_open takes: "cpu", "vulkan:0", "cuda:0", "null" */
     char backend[16];  /* "cpu", "vulkan", "cuda", "null" */
     char name[128];    /* as the driver reports it */
@@ -76,8 +77,9 @@ typedef struct actc_device_info {
 } actc_device_info;
 
 /* Fills up to `capacity` entries of `infos` (NULL allowed when capacity is 0) and sets *count to the
- * number there are. Every backend appears at least once, one that cannot enumerate as unusable with the reason. Does not
- * open a device. */
+ * number there are. infos[0].size must be set by the caller to sizeof(actc_device_info): the array's entries are that
+ * far apart, and all get it as their size. Every backend appears at least once, one that cannot enumerate as unusable
+ * with the reason. Does not open a device. */
 ACTC_API actc_status actc_device_list(actc_context *context, actc_device_info *infos, size_t capacity,
                                       size_t *count);
 
@@ -101,6 +103,7 @@ ACTC_API actc_device_options actc_device_options_default(void);
 ACTC_API actc_status actc_device_open(actc_context *context, const actc_device_options *options,
                                       actc_device **out);
 ACTC_API void actc_device_destroy(actc_device **device);
+/* Belongs to the device; its size is what this library knows of the struct. */
 ACTC_API const actc_device_info *actc_device_get_info(const actc_device *device);
 
 /* Bytes that this device object has obtained and not given back: arenas, staging memory and library

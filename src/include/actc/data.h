@@ -52,15 +52,22 @@ ACTC_API void actc_loader_destroy(actc_loader **loader);
 ACTC_API int64_t actc_loader_batches(const actc_loader *loader); /* an epoch */
 
 typedef struct actc_batch {
+    size_t size;
     const float *inputs;   /* batch x sample elements; valid until the next call on this loader */
     const int32_t *labels;
     int64_t count;         /* samples in this batch */
     uint64_t epoch;        /* from 0 */
     int64_t index;         /* of the batch in its epoch, from 0 */
 } actc_batch;
-/* Never ends: after the last batch of an epoch comes the first of the next. A failure is reported in the place of
- * the batch that could not be made, and again until the next seek. */
-ACTC_API actc_status actc_loader_next(actc_loader *loader, actc_batch *batch);
+/* Never ends: after the last batch of an epoch comes the first of the next. batch->size is set to what the program
+ * was compiled with. A failure is reported in the place of the batch that could not be made, and again until the next seek. */
+ACTC_API actc_status actc_loader_next_sized(actc_loader *loader, actc_batch *batch);
+static inline actc_status actc_loader_next(actc_loader *loader, actc_batch *batch)
+{
+    if (batch)
+        batch->size = sizeof *batch;
+    return actc_loader_next_sized(loader, batch);
+}
 /* The next batch will be this one; what was prepared ahead is dropped. must be 0 <= index < actc_loader_batches. */
 ACTC_API actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64_t index);
 
@@ -153,7 +160,8 @@ typedef struct actc_schedule {
     int64_t bad_epochs, reductions;
 } actc_schedule;
 /* spec: "constant", "step[:epochs=30,gamma=0.1]", "cosine[:epochs=N,min-lr=0]" (N: the argument `epochs`, those of the
- * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be 0 to 1e30. */
+ * run), "plateau[:patience=10,gamma=0.1,min-lr=0]"; each key may be left out. lr must be 0 to 1e30.
+ * schedule->size must be set by the caller. */
 ACTC_API actc_status actc_schedule_parse(actc_context *context, const char *spec, double lr, int64_t epochs,
                                          actc_schedule *schedule);
 ACTC_API double actc_schedule_rate(const actc_schedule *schedule, uint64_t epoch);

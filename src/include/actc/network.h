@@ -29,7 +29,8 @@ typedef struct actc_optimizer_options {
     double epsilon;      /* Adam, AdamW: > 0 */
     double weight_decay; /* 0 to 1e30 */
 } actc_optimizer_options;
-/* PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8, no momentum; weight decay 0 (AdamW 0.01). */
+/* Part of actc_network_options, and so of one size for good: further settings would be further options of the network.
+ * PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8, no momentum; weight decay 0 (AdamW 0.01). */
 ACTC_API actc_optimizer_options actc_optimizer_options_default(actc_optimizer_kind kind);
 
 typedef struct actc_network_options {
@@ -141,7 +142,8 @@ ACTC_API size_t actc_network_state_count(const actc_network *network);
 ACTC_API actc_status actc_network_state_info_sized(const actc_network *network, size_t index, actc_state_info *info);
 static inline actc_status actc_network_state_info(const actc_network *network, size_t index, actc_state_info *info)
 {
-    info->size = sizeof *info;
+    if (info)
+        info->size = sizeof *info;
     return actc_network_state_info_sized(network, index, info);
 }
 /* values: as many f32 as the shape has elements, in PyTorch's layout. */

@@ -1,4 +1,4 @@
-/* codec_api.c: codecs on plain buffers (actc/codec.h).
+/* codec.c: codecs on plain buffers (actc/codec.h).
  *
  * A codec owns device buffers for what pack and unpack read and write, a step block, the tables and a workspace, and two
  * prepared programs of one command each. Codecs of the user's run on the host and have none of these.
@@ -6,8 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../backends/backend.h"
+#include "../codec/codec_internal.h"
 #include "../util/util.h"
-#include "codec_internal.h"
+#include "device.h"
 
 /* Buffers of a codec, in the programs' numbering; sets of a benchmark follow. Unpack has its own payload and tensor, so
  * that what was packed last stays for the benchmark. */
@@ -166,16 +168,12 @@ actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info)
     static const char *const forms[] = {"", "mask", "u8", "u16"};
     if (!codec)
         return ACTC_ERROR_INVALID_ARGUMENT;
-    if (!info || info->size == 0 || info->size > sizeof *info)
-        return actc_fail(context_of(codec), ACTC_ERROR_INVALID_ARGUMENT, "actc_codec_info_get: info->size must be set to %zu",
-                         sizeof *info);
     const actc_codec_plan *plan = codec->plan;
-    actc_codec_info full = {.size = info->size, .spec = plan->text, .note = plan->note, .elements = plan->n,
+    actc_codec_info full = {.spec = plan->text, .note = plan->note, .elements = plan->n,
                             .coefficients = plan->m, .kept = plan->k, .dense_bytes = 4 * plan->n,
                             .payload_bytes = plan->payload_bytes, .index_form = forms[plan->index],
                             .smaller = plan->smaller};
-    memcpy(info, &full, info->size);
-    return ACTC_OK;
+    return actc_give_info(context_of(codec), "actc_codec_info", info, sizeof full, &full);
 }
 
 /* ---- running ---- */

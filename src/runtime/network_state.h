@@ -1,4 +1,4 @@
-/* network_state.h: what src/io needs of a network beside the public header; implemented beside actc_network. */
+/* network_state.h: what src/io needs of a network beside the public header; and all that src/io sees of src/runtime. */
 #ifndef ACTC_NETWORK_STATE_H
 #define ACTC_NETWORK_STATE_H
 
