@@ -159,11 +159,16 @@ class Help(unittest.TestCase):
             self.assertIn("Examples:", text)
 
     def test_scripts(self):
-        for script in ("quickstart.sh", "test.sh"):
-            for option, code in (("--help", 0), ("--nonsense", 2)):
-                done = subprocess.run(["sh", os.path.join(SOURCE, "tools", script), option], capture_output=True, text=True)
-                self.assertEqual(done.returncode, code)
-                self.assertIn("sh tools/" + script, done.stdout + done.stderr)
+        """Nothing is installed or built before the arguments are known to be right."""
+        for script, wrong in (("quickstart.sh", (["--nonsense"], ["tpu"], ["null"], ["vulkan:"], ["cpu", "cpu"])),
+                              ("test.sh", (["--nonsense"], ["--sanitize", "x"], ["--long", "--sanitize"], ["x"]))):
+            for arguments, code in [(["--help"], 0), (["-h"], 0)] + [(a, 2) for a in wrong]:
+                done = subprocess.run(["sh", os.path.join(SOURCE, "tools", script)] + arguments, capture_output=True, text=True, cwd="/")
+                self.assertEqual(done.returncode, code, arguments)
+                text, empty = (done.stderr, done.stdout) if code else (done.stdout, done.stderr)
+                self.assertIn("sh tools/" + script, text)
+                self.assertEqual(empty, "")
+                self.assertEqual([line for line in text.splitlines() if len(line) > 80], [])
 
 
 if __name__ == "__main__":
