@@ -8,7 +8,8 @@
 # and SwiftShader. Every test runs with gcc's build; with clang's those of the
 # library but for the suite "drivers" (SwiftShader, shaders for GPUs); and those
 # that a build with neither Vulkan nor CUDA could break.
-#   --long      with clang's build the suite "drivers", too
+#   --long      with clang's build the suite "drivers", too; every codec's options
+#               and shapes together on SwiftShader, not a quarter of them
 #   --sanitize  every test under ASan and UBSan and the Vulkan validation layer
 #               with synchronization validation; then the thread sanitizer over
 #               the pthread build
@@ -48,6 +49,9 @@ run_tests() {
     echo "== testing $dir"
     meson test -C "$dir" --no-rebuild --print-errorlogs "$@"
 }
+
+# read by tests/unit/test_codec_device.c
+if [ -n "$mode" ]; then export ACTC_TEST_LONG=1; fi
 
 if [ "$mode" != --sanitize ]; then
     # A toolkit with cuBLAS, or one put together from PyPI wheels; nothing of CUDA runs without a GPU.
