@@ -303,8 +303,8 @@ static bool set_number(const tool *t, tool_option *o, const char *text)
     if (whole)
         real = (double)integer;
     if (!good || !(real >= o->least && real <= o->most)) {
-        tool_usage(t, "--%s %s: a %sdecimal number from %g to %.10g%s is accepted", o->name, text, whole ? "whole " : "", o->least,
-                   o->most, whole ? "" : ", which is not 0 in float32 unless it is 0,");
+        tool_usage(t, "--%s %s: a %snumber from %g to %.10g, in decimal,%s is accepted", o->name, text, whole ? "whole " : "", o->least,
+                   o->most, whole ? "" : " and not 0 in float32 unless it is 0,");
         return false;
     }
     if (whole)
