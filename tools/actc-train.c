@@ -121,8 +121,12 @@ static int open_data(train_run *run)
     for (int train = 1; train >= 0; train--) {
         actc_dataset **set = train ? &run->train_set : &run->test_set;
         actc_status status = actc_dataset_open(run->context, s->data, s->data_dir, train, set);
-        if (status != ACTC_OK)
-            return tool_failed_option(run->t, run->context, status, "data");
+        if (status != ACTC_OK) {
+            int code = tool_failed_option(run->t, run->context, status, "data");
+            if (s->resume && s->data_dir && !tool_find_option(run->t, "data-dir")->given)
+                tool_note(run->t, "the run in %s has its data in %s; --data-dir DIR says where they are now", s->resume, s->data_dir);
+            return code;
+        }
         if (s->limit && s->limit < actc_dataset_size(*set) && actc_dataset_limit(*set, s->limit) != ACTC_OK)
             return tool_failed(run->t, run->context);
         actc_shape found = actc_dataset_sample_shape(*set), wanted = run->model->sample;
@@ -177,7 +181,8 @@ static int open_device(train_run *run)
     options.deterministic = run->s->deterministic;
     options.validate = run->s->validate;
     if (strcmp(run->s->device, "null") == 0)
-        return tool_usage(run->t, "--device null computes nothing: it is for plans (actc-info); accepted are auto, cpu, vulkan, cuda");
+        return tool_usage(run->t, "--device null: it computes nothing that could be trained with; accepted are auto, cpu, vulkan[:N] "
+                          "and cuda[:N]");
     actc_status status = actc_device_open(run->context, &options, &run->device);
     return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "device");
 }
@@ -422,8 +427,6 @@ static int run_tool(int argc, char **argv)
     if (!tool_parse(&t, argc, argv, &name, 1, &count, &code))
         return code;
     train_run run = {.t = &t, .s = &s, .options = actc_network_options_default()};
-    if (s.lr > 0 && s.lr < 1e-18)
-        return tool_usage(&t, "--lr %g: 0, or a number from 1e-18 is accepted: what is smaller is 0 in float32 arithmetic", s.lr);
     run.text = strcmp(s.format, "json") == 0 ? stderr : stdout;
     code = choose(&run, name);
     if (!code && !(run.context = tool_context(&t)))

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -16,43 +17,69 @@
 
 static tool_progress *on_screen; /* the bar that stands on the terminal's line, NULL where there is none */
 
-/* Messages hold names that users choose, and so anything: what would move the cursor is shown as it is written in C. */
-static void put_escaped(FILE *stream, const char *text)
+/* Bytes of the UTF-8 character at p, 0 where there is none. */
+static size_t utf8_length(const unsigned char *p)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '\n' || *p == '\t' || *p == '\r')
-            fprintf(stream, "\\%c", *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r');
-        else if (*p < 0x20 || *p == 0x7f)
-            fprintf(stream, "\\x%02x", *p);
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* C1 controls in UTF-8 */
-            fprintf(stream, "\\x%02x", *++p);
-        else
-            fputc(*p, stream);
-    }
+    size_t length = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    bool odd = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90);
+    return odd ? 0 : length;
 }
 
-static void put_args(FILE *stream, const char *format, va_list args)
+/* Control characters, and what turns the direction of text round. */
+static bool moves_cursor(const unsigned char *p)
+{
+    if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0)) /* C0, DEL, C1 */
+        return true;
+    if (p[0] != 0xe2 || (p[1] != 0x80 && p[1] != 0x81))
+        return false;
+    return p[1] == 0x80 ? p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae) : p[2] >= 0xa6 && p[2] <= 0xa9;
+}
+
+/* Messages hold names that users choose, and so anything: what would move the cursor, and bytes that are no UTF-8, are as they
+ * are written in C. To be freed. */
+static char *escaped(const char *text)
+{
+    char *shown = malloc(4 * strlen(text) + 1), *to = shown;
+    for (const unsigned char *p = (const unsigned char *)text; shown && *p;) {
+        size_t length = utf8_length(p);
+        if (*p == '\n' || *p == '\t' || *p == '\r')
+            to += sprintf(to, "\\%c", *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r');
+        else if (length && !moves_cursor(p))
+            to = (char *)memcpy(to, p, length) + length;
+        else
+            for (size_t i = 0; i < (length ? length : 1); i++)
+                to += sprintf(to, "\\x%02x", p[i]);
+        p += length ? length : 1;
+    }
+    if (shown)
+        *to = '\0';
+    return shown;
+}
+
+/* In one call, which stderr makes one write of: lines of several processes do not mix. */
+static void put_args(FILE *stream, const char *begin, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, again);
     va_end(again);
     char *text = length < 0 ? NULL : malloc((size_t)length + 1);
-    if (text) {
+    if (text)
         vsnprintf(text, (size_t)length + 1, format, args);
-        put_escaped(stream, text);
-    } else {
-        fputs("out of memory", stream);
-    }
+    char *shown = text ? escaped(text) : NULL;
+    fprintf(stream, "%s%s\n", begin, shown ? shown : "out of memory");
+    free(shown);
     free(text);
-    fputc('\n', stream);
 }
 
 void tool_line(FILE *stream, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    put_args(stream, format, args);
+    put_args(stream, "", format, args);
     va_end(args);
 }
 
@@ -61,8 +88,9 @@ static void complain(const tool *t, const char *format, va_list args)
 {
     if (on_screen)
         tool_progress_clear(on_screen);
-    fprintf(stderr, "%s: ", t->name);
-    put_args(stderr, format, args);
+    char begin[64];
+    snprintf(begin, sizeof begin, "%s: ", t->name);
+    put_args(stderr, begin, format, args);
 }
 
 void tool_note(const tool *t, const char *format, ...)
@@ -252,7 +280,8 @@ bool tool_parse_real(const char *text, double *value)
 {
     errno = 0;
     *value = is_decimal(text, true) ? strtod(text, NULL) : NAN;
-    return isfinite(*value) && errno != ERANGE; /* what underflows is not what was written */
+    /* what underflows, here or in float32, is not what was written */
+    return isfinite(*value) && errno != ERANGE && (*value == 0 || fabs(*value) >= (double)FLT_MIN);
 }
 
 static bool set_number(const tool *t, tool_option *o, const char *text)
@@ -274,11 +303,8 @@ static bool set_number(const tool *t, tool_option *o, const char *text)
     if (whole)
         real = (double)integer;
     if (!good || !(real >= o->least && real <= o->most)) {
-        if (o->most >= 9e15)
-            tool_usage(t, "--%s %s: a %snumber from %g is accepted", o->name, text, whole ? "whole " : "", o->least);
-        else
-            tool_usage(t, "--%s %s: a %snumber from %g to %.10g is accepted", o->name, text, whole ? "whole " : "", o->least,
-                       o->most);
+        tool_usage(t, "--%s %s: a %snumber from %g to %.10g, in decimal,%s is accepted", o->name, text, whole ? "whole " : "", o->least,
+                   o->most, whole ? "" : " and not 0 in float32 unless it is 0,");
         return false;
     }
     if (whole)
@@ -481,17 +507,6 @@ static cJSON *number_item(const char *format, double value)
     return cJSON_CreateRaw(text);
 }
 
-/* Bytes of the UTF-8 character at p, 0 where there is none. */
-static size_t utf8_length(const unsigned char *p)
-{
-    size_t length = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool odd = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90);
-    return odd ? 0 : length;
-}
-
 bool tool_is_utf8(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -649,8 +664,9 @@ static bool is_dumb(void)
 /* Overwrites what stands on the line; the cursor is at its beginning afterwards. */
 static void erase_line(tool_progress *progress)
 {
+    int columns = terminal_columns() - 1; /* of now: it may have been narrowed */
     if (is_dumb())
-        fprintf(stderr, "\r%*s\r", progress->shown, "");
+        fprintf(stderr, "\r%*s\r", progress->shown < columns ? progress->shown : columns, "");
     else
         fputs("\r\033[K", stderr);
     progress->shown = 0;

@@ -67,16 +67,17 @@ tool_option *tool_find_option(const tool *t, const char *name);
 /* Converts a text as if it had been given; false (with a message on stderr) where it is not accepted. */
 bool tool_set_option(const tool *t, tool_option *option, const char *text);
 
-/* Decimal, finite and in range of a double; no blanks, hexadecimal, "inf" or "nan". */
+/* Decimal, finite, and neither beyond a double nor so small that float32 takes it for 0; no blanks, hexadecimal, "inf" or
+ * "nan". */
 bool tool_parse_real(const char *text, double *value);
 
 /* "NAME: message", and for usage "Try 'NAME --help'"; returns the exit code. */
 int tool_fail(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
 int tool_usage(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
 /* The same without an exit code: "NAME: note: ...". All of these begin on a line of their own and show control characters
- * escaped. */
+ * and bytes that are no UTF-8 escaped. */
 void tool_note(const tool *t, const char *format, ...) ACTC_PRINTF(2, 3);
-/* A line of text, its control characters escaped. */
+/* A line of text, escaped in the same way. */
 void tool_line(FILE *stream, const char *format, ...) ACTC_PRINTF(2, 3);
 /* Of a call of the library: prints the context's message. */
 int tool_failed(const tool *t, const actc_context *context);

@@ -15,7 +15,7 @@ typedef struct parity_backend {
     char name[64];            /* as it was named: "vulkan:llvmpipe" */
     actc_device *devices[2];  /* fast, deterministic; opened when the first case needs them */
     bool tried[2];
-    char reasons[2][720];     /* why one could not be opened */
+    char reasons[2][1024];    /* why one could not be opened */
     double copy_bytes_s;      /* of --bench; 0 before it is measured */
 } parity_backend;
 

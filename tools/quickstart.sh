@@ -1,15 +1,22 @@
 #!/bin/sh
-# quickstart.sh: on a fresh Debian 12, install what is needed, build, and train MnistNet on Fashion-MNIST
-# without and with DCT-compressed activations. Can be run again.
+# quickstart.sh: on a fresh Debian 12, install what is needed, build, and train
+# MnistNet on Fashion-MNIST without and with DCT-compressed activations. Can be
+# run again.
 #
-#   sh tools/quickstart.sh [DEVICE]      DEVICE: auto (default), cpu, vulkan, cuda
+#   sh tools/quickstart.sh [DEVICE]
+#
+# DEVICE: auto (default), cpu, vulkan[:N], cuda[:N]; N is an index or a part of a
+# name.
 set -eu
 cd "$(dirname "$0")/.."
-case "${1:-}" in
--h | --help) sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /!p}' tools/quickstart.sh; exit 0 ;;
--*) echo "quickstart.sh: unknown option '$1'; usage: sh tools/quickstart.sh [DEVICE]" >&2; exit 2 ;;
-esac
 device=${1:-auto}
+case "$device" in
+-h | --help) sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /!p}' tools/quickstart.sh; exit 0 ;;
+esac
+case "$#$device" in
+[01]auto | 1cpu | 1vulkan | 1vulkan:?* | 1cuda | 1cuda:?*) ;;
+*) echo "usage: sh tools/quickstart.sh [auto | cpu | vulkan[:N] | cuda[:N]]" >&2; exit 2 ;;
+esac
 . tools/packages.sh
 # shellcheck disable=SC2086
 install_packages $ACTC_BUILD_PACKAGES $ACTC_VULKAN_PACKAGES $ACTC_DATA_PACKAGES

@@ -1,16 +1,28 @@
 #!/bin/sh
-# test.sh: install, build and run every test. Can be run again; everything it makes is in build-test/ and build-sanitize/.
+# test.sh: install, build and run every test. Can be run again; everything it
+# makes is in build-test*/, build-sanitize/ and build-tsan/.
 #
-#   sh tools/test.sh              gcc and clang with -Werror, all tests, Vulkan on Mesa's lavapipe, CUDA compiled
-#   sh tools/test.sh --sanitize   the tests under ASan and UBSan and the Vulkan validation layer with
-#                                 synchronization validation; then the thread sanitizer over the pthread build
+#   sh tools/test.sh [--long | --sanitize]
+#
+# Without an option: gcc and clang with -Werror, CUDA compiled, Vulkan on lavapipe
+# and SwiftShader. Every test runs with gcc's build; with clang's those of the
+# library but for the suite "drivers" (SwiftShader, shaders for GPUs); and those
+# that a build with neither Vulkan nor CUDA could break.
+#   --long      with clang's build the suite "drivers", too; every codec's options
+#               and shapes together on SwiftShader, not a quarter of them
+#   --sanitize  every test under ASan and UBSan and the Vulkan validation layer
+#               with synchronization validation; then the thread sanitizer over
+#               the pthread build
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1:-}
 case "$mode" in
 -h | --help) sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /!p}' tools/test.sh; exit 0 ;;
 esac
-case "$mode" in "" | --sanitize) ;; *) echo "usage: sh tools/test.sh [--sanitize]" >&2; exit 2 ;; esac
+case "$#$mode" in
+0 | 1--long | 1--sanitize) ;;
+*) echo "usage: sh tools/test.sh [--long | --sanitize]" >&2; exit 2 ;;
+esac
 . tools/packages.sh
 # shellcheck disable=SC2086
 install_packages $ACTC_BUILD_PACKAGES $ACTC_VULKAN_PACKAGES $ACTC_DATA_PACKAGES $ACTC_TEST_PACKAGES
@@ -38,7 +50,10 @@ run_tests() {
     meson test -C "$dir" --no-rebuild --print-errorlogs "$@"
 }
 
-if [ -z "$mode" ]; then
+# read by tests/unit/test_codec_device.c
+if [ -n "$mode" ]; then export ACTC_TEST_LONG=1; fi
+
+if [ "$mode" != --sanitize ]; then
     # A toolkit with cuBLAS, or one put together from PyPI wheels; nothing of CUDA runs without a GPU.
     mkdir -p build-test
     CUDA_PATH=$(sh tools/cuda-toolkit.sh build-test/cuda-toolkit)
@@ -52,7 +67,8 @@ if [ -z "$mode" ]; then
     # The other compiler, and a build with neither Vulkan nor CUDA.
     CC=clang configure build-test-clang -Dwerror=true -Dvulkan=enabled -Dcuda=disabled -Dtests=enabled
     compile build-test-clang
-    run_tests build-test-clang --suite unit
+    if [ "$mode" = --long ]; then run_tests build-test-clang --suite unit
+    else run_tests build-test-clang --suite unit --no-suite drivers; fi
     configure build-test-plain -Dwerror=true -Dvulkan=disabled -Dcuda=disabled -Dtests=enabled
     compile build-test-plain
     run_tests build-test-plain --suite plain

@@ -224,20 +224,26 @@ int folder_write_config(train_run *run)
     return code;
 }
 
-/* NULL with errno where there is no text. */
-static char *read_text(const char *path)
+/* NULL, or why it cannot be read: a FIFO would keep us waiting, and a folder can be opened. */
+static const char *unreadable(const char *path)
 {
     struct stat about;
     if (stat(path, &about) != 0)
-        return NULL;
-    if (!S_ISREG(about.st_mode)) { /* a FIFO would keep us waiting */
-        errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
+        return strerror(errno);
+    return S_ISREG(about.st_mode) ? NULL : S_ISDIR(about.st_mode) ? "it is a folder" : "it is no regular file";
+}
+
+/* NULL with *why where there is no text. */
+static char *read_text(const char *path, const char **why)
+{
+    *why = unreadable(path);
+    FILE *file = *why ? NULL : fopen(path, "r");
+    char *text = NULL;
+    if (!file) {
+        *why = *why ? *why : strerror(errno);
         return NULL;
     }
-    FILE *file = fopen(path, "r");
-    char *text = NULL;
-    if (!file)
-        return NULL;
+    *why = "out of memory";
     if (fseek(file, 0, SEEK_END) == 0) {
         long size = ftell(file);
         rewind(file);
@@ -298,11 +304,11 @@ static int take_option(train_run *run, tool_option *o, kept_as as)
 
 static int read_config(train_run *run)
 {
-    char *path = folder_path(run->folder, "config.json"), *text = path ? read_text(path) : NULL;
-    int error = errno;
+    const char *why = "out of memory";
+    char *path = folder_path(run->folder, "config.json"), *text = path ? read_text(path, &why) : NULL;
     free(path);
     if (!text)
-        return tool_fail(run->t, "--resume %s: it holds no run: config.json cannot be read: %s", run->folder, strerror(error));
+        return tool_fail(run->t, "--resume %s: it holds no run: config.json cannot be read: %s", run->folder, why);
     cJSON_Delete(run->config);
     run->config = cJSON_Parse(text);
     free(text);
@@ -403,7 +409,10 @@ int folder_make(train_run *run)
         return code;
     char *path = folder_path(run->folder, "config.json");
     bool taken = path && access(path, F_OK) == 0;
+    const char *why = taken ? unreadable(path) : NULL;
     free(path);
+    if (why)
+        return tool_fail(run->t, "--out %s: its config.json cannot be read: %s; name another folder", run->folder, why);
     if (taken)
         return tool_fail(run->t, "--out %s: it holds a run already; go on with it by --resume %s, or name another folder",
                          run->folder, run->folder);
@@ -531,9 +540,12 @@ int folder_save_model(train_run *run)
 /* Keeps the lines up to the network's step: those after it will be written anew. */
 static int cut_metrics(const train_run *run, const char *path)
 {
-    char *text = read_text(path), *out = text;
-    if (!text)
+    const char *why;
+    if (access(path, F_OK) != 0 && errno == ENOENT)
         return 0;
+    char *text = read_text(path, &why), *out = text;
+    if (!text)
+        return tool_fail(run->t, "cannot read %s: %s", path, why);
     for (char *line = text; *line;) {
         char *end = strchr(line, '\n');
         size_t length = end ? (size_t)(end - line) + 1 : strlen(line);

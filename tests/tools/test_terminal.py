@@ -18,8 +18,9 @@ import sys
 import termios
 import unittest
 
-TOOLS = [os.path.abspath(a) for a in sys.argv[1:]]
-del sys.argv[2:]
+END = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+TOOLS = [os.path.abspath(a) for a in sys.argv[1:END]]
+del sys.argv[2:END + 1]
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 from test_train import SMALL, TOOL, Case, setUpModule  # noqa: E402,F401
@@ -49,7 +50,7 @@ def on_terminal(columns, term, command, cwd, limit=None):
 
 class Bar(Case):
     def run_in(self, columns, term):
-        return on_terminal(columns, term, [TOOL] + SMALL + ["--epochs", "20", "--out", "none"], self.folder)
+        return on_terminal(columns, term, [TOOL] + SMALL + ["--epochs", "4", "--out", "none"], self.folder)
 
     def bars(self, text):
         plain = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", p) for p in re.split(r"[\r\n]", text)]
@@ -68,16 +69,21 @@ class Bar(Case):
             self.assertNotIn("\x1b", text)
 
     def test_error_has_its_line(self):
-        text = on_terminal(80, "xterm", [TOOL] + SMALL + ["--epochs", "20", "--out", "run"], self.folder, limit=1 << 20)
+        text = on_terminal(80, "xterm", [TOOL] + SMALL + ["--epochs", "2", "--out", "run"], self.folder, limit=1 << 20)
         self.assertRegex(text, r"(\n|\x1b\[K)actc-train: cannot write run/")
 
 
 class Names(Case):
     def test_control_characters(self):
-        done = self.run_tool(["--resume", "a\x1b[31m\nb\xc2\x9b"], 1)
-        self.assertIn(r"a\x1b[31m\nb", done.stderr)
-        self.assertNotIn("\x1b", done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1)
+        names = ((b"a\x1b[31m\nb\t\r", r"a\x1b[31m\nb\t\r"), (b"c\xc2\x9b\x7f", r"c\xc2\x9b\x7f"), (b"\x9b1m\xff", r"\x9b1m\xff"),
+                 (b"\xe2\x80\xaeb", r"\xe2\x80\xaeb"), (b"\xed\xa0\x80", r"\xed\xa0\x80"), ("é€😀".encode(), "é€😀"))
+        for name, shown in names:
+            done = subprocess.run([TOOL, "--resume", name], cwd=self.folder, capture_output=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stderr.decode("utf-8", "strict"),
+                             f"actc-train: --resume {shown}: it holds no run: config.json cannot be read: No such file or directory\n")
+        done = self.run_tool(SMALL + ["--steps", "1", "--out", "a\x1b[31m\nb"], 0)
+        self.assertIn("run folder a\\x1b[31m\\nb\n", done.stdout)
 
     def test_no_utf8(self):
         """A data folder and a run folder with bytes that are no UTF-8: JSON stays JSON, and the run can go on."""
@@ -104,15 +110,22 @@ class Names(Case):
         shutil.rmtree(self.path("images"))
         done = subprocess.run([TOOL, "--resume", self.path("run"), "--epochs", "3"], cwd="/", capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(self.path("images"), done.stderr)
+        self.assertIn(f"neither {self.path('images')}/train", done.stderr)
+        self.assertIn(f"has its data in {self.path('images')}; --data-dir DIR says", done.stderr)
+        self.run_tool(["--resume", "run", "--epochs", "3", "--data-dir", data], 0)
+        self.run_tool(["--resume", "run", "--epochs", "4"], 0)
 
-    def test_config_is_no_file(self):
-        for make, word in ((os.mkdir, "Is a directory"), (os.mkfifo, "Invalid argument")):
-            os.makedirs(self.path("odd"), exist_ok=True)
-            make(self.path("odd/config.json"))
-            done = self.run_tool(["--resume", "odd"], 1)
-            self.assertIn(word, done.stderr)
-            shutil.rmtree(self.path("odd"))
+    def test_no_regular_files(self):
+        for name, arguments in (("config.json", ["--resume", "run"]), ("config.json", SMALL + ["--out", "run"]),
+                                ("metrics.jsonl", ["--resume", "run"]), ("checkpoint-0000000001.safetensors", ["--resume", "run"])):
+            for make, word in ((os.mkdir, "it is a folder"), (os.mkfifo, "it is no regular file")):
+                self.run_tool(SMALL + ["--steps", "1", "--out", "run"], 0)
+                os.unlink(self.path("run", name))
+                make(self.path("run", name))
+                done = self.run_tool(arguments, 1)
+                self.assertIn(name, done.stderr)
+                self.assertIn(word, done.stderr)
+                shutil.rmtree(self.path("run"))
 
 
 class Values(Case):
@@ -120,7 +133,7 @@ class Values(Case):
         for option, text in (("--seed", " -1"), ("--seed", "-1"), ("--seed", "0x10"), ("--seed", "1e3"), ("--seed", "18446744073709551616"),
                              ("--seed", ""), ("--lr", "1e-400"), ("--lr", "1e-50"), ("--lr", " 0.1"), ("--lr", "+0.1"), ("--lr", "0x1p-3"),
                              ("--lr", "inf"), ("--lr", "nan"), ("--lr", "1e"), ("--lr", "."), ("--batch", "1e2"), ("--batch", " 16"),
-                             ("--batch", "16 "), ("--batch", "99999999999999999999"), ("--epochs", "0x2")):
+                             ("--batch", "16 "), ("--batch", "99999999999999999999"), ("--epochs", "0x2"), ("--epochs", "+2"), ("--threads", "1e-400"), ("--lr", "1e400")):
             done = self.run_tool(SMALL + ["--epochs", "1", "--out", "none", option, text], 2)
             self.assertIn(option, done.stderr)
 
@@ -146,11 +159,16 @@ class Help(unittest.TestCase):
             self.assertIn("Examples:", text)
 
     def test_scripts(self):
-        for script in ("quickstart.sh", "test.sh"):
-            for option, code in (("--help", 0), ("--nonsense", 2)):
-                done = subprocess.run(["sh", os.path.join(SOURCE, "tools", script), option], capture_output=True, text=True)
-                self.assertEqual(done.returncode, code)
-                self.assertIn("sh tools/" + script, done.stdout + done.stderr)
+        """Nothing is installed or built before the arguments are known to be right."""
+        for script, wrong in (("quickstart.sh", (["--nonsense"], ["tpu"], ["null"], ["vulkan:"], ["cpu", "cpu"])),
+                              ("test.sh", (["--nonsense"], ["--sanitize", "x"], ["--long", "--sanitize"], ["x"]))):
+            for arguments, code in [(["--help"], 0), (["-h"], 0)] + [(a, 2) for a in wrong]:
+                done = subprocess.run(["sh", os.path.join(SOURCE, "tools", script)] + arguments, capture_output=True, text=True, cwd="/")
+                self.assertEqual(done.returncode, code, arguments)
+                text, empty = (done.stderr, done.stdout) if code else (done.stdout, done.stderr)
+                self.assertIn("sh tools/" + script, text)
+                self.assertEqual(empty, "")
+                self.assertEqual([line for line in text.splitlines() if len(line) > 80], [])
 
 
 if __name__ == "__main__":
