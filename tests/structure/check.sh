@@ -3,6 +3,7 @@
 #   - who includes what: models and tools (but actc-parity) the public headers only; src and actc-parity backend.h but no
 #     backend; a backend itself and what backends/README.md grants; the folders of src what the table below grants
 #   - every public header compiles alone, as C and as C++
+#   - every public struct that begins with its size is one of tests/unit/test_sized.c
 #   - every exported symbol begins with actc_
 #   - public functions that can fail or return a real number set the floating point modes first, but for those of graph.h,
 #     which describe and compute nothing
@@ -104,6 +105,11 @@ for name in $(for part in codec context data network; do cat src/include/actc/$p
     grep -rhE -A 4 "^(actc_status|double|void) $name\(" src --include=*.c | grep -A 1 '^{' | grep -q '^    ACTC_OWN_MODES;$' ||
         complain "$name does not begin with ACTC_OWN_MODES (backends/backend.h)"
 done
+
+# but for what the library hands to a callback
+bad=$(awk '/^typedef struct/ { name = $3; first = 1; next } first && /^    size_t size;/ { print name } { first = 0 }' src/include/actc/*.h |
+    grep -v '^actc_kernel_report$' | while read -r name; do grep -q "\b$name\b" tests/unit/test_sized.c || echo "$name"; done)
+[ -z "$bad" ] || complain "structs with a size that test_sized.c does not give in other sizes: $bad"
 
 bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_init$|^_fini$|^__odr_asan|^$')
 [ -z "$bad" ] || complain "exported symbols without the actc_ prefix: $bad"

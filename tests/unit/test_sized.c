@@ -137,6 +137,21 @@ static actc_status call_linear(void *s)
     return build(add_linear, 1, s);
 }
 
+static void fill_batch_norm(void *s)
+{
+    *(actc_batch_norm_options *)s = actc_batch_norm_options_default();
+}
+
+static void add_batch_norm(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    actc_batch_norm(graph, "bn", x, options);
+}
+
+static actc_status call_batch_norm(void *s)
+{
+    return build(add_batch_norm, 3, s);
+}
+
 static void fill_max_pool2d(void *s)
 {
     *(actc_max_pool2d_options *)s = actc_max_pool2d_options_default(2);
@@ -319,7 +334,8 @@ static const sized structs[] = {
     OPTIONS(actc_device_options, validate, fill_device, call_device),
     OPTIONS(actc_conv_options, dilation, fill_conv2d, call_conv2d),
     OPTIONS(actc_linear_options, weight_parameter, fill_linear, call_linear),
-    OPTIONS(actc_max_pool2d_options, padding, fill_max_pool2d, call_max_pool2d),
+    OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
+    OPTIONS(actc_max_pool2d_options, padding, fill_max_pool2d, call_max_pool2d), /* actc_pool_options */
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),
     OPTIONS(actc_optimizer_options, epsilon, fill_optimizer, call_optimizer),
     OPTIONS(actc_loader_options, mean, fill_loader, call_loader),
