@@ -4,6 +4,7 @@
  * A struct lies in memory of exactly its size, so that the address sanitizer sees what goes beyond it; what a smaller one does
  * not hold is nonsense in memory behind it, which must not be read as an option or written as an answer. */
 #include "files.h"
+#include "keep_loaded.h"
 #include "models.h"
 
 #include "data/dataset.h"
