@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs one of the scripts beside it again and compares what it makes with what the repository holds.
 
-  check.py SCRIPT       codec_transforms, mnistnet_gradients, operators, schedule or shuffle
+  check.py SCRIPT       its name without .py: one of those that meson.build lists
 
 Exit 0: the same, to the rounding of the stored numbers. Exit 77: a package that the script needs is not installed; which.
 """
+import ast
 import importlib.util
 import json
 import math
@@ -17,13 +18,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 UNIT = HERE.parent / "unit"
-NEEDS = {
-    "codec_transforms": ["numpy", "scipy", "pywt"],
-    "mnistnet_gradients": ["numpy", "scipy", "pywt", "torch"],
-    "operators": ["numpy", "scipy", "pywt", "torch"],
-    "schedule": ["torch"],
-    "shuffle": [],
-}
 # Both sides are float64 results rounded to f32, of another release of a package on another processor.
 RELATIVE = 1e-6
 
@@ -43,6 +37,25 @@ def run(script, *arguments):
     if done.returncode:
         sys.exit("%s.py failed:\n%s" % (script, done.stderr))
     return done.stdout
+
+
+def packages(script):
+    """What the script and the modules beside it that it imports need from outside Python's own library."""
+    wanted, files, seen = set(), [script], set()
+    while files:
+        name = files.pop()
+        seen.add(name)
+        for node in ast.walk(ast.parse((HERE / (name + ".py")).read_text())):
+            if isinstance(node, ast.Import):
+                names = [a.name for a in node.names]
+            else:
+                names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            for module in {n.split(".")[0] for n in names}:
+                if (HERE / (module + ".py")).exists():
+                    files += [module] if module not in seen else []
+                elif module not in sys.stdlib_module_names:
+                    wanted.add(module)
+    return sorted(wanted)
 
 
 def norm(values):
@@ -104,9 +117,9 @@ def check_shuffle():
 
 def main():
     script = sys.argv[1] if len(sys.argv) == 2 else ""
-    if script not in NEEDS:
+    if not re.fullmatch(r"\w+", script) or not (HERE / (script + ".py")).exists():
         sys.exit(__doc__)
-    missing = [name for name in NEEDS[script] if importlib.util.find_spec(name) is None]
+    missing = [name for name in packages(script) if importlib.util.find_spec(name) is None]
     if missing:
         print("skipped: %s.py needs %s, which %s has not (tools/oracle-venv.sh)" % (script, ", ".join(missing), sys.executable))
         sys.exit(77)
