@@ -181,7 +181,8 @@ const operator_case operator_cases[] = {
     {"batch_norm(n=130,f=9)", "bn", build_batch_norm, VECTOR(130, 6), .width = 9},
     {"batch_norm(n=2,c=3,dhw=3x4x5,affine=0)", "bn", build_batch_norm, VOLUME(2, 2, 3, 4, 5),
      .width = 3, .options = {.no_affine = true}},
-    {"batch_norm(n=4,c=3,hw=5x5,track=0)", "bn", build_batch_norm, IMAGE(4, 2, 5, 5), .width = 3, .options = {.no_track = true}},
+    {"batch_norm(n=4,c=3,hw=5x5,track=0)", "bn", build_batch_norm, IMAGE(4, 2, 5, 5), .width = 3, .options = {.no_track = true},
+     .mixes_samples = true},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
 };

@@ -36,6 +36,7 @@ typedef struct operator_case {
     int64_t batch, sample[OPERATOR_DIMS];
     int ndim;           /* of the sample */
     int64_t width;
+    bool mixes_samples; /* evaluates whole batches only */
     const char *layer;  /* the operator's name; NULL: "layer1" */
     operator_loss loss; /* of the operator's output as it is; NULL: cross-entropy of rows, flattened where it is a map */
     int ignored;        /* every so many-th label is -1; 0: none */

@@ -71,10 +71,22 @@ static bool train(const operator_run *o, parity_run *run, prepared *p, int step,
     return true;
 }
 
-/* Of the batch that it was trained on last. */
-static bool evaluate(const operator_run *o, parity_run *run, prepared *p, float *loss, int64_t *correct)
+/* Evaluations of the batch that it was trained on last: of all its samples, and of half of them. */
+static const char *const evaluations[] = {"evaluation", "half"};
+
+static int n_evaluations(const operator_run *o)
 {
-    if (actc_network_evaluate_batch(p->network, p->batch.bindings, p->batch.n, o->operator.batch) != ACTC_OK)
+    return o->operator.mixes_samples ? 1 : 2;
+}
+
+static int64_t evaluated_samples(const operator_run *o, int index)
+{
+    return index == 0 ? o->operator.batch : (o->operator.batch + 1) / 2;
+}
+
+static bool evaluate(const operator_run *o, parity_run *run, prepared *p, int index, float *loss, int64_t *correct)
+{
+    if (actc_network_evaluate_batch(p->network, p->batch.bindings, p->batch.n, evaluated_samples(o, index)) != ACTC_OK)
         return failed(run);
     memcpy(loss, &p->network->result[ACTC_RESULT_LOSS], sizeof *loss);
     *correct = p->network->result[ACTC_RESULT_CORRECT];
@@ -82,9 +94,9 @@ static bool evaluate(const operator_run *o, parity_run *run, prepared *p, float 
 }
 
 /* The elements of the operator's output in an evaluation. */
-static size_t output_elements(const operator_run *o, const prepared *p)
+static size_t output_elements(const operator_run *o, const prepared *p, int index)
 {
-    return (size_t)(o->operator.batch * actc_shape_elements(&p->graph->outputs[0]->shape));
+    return (size_t)(evaluated_samples(o, index) * actc_shape_elements(&p->graph->outputs[0]->shape));
 }
 
 /* ---- EXACT ---- */
@@ -127,20 +139,24 @@ static bool hand_over(parity_run *run, actc_network *network, int step, float lo
     return true;
 }
 
-static bool hand_over_evaluation(const operator_run *o, parity_run *run, prepared *p)
+static bool hand_over_evaluation(const operator_run *o, parity_run *run, prepared *p, int index)
 {
     float loss = 0;
     int64_t correct = 0;
-    if (!evaluate(o, run, p, &loss, &correct))
+    char label[48];
+    if (!evaluate(o, run, p, index, &loss, &correct))
         return false;
     const double sum = loss;
-    const size_t n = output_elements(o, p);
+    const size_t n = output_elements(o, p, index);
     float *output = malloc(n * sizeof *output);
     bool good = output && actc_network_read_output(p->network, 0, output) == ACTC_OK;
-    parity_exact(run, "evaluation: loss", &sum, sizeof sum);
-    parity_exact(run, "evaluation: correct", &correct, sizeof correct);
+    snprintf(label, sizeof label, "%s: loss", evaluations[index]);
+    parity_exact(run, label, &sum, sizeof sum);
+    snprintf(label, sizeof label, "%s: correct", evaluations[index]);
+    parity_exact(run, label, &correct, sizeof correct);
+    snprintf(label, sizeof label, "%s: output", evaluations[index]);
     if (good)
-        parity_exact(run, "evaluation: output", output, n * sizeof *output);
+        parity_exact(run, label, output, n * sizeof *output);
     free(output);
     return good || parity_fail(run, "the output: %s", output ? actc_error_message(run->context) : "out of memory");
 }
@@ -154,7 +170,8 @@ static bool run_exact(const parity_case *c, parity_run *run)
         float loss = 0;
         good = train(o, run, &p, step, &loss) && hand_over(run, p.network, step, loss);
     }
-    good = good && hand_over_evaluation(o, run, &p);
+    for (int i = 0; good && i < n_evaluations(o); i++)
+        good = hand_over_evaluation(o, run, &p, i);
     drop(&p);
     return good;
 }
@@ -226,13 +243,18 @@ static bool add_states(numbers *all, actc_network *network, bool float64)
     return true;
 }
 
-static bool add_evaluation(const operator_run *o, parity_run *run, numbers *all, prepared *p, bool float64)
+static bool add_evaluation(const operator_run *o, parity_run *run, numbers *all, prepared *p, int index, bool float64)
 {
+    char label[48];
     float loss = 0;
     int64_t correct = 0;
-    if (!evaluate(o, run, p, &loss, &correct) || !add_loss(all, "evaluation: loss", p->network, float64, loss))
+    snprintf(label, sizeof label, "%s: loss", evaluations[index]);
+    if (!evaluate(o, run, p, index, &loss, &correct) || !add_loss(all, label, p->network, float64, loss))
         return false;
-    number *count = add_number(all, "evaluation: correct", 1), *output = add_number(all, "evaluation: output", output_elements(o, p));
+    snprintf(label, sizeof label, "%s: correct", evaluations[index]);
+    number *count = add_number(all, label, 1);
+    snprintf(label, sizeof label, "%s: output", evaluations[index]);
+    number *output = add_number(all, label, output_elements(o, p, index));
     if (!count || !output)
         return false;
     count->got[0] = (float)correct;
@@ -253,7 +275,7 @@ static numbers *collect(const operator_run *o, parity_run *run, actc_device *dev
     numbers *all = calloc(1, sizeof *all);
     bool good = make(o, run, device, &p);
     if (all && good) {
-        all->capacity = actc_network_state_count(p.network) + 4;
+        all->capacity = actc_network_state_count(p.network) + 7;
         all->list = calloc(all->capacity, sizeof *all->list);
     }
     if (good && (!all || !all->list))
@@ -262,8 +284,10 @@ static numbers *collect(const operator_run *o, parity_run *run, actc_device *dev
     for (int step = 0; good && step < o->steps; step++)
         good = train(o, run, &p, step, &loss);
     if (good)
-        good = (add_loss(all, "loss", p.network, float64, loss) && add_states(all, p.network, float64) &&
-                add_evaluation(o, run, all, &p, float64)) ||
+        good = (add_loss(all, "loss", p.network, float64, loss) && add_states(all, p.network, float64)) ||
+               parity_fail(run, "reading results: %s", actc_error_message(run->context));
+    for (int i = 0; good && i < n_evaluations(o); i++)
+        good = add_evaluation(o, run, all, &p, i, float64) ||
                parity_fail(run, "reading results: %s", actc_error_message(run->context));
     drop(&p);
     if (!good && all)

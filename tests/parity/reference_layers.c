@@ -132,6 +132,12 @@ void reference_max_pool2d_fwd(const void *params, reference_view *views)
     }
 }
 
+/* Of the windows along an axis, the first that ends behind a position of the padded image. */
+static size_t first_window(size_t at, uint32_t taps, uint32_t stride)
+{
+    return at < taps ? 0 : (at - taps) / stride + 1;
+}
+
 void reference_max_pool2d_bwd(const void *params, reference_view *views)
 {
     const struct actc_params_max_pool2d_bwd *p = params;
@@ -140,10 +146,8 @@ void reference_max_pool2d_bwd(const void *params, reference_view *views)
                      image = pixel / p->iw / p->ih;
         total sum = {0, 0, 0};
         double additions = 0;
-        for (size_t oy = 0; oy < p->oh; oy++)
-            for (size_t ox = 0; ox < p->ow; ox++) {
-                if (py < oy * p->sh || px < ox * p->sw || py - oy * p->sh >= p->kh || px - ox * p->sw >= p->kw)
-                    continue;
+        for (size_t oy = first_window(py, p->kh, p->sh); oy < p->oh && oy * p->sh <= py; oy++)
+            for (size_t ox = first_window(px, p->kw, p->sw); ox < p->ow && ox * p->sw <= px; ox++) {
                 size_t window = ((image * p->oh + oy) * p->ow + ox) * p->channels + c;
                 num dy = get(&views[0], window);
                 bool open = reference_is_open(&views[1], window, 4);
