@@ -2,7 +2,8 @@
  *
  * A network prepared on it is lowered and planned as on any other; its programs run command by command through the references
  * (reference.h). Every word of memory has a value, a bound of how far a float32 device may be from it, and bits, so that it does not
- * matter what a range of the arena is used for. What the host uploads is exact. Networks with codecs, and commands without a
+ * matter what a range of the arena is used for. Bounds are of the worst case: they grow with every layer, and beyond all measure in a
+ * deep network (to DBL_MAX), whose values are right all the same. What the host uploads is exact. Networks with codecs, and commands without a
  * reference, are refused when they are prepared.
  */
 #ifndef ACTC_PARITY_FLOAT64_H

@@ -6,6 +6,7 @@
 #ifndef ACTC_PARITY_REFERENCE_H
 #define ACTC_PARITY_REFERENCE_H
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -131,11 +132,17 @@ static inline void reference_move(const reference_view *source, size_t from, ref
     target->bits[to] = source->bits[from];
 }
 
+/* A bound of a float: one beyond all measure is finite still, and says so little. */
+static inline double reference_bound(double error)
+{
+    return error < DBL_MAX ? error : DBL_MAX;
+}
+
 /* Stores a result whose inputs' errors add up to `error` and which `roundings` float32 operations of at most `magnitude` led to. */
 static inline void reference_store(reference_view *view, size_t i, double value, double error, double roundings, double magnitude)
 {
     view->value[i] = value;
-    view->error[i] = error + roundings * REFERENCE_UNIT * magnitude * (1 + 1e-6) + REFERENCE_TINY;
+    view->error[i] = reference_bound(error + roundings * REFERENCE_UNIT * magnitude * (1 + 1e-6) + REFERENCE_TINY);
 }
 
 #endif

@@ -31,7 +31,7 @@ void reference_relu_fwd_mask(const void *params, reference_view *views)
 static void put_gated(reference_view *dx, size_t i, num dy, bool passes, bool open)
 {
     dx->value[i] = passes ? dy.v : 0;
-    dx->error[i] = open ? fabs(dy.v) + dy.e : passes ? dy.e : 0;
+    dx->error[i] = reference_bound(open ? fabs(dy.v) + dy.e : passes ? dy.e : 0);
 }
 
 void reference_relu_bwd_mask(const void *params, reference_view *views)
@@ -78,7 +78,7 @@ void reference_dropout(const void *params, reference_view *views)
                                          step[ACTC_STEP_SEED_LO], step[ACTC_STEP_SEED_HI]);
         num y = bits < p->threshold ? mul(get(&views[0], i), (num){p->scale, 0}) : (num){0, 0};
         views[2].value[i] = y.v;
-        views[2].error[i] = y.e;
+        views[2].error[i] = reference_bound(y.e);
     }
 }
 
@@ -127,7 +127,7 @@ void reference_max_pool2d_fwd(const void *params, reference_view *views)
                 }
             }
         views[1].value[i] = best.v;
-        views[1].error[i] = best.e > highest - best.v ? best.e : highest - best.v;
+        views[1].error[i] = reference_bound(best.e > highest - best.v ? best.e : highest - best.v);
         reference_decide(&views[2], i, 4, index, open);
     }
 }

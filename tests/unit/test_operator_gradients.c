@@ -181,6 +181,55 @@ static void codecs_are_refused(void **state)
     actc_device_destroy(&device);
 }
 
+/* Bounds that have grown beyond all measure leave the values alone. */
+static void deep_networks_keep_their_values(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 8, N = 2, C = 4, SIDE = 4 };
+    const int64_t dims[] = {C, SIDE, SIDE};
+    actc_device *devices[2];
+    float x[N * C * SIDE * SIDE], loss[2];
+    const int32_t labels[N] = {1, 5};
+    double wanted = 0, error = 0;
+    actc_device_options cpu = actc_device_options_default();
+    cpu.device = "cpu";
+    ok(actc_device_open(context, &cpu, &devices[0]));
+    ok(float64_open(context, &devices[1]));
+    test_rng r = {3};
+    for (int i = 0; i < N * C * SIDE * SIDE; i++)
+        x[i] = rng_normal(&r);
+    for (int d = 0; d < 2; d++) {
+        actc_graph *graph;
+        actc_network *network;
+        ok(actc_graph_create(context, "deep", &graph));
+        actc_tensor *y = actc_input(graph, "input", dims, 3), *label = actc_label_input(graph, "label");
+        for (int b = 0; b < BLOCKS; b++) {
+            char name[16];
+            actc_conv2d_options conv = actc_conv2d_options_default(C, 1);
+            snprintf(name, sizeof name, "block%d", b);
+            actc_push_scope(graph, name);
+            y = actc_relu(graph, "relu", actc_batch_norm(graph, "norm", actc_conv2d(graph, "conv", y, &conv), NULL));
+            actc_pop_scope(graph);
+        }
+        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", actc_flatten(graph, "flat", y), label));
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = N;
+        ok(actc_network_create(devices[d], graph, &options, &network));
+        ok(actc_network_initialize(network));
+        actc_step_result result = {.size = sizeof result};
+        ok(actc_network_train_step(network, x, labels, 0, &result));
+        loss[d] = result.loss;
+        if (d == 1)
+            wanted = float64_result(network, ACTC_RESULT_LOSS, &error);
+        actc_network_destroy(&network);
+        actc_graph_destroy(&graph);
+        actc_device_destroy(&devices[d]);
+    }
+    assert_true(error > 1e300);
+    assert_true(loss[1] == (float)wanted);
+    assert_true(loss[0] - wanted <= 1e-4 * wanted && wanted - loss[0] <= 1e-4 * wanted);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -200,6 +249,7 @@ int main(void)
         cmocka_unit_test(every_operator_is_listed),
         cmocka_unit_test(gradients_are_those_of_the_loss),
         cmocka_unit_test(codecs_are_refused),
+        cmocka_unit_test(deep_networks_keep_their_values),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
