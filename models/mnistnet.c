@@ -7,13 +7,12 @@
 
 static void build(actc_graph *graph, const actc_model_config *config)
 {
-    (void)config; /* fixed */
-    const int64_t sample[] = {1, 28, 28};
     actc_conv2d_options conv1 = actc_conv2d_options_default(16, 3), conv2 = actc_conv2d_options_default(8, 3);
     actc_max_pool2d_options pool = actc_max_pool2d_options_default(2);
-    actc_linear_options fc1 = actc_linear_options_default(128), fc2 = actc_linear_options_default(10);
+    actc_linear_options fc1 = actc_linear_options_default(128), fc2 = actc_linear_options_default(config->classes);
 
-    actc_tensor *x = actc_input(graph, "input", sample, 3), *labels = actc_label_input(graph, "label");
+    actc_tensor *x = actc_input(graph, "input", config->sample.dims, config->sample.ndim);
+    actc_tensor *labels = actc_label_input(graph, "label");
     x = actc_conv2d(graph, "conv1", x, &conv1);
     x = actc_relu(graph, "relu1", x);
     x = actc_conv2d(graph, "conv2", x, &conv2);

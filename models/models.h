@@ -14,7 +14,7 @@ typedef struct actc_model {
     const char *name;
     const char *summary;      /* one line for --help */
     actc_model_config usual;  /* what it is built for where nothing else is asked for */
-    bool fixed;               /* and can be built for nothing else */
+    bool fixed;               /* and what alone it is known for; else H and W of at least 1 and one class are accepted, or more */
     const char *dataset;      /* the default --data; NULL: none of those that actc reads is of its shape */
     double mean, std;         /* normalisation of its inputs */
     /* Inputs "input" and "label", loss "loss". Errors stick in the graph. */

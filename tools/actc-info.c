@@ -282,9 +282,19 @@ static int64_t print_layers(const actc_graph *graph, cJSON *list)
     return total;
 }
 
+/* "dct:lambda=10 and mask": a ReLU whose output is compressed for a convolution keeps its signs beside. */
+static char *kept_as(const actc_saved_info *info, char *text, size_t size)
+{
+    bool dense = strcmp(info->codec, "none") == 0, shared = dense && info->kept_bytes < info->payload_bytes;
+    snprintf(text, size, "%s%s%s", dense ? "dense" : info->codec, shared ? ", shared" : "",
+             info->kept_bytes > info->payload_bytes || (shared && info->kept_bytes) ? " and mask" : "");
+    return text;
+}
+
 static void print_saved(const actc_network *network, cJSON *list)
 {
     tool_table table = {.align = "llllrr"};
+    uint64_t dense = 0, kept = 0;
     static const char *const heads[] = {"tensor", "saved by", "for", "kept as", "dense", "kept"};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         tool_table_add(&table, "%s", heads[i]);
@@ -292,7 +302,9 @@ static void print_saved(const actc_network *network, cJSON *list)
         actc_saved_info info = {.size = sizeof info};
         if (actc_network_saved_info(network, i, &info) != ACTC_OK)
             continue;
-        const char *kept_as = strcmp(info.codec, "none") == 0 ? "dense" : info.codec;
+        char text[160];
+        dense += info.dense_bytes;
+        kept += info.kept_bytes;
         if (list) {
             cJSON *item = cJSON_CreateObject();
             json_text(item, "tensor", info.name);
@@ -301,15 +313,23 @@ static void print_saved(const actc_network *network, cJSON *list)
             json_text(item, "codec", info.codec);
             json_u64(item, "dense_bytes", info.dense_bytes);
             json_u64(item, "payload_bytes", info.payload_bytes);
+            json_u64(item, "kept_bytes", info.kept_bytes);
+            json_text(item, "shape", shape_text(&info.shape, text, sizeof text));
+            json_text(item, "note", info.note);
             cJSON_AddItemToArray(list, item);
         }
         tool_table_add(&table, "%s", info.name);
         tool_table_add(&table, "%s", info.readers);
         tool_table_add(&table, "%s", actc_saved_use_string(info.use));
-        tool_table_add(&table, "%s", kept_as);
+        tool_table_add(&table, "%s", kept_as(&info, text, sizeof text));
         tool_table_add(&table, "%s", BYTES_TEXT(info.dense_bytes));
-        tool_table_add(&table, "%s", BYTES_TEXT(info.payload_bytes));
+        tool_table_add(&table, "%s", BYTES_TEXT(info.kept_bytes));
     }
+    tool_table_add(&table, "all");
+    for (int column = 1; column < 4; column++)
+        tool_table_add(&table, "-");
+    tool_table_add(&table, "%s", BYTES_TEXT(dense));
+    tool_table_add(&table, "%s", BYTES_TEXT(kept));
     if (list)
         tool_table_drop(&table);
     else
@@ -317,13 +337,13 @@ static void print_saved(const actc_network *network, cJSON *list)
 }
 
 /* Layers, and what a training step saves; planned on a device, run on none. */
-static int show(const tool *t, const actc_model *model, const actc_model_config *config, const net_settings *s,
-                const actc_graph *graph, const actc_network *network, bool json)
+static int show(const tool *t, actc_context *context, const actc_model *model, const actc_model_config *config,
+                const net_settings *s, const actc_graph *graph, const actc_network *network, bool json)
 {
     actc_memory_report memory = {.size = sizeof memory};
     char sample[96];
     if (actc_network_memory(network, &memory) != ACTC_OK)
-        return TOOL_FAILURE;
+        return tool_failed(t, context);
     cJSON *root = json ? cJSON_CreateObject() : NULL;
     shape_text(&config->sample, sample, sizeof sample);
     if (!json)
@@ -333,7 +353,7 @@ static int show(const tool *t, const actc_model *model, const actc_model_config 
     uint64_t saved = memory.saved_kept_dense_bytes + memory.saved_payload_bytes + memory.saved_mask_bytes;
     if (!json) {
         tool_line(tool_output(), "%lld parameters", (long long)parameters);
-        tool_line(tool_output(), " ");
+        fputc('\n', tool_output());
         tool_line(tool_output(), "saved for the backward pass, and the operators that read it, which is what rules match");
     }
     print_saved(network, json ? cJSON_AddArrayToObject(root, "saved") : NULL);
@@ -345,6 +365,7 @@ static int show(const tool *t, const actc_model *model, const actc_model_config 
         return 0;
     }
     json_text(root, "network", model->name);
+    json_text(root, "device", s->device);
     json_text(root, "sample", sample);
     json_u64(root, "classes", (uint64_t)config->classes);
     json_u64(root, "batch", (uint64_t)s->batch);
@@ -358,6 +379,24 @@ static int show(const tool *t, const actc_model *model, const actc_model_config 
     return json_print(tool_output(), root, false) ? 0 : tool_output_failed(t);
 }
 
+/* Names what was given that a network cannot be planned with: the rules only where it can be without them. */
+static int refuse(const tool *t, actc_context *context, const actc_model_config *config, actc_device *device,
+                  const actc_graph *graph, const actc_network_options *options)
+{
+    char sample[96];
+    actc_network *network = NULL;
+    actc_network_options plain = *options;
+    plain.compress = NULL;
+    actc_status status = actc_network_create(device, graph, &plain, &network);
+    actc_network_destroy(&network);
+    if (status == ACTC_ERROR_INVALID_ARGUMENT)
+        return tool_usage(t, "--batch %lld and inputs of %s: %s", (long long)options->train_batch,
+                          shape_text(&config->sample, sample, sizeof sample), actc_error_message(context));
+    status = actc_network_create(device, graph, options, &network); /* for its message */
+    actc_network_destroy(&network);
+    return tool_failed_option(t, context, status, "compress");
+}
+
 static int show_network(const tool *t, actc_context *context, const char *name, const net_settings *s, bool json)
 {
     const actc_model *model = actc_model_find(name);
@@ -368,8 +407,14 @@ static int show_network(const tool *t, actc_context *context, const char *name, 
         return tool_usage(t, "unknown network '%s'; there are %s", name, names);
     }
     actc_model_config config = model->usual;
-    if (s->size && (model->fixed || !parse_size(s->size, &config.sample)))
-        return tool_usage(t, "--size %s: %s takes %s", s->size, model->name, model->fixed ? "its own size alone" : "HEIGHT,WIDTH, each 1 to 65536");
+    bool good = !s->size || parse_size(s->size, &config.sample);
+    for (int d = 1; d < config.sample.ndim && model->fixed; d++)
+        good = good && config.sample.dims[d] == model->usual.sample.dims[d];
+    if (!good && model->fixed)
+        return tool_usage(t, "--size %s: %s takes %lld,%lld alone", s->size, model->name, (long long)model->usual.sample.dims[1],
+                          (long long)model->usual.sample.dims[2]);
+    if (!good)
+        return tool_usage(t, "--size %s: %s takes HEIGHT,WIDTH, each 1 to 65536", s->size, model->name);
     if (s->classes && model->fixed && s->classes != config.classes)
         return tool_usage(t, "--classes %lld: %s has %lld", (long long)s->classes, model->name, (long long)config.classes);
     config.classes = s->classes ? s->classes : config.classes;
@@ -395,11 +440,13 @@ static int show_network(const tool *t, actc_context *context, const char *name, 
     }
     if (!code) {
         status = actc_network_create(device, graph, &options, &network);
-        if (status != ACTC_OK)
-            code = s->compress ? tool_failed_option(t, context, status, "compress") : tool_failed(t, context);
+        if (status == ACTC_ERROR_INVALID_ARGUMENT)
+            code = refuse(t, context, &config, device, graph, &options);
+        else if (status != ACTC_OK)
+            code = tool_failed(t, context);
     }
     if (!code)
-        code = show(t, model, &config, s, graph, network, json);
+        code = show(t, context, model, &config, s, graph, network, json);
     actc_network_destroy(&network);
     actc_graph_destroy(&graph);
     actc_device_destroy(&device);
@@ -416,15 +463,17 @@ static int run_tool(int argc, char **argv)
         {"compile-all", TOOL_FLAG, &compile, NULL, "create every kernel of a device and print what its driver tells of them"},
         {"device", TOOL_STRING, &device, "DEVICE", "auto, cpu, vulkan[:N], cuda[:N]: for --compile-all (auto), or to plan a network for (null)"},
         {"batch", TOOL_INT, &net.batch, "N", "of a network: samples a training step (128)", NULL, 1, 1 << 20},
-        {"size", TOOL_STRING, &net.size, "H,W", "of a network's input (what is usual for it)"},
-        {"classes", TOOL_INT, &net.classes, "N", "of a network (what is usual for it)", NULL, 1, 1 << 20},
+        {"size", TOOL_STRING, &net.size, "H,W", "of a network's inputs (see below)"},
+        {"classes", TOOL_INT, &net.classes, "N", "of a network (see below)", NULL, 1, 1 << 20},
         {"compress", TOOL_STRING, &net.compress, "RULES", "how a network's saved activations are kept"},
     };
     const tool t = {
         .name = "actc-info",
         .summary = "Lists the devices of every backend, and why one cannot be used; or the layers of a network and what its training saves.",
         .synopsis = "[OPTION...]\n       actc-info NETWORK [OPTION...]",
-        .text = "Examples:\n"
+        .text = "Networks: mnistnet (28,28 and 10 classes alone); resnet18, resnet34, resnet50, resnet101, resnet152, "
+                "resnet152star, wideresnet101 (colour images of any size, 32,32 unless told; 100 classes).\n\n"
+                "Examples:\n"
                 "  actc-info\n"
                 "  actc-info --format json\n"
                 "  actc-info --compile-all --device vulkan:llvmpipe\n"

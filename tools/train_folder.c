@@ -398,6 +398,24 @@ static int make_named_folder(train_run *run)
     return make_folders(run, run->folder);
 }
 
+/* What a killed process was writing; before it had a config.json, that alone: the folder may hold files of others. */
+static void remove_leftovers(const train_run *run, bool fresh)
+{
+    DIR *dir = opendir(run->folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        bool config = strncmp(entry->d_name, "config.json.tmp-", 16) == 0;
+        bool later = strstr(entry->d_name, ".safetensors.tmp-") || strncmp(entry->d_name, "metrics.jsonl.tmp-", 18) == 0;
+        if (!config && (fresh || !later))
+            continue;
+        char *path = folder_path(run->folder, entry->d_name);
+        if (path)
+            unlink(path);
+        free(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 int folder_make(train_run *run)
 {
     if (run->s->out && strcmp(run->s->out, "none") == 0)
@@ -416,6 +434,7 @@ int folder_make(train_run *run)
     if (taken)
         return tool_fail(run->t, "--out %s: it holds a run already; go on with it by --resume %s, or name another folder",
                          run->folder, run->folder);
+    remove_leftovers(run, true);
     return folder_write_config(run);
 }
 
@@ -457,23 +476,6 @@ static char **list_checkpoints(const train_run *run, size_t *count)
     return names;
 }
 
-/* What a killed process was writing. */
-static void remove_leftovers(const train_run *run)
-{
-    DIR *dir = opendir(run->folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        if (!strstr(entry->d_name, ".safetensors.tmp-") && strncmp(entry->d_name, "config.json.tmp-", 16) != 0 &&
-            strncmp(entry->d_name, "metrics.jsonl.tmp-", 18) != 0)
-            continue;
-        char *path = folder_path(run->folder, entry->d_name);
-        if (path)
-            unlink(path);
-        free(path);
-    }
-    if (dir)
-        closedir(dir);
-}
-
 int folder_load_newest(train_run *run)
 {
     size_t count, bad = 0;
@@ -497,7 +499,7 @@ int folder_load_newest(train_run *run)
         free(names[i]);
     free(names);
     if (!code)
-        remove_leftovers(run);
+        remove_leftovers(run, false);
     return code;
 }
 

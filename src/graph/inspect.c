@@ -18,7 +18,7 @@ static bool shared_before(const actc_graph *graph, size_t index, const actc_para
 
 actc_status actc_graph_operator_info(const actc_graph *graph, size_t index, actc_operator_info *info)
 {
-    if (!info || index >= graph->n_ops)
+    if (index >= graph->n_ops)
         return actc_fail(graph->context, ACTC_ERROR_INVALID_ARGUMENT, "operator %zu: there are %zu", index, graph->n_ops);
     const actc_op *op = graph->ops[index];
     actc_operator_info full = {.size = sizeof full, .path = op->path, .kind = op->def->kind, .shape = op->output->shape};

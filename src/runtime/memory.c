@@ -26,6 +26,21 @@ static bool shares_memory(const actc_build *build, size_t index)
     return false;
 }
 
+/* Of a kept tensor's values: none where they are not kept, or are those of one that comes before it. */
+static uint64_t values_bytes(const actc_build *build, size_t index)
+{
+    const actc_kept *kept = &build->kept[index];
+    bool kept_here = kept->saved && kept->saved->value && (kept->saved->codec || !shares_memory(build, index));
+    return kept_here ? kept->kept_bytes : 0;
+}
+
+/* Of a mask beside or instead of them, or of what an operator keeps for itself. */
+static uint64_t own_bytes(const actc_build *build, const actc_kept *kept, bool *mask)
+{
+    *mask = kept->own != UINT32_MAX && build->vbufs[kept->own].category == ACTC_MEMORY_MASKS;
+    return *mask ? build->vbufs[kept->own].used : kept->own != UINT32_MAX ? kept->kept_bytes : 0;
+}
+
 actc_status actc_network_memory(const actc_network *network, actc_memory_report *out)
 {
     ACTC_OWN_MODES;
@@ -46,16 +61,11 @@ actc_status actc_network_memory(const actc_network *network, actc_memory_report 
     full.slack_bytes = build->planned_bytes - used;
     for (size_t i = 0; i < build->n_kept; i++) {
         const actc_kept *kept = &build->kept[i];
-        if (kept->own != UINT32_MAX && build->vbufs[kept->own].category == ACTC_MEMORY_MASKS)
-            full.saved_mask_bytes += build->vbufs[kept->own].used;
-        else if (kept->own != UINT32_MAX)
-            full.saved_kept_dense_bytes += kept->kept_bytes;
-        if (kept->saved && kept->saved->codec) {
-            full.saved_payload_bytes += kept->kept_bytes;
-            full.saved_uncompressed_bytes += kept->dense_bytes;
-        } else if (kept->saved && kept->saved->value && !shares_memory(build, i)) {
-            full.saved_kept_dense_bytes += kept->kept_bytes;
-        }
+        bool mask, packed = kept->saved && kept->saved->codec;
+        uint64_t own = own_bytes(build, kept, &mask);
+        *(mask ? &full.saved_mask_bytes : &full.saved_kept_dense_bytes) += own;
+        *(packed ? &full.saved_payload_bytes : &full.saved_kept_dense_bytes) += values_bytes(build, i);
+        full.saved_uncompressed_bytes += packed ? kept->dense_bytes : 0;
     }
     for (int p = ACTC_PROGRAM_TRAIN; p <= ACTC_PROGRAM_UPDATE; p++)
         if (network->executables[p])
@@ -84,6 +94,8 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
     const actc_kept *kept = NULL;
     ACTC_RETURN_IF_ERROR(kept_of(network, index, &kept));
     actc_saved_info full = {.size = sizeof full, .note = "", .dense_bytes = kept->dense_bytes, .payload_bytes = kept->kept_bytes};
+    bool mask;
+    full.kept_bytes = values_bytes(network->build, index) + own_bytes(network->build, kept, &mask);
     if (kept->saved) {
         full.name = kept->saved->tensor->name;
         full.shape = kept->saved->shape;

@@ -70,6 +70,22 @@ class Network(Case):
         self.assertLess(relu1["payload_bytes"], relu1["dense_bytes"])
         self.assertLess(net["planned_bytes"], net["planned_bytes_uncompressed"])
 
+    def test_adds_up(self):
+        """Masks beside compressed tensors and tensors in the memory of others: the rows add up to what is planned."""
+        for arguments in (["mnistnet"], ["mnistnet", "--compress", "*=dct"], ["resnet18"], ["resnet18", "--compress", "*=dct"],
+                          ["resnet50", "--compress", "*@bn=threshold"]):
+            net = json.loads(self.run_tool(INFO, arguments + ["--format", "json", "--batch", "16"]).stdout)
+            self.assertEqual(sum(o["parameters"] for o in net["operators"]), net["parameters"])
+            self.assertEqual(sum(s["kept_bytes"] for s in net["saved"]), net["saved_bytes"], arguments)
+            self.assertLessEqual(net["saved_bytes"], net["planned_bytes"])
+            self.assertEqual(net["device"], "null")
+        text = self.run_tool(INFO, ["resnet18", "--compress", "*=dct:lambda=10"]).stdout
+        self.assertIn("dct:lambda=10 and mask", text)
+
+    def test_own_size(self):
+        usual = self.run_tool(INFO, ["mnistnet"]).stdout
+        self.assertEqual(self.run_tool(INFO, ["mnistnet", "--size", "28,28", "--classes", "10", "--batch", "128"]).stdout, usual)
+
     def test_text(self):
         text = self.run_tool(INFO, ["resnet18", "--size", "16,16", "--classes", "10", "--batch", "2"]).stdout
         for words in ("input 3x16x16, 10 classes, batch 2", "11173962 parameters", "layer2/0/downsample/0", "bn", "gradient"):
@@ -77,14 +93,20 @@ class Network(Case):
 
     def test_refused(self):
         self.refuse(INFO, ["resnet19"], 2, "unknown network 'resnet19'", "resnet18")
-        self.refuse(INFO, ["mnistnet", "--size", "32,32"], 2, "--size 32,32")
+        self.refuse(INFO, ["mnistnet", "--size", "32,32"], 2, "--size 32,32", "28,28 alone")
         self.refuse(INFO, ["mnistnet", "--classes", "11"], 2, "--classes 11")
         self.refuse(INFO, ["resnet18", "--size", "32"], 2, "--size 32", "HEIGHT,WIDTH")
         self.refuse(INFO, ["resnet18", "--size", "32,32x"], 2, "--size 32,32x")
         self.refuse(INFO, ["resnet18", "--compress", "conv9=dct"], 2, "--compress", "'conv9' matches no operator")
         self.refuse(INFO, ["--batch", "3"], 2, "--batch goes with a network")
         self.refuse(INFO, ["mnistnet", "--compile-all"], 2, "--compile-all")
-        self.refuse(INFO, ["resnet18", "--size", "2,2", "--batch", "1"], 1, "one value a channel")
+        self.refuse(INFO, ["resnet18", "--device", "abacus"], 2, "'abacus'", "null")
+        # the rules are named where they are at fault, and only there
+        for rules in ([], ["--compress", "*=dct"]):
+            self.refuse(INFO, ["resnet18", "--size", "2,2", "--batch", "1"] + rules, 2, "--batch 1 and inputs of 3x2x2",
+                        "one value a channel")
+            self.refuse(INFO, ["resnet18", "--size", "60000,60000"] + rules, 2, "--batch 128 and inputs of 3x60000x60000",
+                        "use a smaller batch")
 
 
 class Bench(Case):

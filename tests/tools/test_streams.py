@@ -44,7 +44,7 @@ def commands(record):
         for option in ("--help", "-h", "--version"):
             yield [tool, option]
     compile_all = [INFO, "--compile-all", "--device", "cpu"]
-    for command in (short, [INFO], compile_all, codec, [PARITY, "--list"], CASE + ["--record", record]):
+    for command in (short, [INFO], [INFO, "mnistnet"], compile_all, codec, [PARITY, "--list"], CASE + ["--record", record]):
         yield command
         yield command + JSON
 

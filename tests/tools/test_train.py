@@ -339,6 +339,14 @@ class Resume(Case):
             self.check(run)
             shutil.rmtree(self.path("whole"))
 
+    def test_killed_before_its_config(self):
+        """What such a run was writing goes with the next one; files of others stay."""
+        os.mkdir(self.path("run"))
+        for name in ("config.json.tmp-1", "mine.safetensors.tmp-1"):
+            open(self.path("run", name), "w").close()
+        self.run_tool(SMALL + ["--steps", "1", "--out", "run"])
+        self.assertEqual([n for n in os.listdir(self.path("run")) if "tmp" in n], ["mine.safetensors.tmp-1"])
+
     def test_interrupted_while_evaluating(self):
         """No epoch's line is lost, wherever the signal comes: here most of the time goes into evaluation."""
         arguments = SMALL + ["--epochs", "60", "--batch", "200"]

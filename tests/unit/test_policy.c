@@ -211,6 +211,7 @@ static void parameter_counts(void **state)
     (void)state;
     static const struct { const char *name; int64_t classes, parameters; } nets[] = {
         {"mnistnet", 10, 150194},       {"resnet18", 100, 11220132},  {"resnet18", 10, 11173962},
+        {"resnet34", 100, 21328292},
         {"resnet50", 100, 23705252},    {"resnet101", 100, 42697380}, {"resnet152", 100, 58341028},
         {"resnet152star", 100, 57930148}, {"wideresnet101", 100, 125034916}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
@@ -232,6 +233,38 @@ static void parameter_counts(void **state)
             fail_msg("%s: %lld parameters", nets[i].name, (long long)parameters);
         actc_graph_destroy(&graph);
     }
+}
+
+/* A map that a convolution saves and its flattened form that a linear layer saves lie in the same memory, and count once. */
+static void shared_memory_counts_once(void **state)
+{
+    (void)state;
+    const int64_t sample[] = {2, 3, 3};
+    actc_graph *graph;
+    uint64_t kept = 0;
+    int shared = 0;
+    ok(actc_graph_create(context, "shared", &graph));
+    actc_conv2d_options conv = actc_conv2d_options_default(2, 3);
+    actc_linear_options fc = actc_linear_options_default(3);
+    actc_tensor *x = actc_conv2d(graph, "first", actc_input(graph, "x", sample, 3), &conv);
+    actc_tensor *a = actc_linear(graph, "fc", actc_flatten(graph, "flatten", x), &fc);
+    conv.out_channels = 3;
+    conv.kernel[0] = conv.kernel[1] = 1;
+    actc_tensor *b = actc_flatten(graph, "row", actc_conv2d(graph, "second", x, &conv));
+    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", actc_add(graph, "add", a, b), actc_label_input(graph, "label")));
+    actc_network *network = prepare(graph, NULL);
+    for (size_t i = 0; i < actc_network_saved_count(network); i++) {
+        actc_saved_info info = {.size = sizeof info};
+        ok(actc_network_saved_info(network, i, &info));
+        kept += info.kept_bytes;
+        if (!strcmp(info.name, "flatten") || !strcmp(info.name, "first"))
+            shared += info.kept_bytes ? info.kept_bytes == info.payload_bytes : 10;
+    }
+    actc_memory_report m = {.size = sizeof m};
+    ok(actc_network_memory(network, &m));
+    assert_int_equal(kept, m.saved_kept_dense_bytes + m.saved_payload_bytes + m.saved_mask_bytes);
+    assert_int_equal(shared, 11); /* one whole, one nothing */
+    actc_network_destroy(&network);
 }
 
 /* ResNet18 for 128 images of 32x32, every map by dct:lambda=100: parameters, input and what is saved are below 75 MiB (the paper's
@@ -258,6 +291,7 @@ int main(void)
         cmocka_unit_test(useless_rules_say_what_to_name), cmocka_unit_test(useless_scopes_say_so),
         cmocka_unit_test(every_reader_counts), cmocka_unit_test(a_graph_keeps_its_message),
         cmocka_unit_test(parameter_counts), cmocka_unit_test(resnet18_fits),
+        cmocka_unit_test(shared_memory_counts_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -459,6 +459,8 @@ static void test_null(void **state)
     (void)state;
     assert_failed(o.context, actc_loader_next(o.loader, NULL), ACTC_ERROR_INVALID_ARGUMENT, "actc_batch is NULL", NULL);
     assert_failed(o.context, actc_codec_info_get(o.codec, NULL), ACTC_ERROR_INVALID_ARGUMENT, "actc_codec_info is NULL", NULL);
+    assert_failed(o.context, actc_graph_operator_info(o.graph, 0, NULL), ACTC_ERROR_INVALID_ARGUMENT,
+                  "actc_operator_info is NULL", NULL);
     assert_failed(o.context, actc_codec_register(o.context, "mine", NULL), ACTC_ERROR_INVALID_ARGUMENT, "\"mine\"", NULL);
 }
 

@@ -210,9 +210,11 @@ typedef struct actc_saved_info {
     const char *note;       /* why it is kept so where that is not obvious, else "" */
     actc_shape shape;       /* of the training batch */
     uint64_t dense_bytes;
-    uint64_t payload_bytes; /* bytes kept between forward and backward */
+    uint64_t payload_bytes; /* what the codec makes of dense_bytes, the same where there is none */
     actc_saved_use use;
     const char *readers;    /* the operators that need it, which is what rules match: "conv2, fc1" */
+    uint64_t kept_bytes;    /* between forward and backward: payload_bytes and a mask beside them; without the former where it
+                             * lies in the memory of a tensor before it. They add up to the saved bytes of actc_memory_report */
 } actc_saved_info;
 ACTC_API size_t actc_network_saved_count(const actc_network *network);
 ACTC_API actc_status actc_network_saved_info(const actc_network *network, size_t index, actc_saved_info *info);
