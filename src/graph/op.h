@@ -49,6 +49,9 @@ struct actc_op_def {
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);
+    /* Whether in evaluation a sample's result depends on the others of its batch: then a part of a batch, behind which there is
+     * anything, is refused. NULL: no. */
+    bool (*mixes_samples)(const actc_op *op);
     /* Losses and metrics: checks the i32 targets of `samples` samples that the host is about to give as input `index`, and
      * counts what of them takes part; false with the reason in `why`. NULL: every sample, or element of target, counts. */
     bool (*count)(const actc_op *op, uint32_t index, const int32_t *target, int64_t elements, int64_t *counted, char *why,

@@ -132,8 +132,13 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
+static bool mixes_samples(const actc_op *op)
+{
+    return !((const batch_norm_attributes *)op->attributes)->track;
+}
+
 const actc_op_def actc_batch_norm_def = {.kind = "bn", .attributes_bytes = sizeof(batch_norm_attributes), .infer = infer,
-                                         .needs = needs, .forward = forward, .backward = backward};
+                                         .needs = needs, .forward = forward, .backward = backward, .mixes_samples = mixes_samples};
 
 actc_batch_norm_options actc_batch_norm_options_default(void)
 {

@@ -234,6 +234,13 @@ static actc_status check_samples(const actc_network *network, uint32_t program, 
         return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "%s %lld samples, must be 1 to %s %lld",
                          evaluating ? "evaluating" : "inferring from", (long long)samples, evaluating ? "eval_batch" : "infer_batch",
                          (long long)most);
+    for (size_t i = 0; i < network->graph->n_ops && samples < most; i++) {
+        const actc_op *op = network->graph->ops[i];
+        if (network->build->live[program][op->id] && op->def->mixes_samples && op->def->mixes_samples(op))
+            return actc_fail(network->context, ACTC_ERROR_UNSUPPORTED, "%s (%s): takes statistics of the whole batch; %s %lld "
+                             "samples, must be %s %lld", op->path, op->def->kind, evaluating ? "evaluating" : "inferring from",
+                             (long long)samples, evaluating ? "eval_batch" : "infer_batch", (long long)most);
+    }
     return ACTC_OK;
 }
 

@@ -3,7 +3,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "product_float64.h"
+#include "kernel_case.h"
+#include "reference.h"
+
+/* What float64 says of the command's result, view 3, and the bounds. NULL where memory has run out. */
+static reference_view *wanted_of(const kernel_spec *spec, void *const *data)
+{
+    reference_view *views = calloc(ACTC_MAX_VIEWS, sizeof *views);
+    if (views && reference_views_make(&spec->command, data, views) && reference_command(&spec->command, views))
+        return views;
+    if (views)
+        reference_views_free(views);
+    free(views);
+    return NULL;
+}
+
+static void free_wanted(void *views)
+{
+    reference_views_free(views);
+    free(views);
+}
 
 static bool run_tolerant(const parity_case *c, parity_run *run)
 {
@@ -16,14 +35,14 @@ static bool run_tolerant(const parity_case *c, parity_run *run)
     if (!kernel_data_make(spec, run->seed, data))
         return parity_fail(run, "out of memory");
     if (!run->shared) {
-        run->shared = product_sums_make(spec, data);
-        run->free_shared = product_sums_free;
+        run->shared = wanted_of(spec, data);
+        run->free_shared = free_wanted;
     }
-    const product_sums *s = run->shared;
-    bool good = s ? kernel_run(run->device, &spec->command, data, message, sizeof message) || parity_fail(run, "%s", message)
-                  : parity_fail(run, "out of memory");
+    const reference_view *views = run->shared;
+    bool good = views ? kernel_run(run->device, &spec->command, data, message, sizeof message) || parity_fail(run, "%s", message)
+                      : parity_fail(run, "out of memory");
     if (good)
-        parity_bounded(run, "view 3", data[3], s->wanted, s->bound, s->n, 1e-12);
+        parity_bounded(run, "view 3", data[3], views[3].value, views[3].error, views[3].words, 1e-12);
     kernel_data_free(data);
     return good;
 }
@@ -36,18 +55,14 @@ static bool run_exact_bounded(const parity_case *c, parity_run *run)
     char message[1200];
     if (!kernel_data_make(spec, run->seed, data))
         return parity_fail(run, "out of memory");
-    product_sums *s = product_sums_make(spec, data);
-    bool good = s ? kernel_run(run->device, &spec->command, data, message, sizeof message) || parity_fail(run, "%s", message)
-                  : parity_fail(run, "out of memory");
-    for (size_t i = 0; good && i < s->n; i++) {
-        double got = (double)((float *)data[3])[i];
-        if (!(fabs(got - s->wanted[i]) <= s->bound[i]))
-            good = parity_fail(run, "element %zu is %.9g, must be within %.3g of %.9g", i, got, s->bound[i], s->wanted[i]);
-    }
+    reference_view *views = wanted_of(spec, data);
+    bool good = views ? kernel_run(run->device, &spec->command, data, message, sizeof message) || parity_fail(run, "%s", message)
+                      : parity_fail(run, "out of memory");
+    good = good && (reference_agrees(&spec->command, views, data, message, sizeof message) || parity_fail(run, "%s", message));
     if (good)
-        parity_exact(run, "view 3", data[3], 4 * s->n);
-    if (s)
-        product_sums_free(s);
+        parity_exact(run, "view 3", data[3], 4 * views[3].words);
+    if (views)
+        free_wanted(views);
     kernel_data_free(data);
     return good;
 }
@@ -169,6 +184,19 @@ static const char *extents(char text[40], bool volume, uint32_t depth, uint32_t 
     return text;
 }
 
+/* Elements of the operands of a convolution. */
+typedef struct conv_sizes {
+    size_t x, w, y, bias;
+} conv_sizes;
+
+static conv_sizes conv_sizes_of(const actc_conv *v)
+{
+    return (conv_sizes){.x = (size_t)v->batch * v->id * v->ih * v->iw * v->ic,
+                        .w = (size_t)v->oc * v->kd * v->kh * v->kw * (v->ic / v->groups),
+                        .y = (size_t)v->batch * v->od * v->oh * v->ow * v->oc,
+                        .bias = v->pass == ACTC_CONV_BACKWARD_DATA ? v->ic : v->oc};
+}
+
 static void conv(kernel_builder *b, bool exact, fill_kind kind, const conv_shape *shape, bool volume, actc_conv_pass pass)
 {
     static const char *const names[] = {"fwd", "bwd_data", "bwd_filter"};
@@ -177,7 +205,7 @@ static void conv(kernel_builder *b, bool exact, fill_kind kind, const conv_shape
         {ACTC_KERNEL_conv_fwd_exact, ACTC_KERNEL_conv_bwd_data_exact, ACTC_KERNEL_conv_bwd_filter_exact},
         {ACTC_KERNEL_depthwise_fwd, ACTC_KERNEL_depthwise_bwd_data, ACTC_KERNEL_depthwise_bwd_filter}};
     const actc_conv c = conv_of(shape, pass);
-    const product_conv_sizes n = product_conv_sizes_of(&c);
+    const conv_sizes n = conv_sizes_of(&c);
     char name[400], in[40], k[40], s[40], p[40], d[40];
     start(b, ACTC_COMMAND_CONV, "conv", c.add);
     b->spec.command.u.conv = c;
@@ -281,7 +309,7 @@ static void filter_runs(kernel_builder *b)
 {
     const conv_shape shape = {1, 2, {3, 41, 43}, 3, {2, 3, 3}, {1, 1, 1}, {0, 1, 1}, ONE, .bias = false};
     const actc_conv c = conv_of(&shape, ACTC_CONV_BACKWARD_FILTER);
-    const product_conv_sizes n = product_conv_sizes_of(&c);
+    const conv_sizes n = conv_sizes_of(&c);
     for (uint32_t runs = 1; runs <= 4; runs++) {
         struct actc_params_conv params = {.batch = c.batch, .ic = c.ic, .id = c.id, .ih = c.ih, .iw = c.iw, .oc = c.oc,
                                           .od = c.od, .oh = c.oh, .ow = c.ow, .kd = c.kd, .kh = c.kh, .kw = c.kw, .sd = c.sd,
@@ -344,7 +372,7 @@ static bool run_constant(const parity_case *c, parity_run *run)
 static void constant_image(kernel_builder *b, const conv_shape *shape, actc_conv_pass pass, const char *name)
 {
     const actc_conv c = conv_of(shape, pass);
-    const product_conv_sizes n = product_conv_sizes_of(&c);
+    const conv_sizes n = conv_sizes_of(&c);
     start(b, ACTC_COMMAND_CONV, "constant image", false);
     b->spec.command.u.conv = c;
     kernel_view(b, 0, pass == ACTC_CONV_FORWARD ? n.x : n.y, FILL_NORMAL);

@@ -127,9 +127,32 @@ bool parity_record_check(const cJSON *recorded, const parity_output *o, const do
                          char *message, size_t size)
 {
     const cJSON *other = find(recorded, o->label), *bytes = cJSON_GetObjectItemCaseSensitive(other, "bytes");
-    if (!other || !cJSON_IsNumber(bytes) || bytes->valuedouble != (double)o->bytes) {
-        snprintf(message, size, "%s: %s in the recorded file", o->label, other ? "has another length" : "is not");
+    if (!other)
+        return true;
+    if (!cJSON_IsNumber(bytes) || bytes->valuedouble != (double)o->bytes) {
+        snprintf(message, size, "%s: has another length in the recorded file", o->label);
         return false;
     }
     return o->bounded ? check_bounded(other, o, wanted, bound, message, size) : check_exact(other, o, message, size);
+}
+
+bool parity_record_complete(const cJSON *recorded, const parity_result *r, char *message, size_t size)
+{
+    const cJSON *o, *outputs = cJSON_GetObjectItemCaseSensitive(recorded, "outputs");
+    if (r->n_outputs && !cJSON_GetArraySize(outputs)) {
+        snprintf(message, size, "none of its outputs is in the recorded file");
+        return false;
+    }
+    cJSON_ArrayForEach(o, outputs)
+    {
+        const char *label = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "label"));
+        bool found = false;
+        for (size_t i = 0; label && i < r->n_outputs; i++)
+            found |= strcmp(r->outputs[i].label, label) == 0;
+        if (found)
+            continue;
+        snprintf(message, size, "%s: is in the recorded file, here there is none", label ? label : "an output without a label");
+        return false;
+    }
+    return true;
 }

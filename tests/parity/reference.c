@@ -7,9 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNTOUCHED (-1.0) /* error of a word that the reference has not written as a float */
-
 static const reference_fn references[ACTC_KERNEL_COUNT] = {
+    [ACTC_KERNEL_relu_fwd] = reference_relu_fwd,
+    [ACTC_KERNEL_relu_fwd_mask] = reference_relu_fwd_mask,
+    [ACTC_KERNEL_relu_bwd_mask] = reference_relu_bwd_mask,
+    [ACTC_KERNEL_relu_bwd_value] = reference_relu_bwd_value,
+    [ACTC_KERNEL_add] = reference_add,
+    [ACTC_KERNEL_accumulate] = reference_accumulate,
+    [ACTC_KERNEL_dropout] = reference_dropout,
+    [ACTC_KERNEL_spread] = reference_spread,
+    [ACTC_KERNEL_transpose] = reference_transpose,
+    [ACTC_KERNEL_max_pool2d_fwd] = reference_max_pool2d_fwd,
+    [ACTC_KERNEL_max_pool2d_bwd] = reference_max_pool2d_bwd,
+    [ACTC_KERNEL_nll_loss_fwd] = reference_nll_loss_fwd,
+    [ACTC_KERNEL_nll_loss_bwd] = reference_nll_loss_bwd,
+    [ACTC_KERNEL_cross_entropy_bwd] = reference_cross_entropy_bwd,
+    [ACTC_KERNEL_loss_reduce] = reference_loss_reduce,
+    [ACTC_KERNEL_count_correct] = reference_count_correct,
+    [ACTC_KERNEL_finite_check] = reference_finite_check,
+    [ACTC_KERNEL_state_commit] = reference_state_commit,
+    [ACTC_KERNEL_sgd] = reference_sgd,
+    [ACTC_KERNEL_adam] = reference_adam,
     [ACTC_KERNEL_reduce_partial] = reference_reduce_partial,
     [ACTC_KERNEL_reduce_final] = reference_reduce_final,
     [ACTC_KERNEL_bn_stats] = reference_bn_stats,
@@ -26,6 +44,37 @@ reference_fn reference_of(actc_kernel_id id)
     return references[id];
 }
 
+bool reference_has(const actc_command *command)
+{
+    switch (command->type) {
+    case ACTC_COMMAND_KERNEL: return references[command->u.kernel.id];
+    case ACTC_COMMAND_GEMM:
+    case ACTC_COMMAND_CONV:
+    case ACTC_COMMAND_COPY:
+    case ACTC_COMMAND_FILL: return true;
+    default: return false;
+    }
+}
+
+bool reference_command(const actc_command *command, reference_view *views)
+{
+    if (!reference_has(command))
+        return false;
+    switch (command->type) {
+    case ACTC_COMMAND_KERNEL: references[command->u.kernel.id](command->u.kernel.params.bytes, views); break;
+    case ACTC_COMMAND_GEMM: reference_gemm(&command->u.gemm, views); break;
+    case ACTC_COMMAND_CONV: return reference_conv(&command->u.conv, views);
+    case ACTC_COMMAND_COPY:
+        for (size_t i = 0; i < views[1].words; i++)
+            reference_move(&views[0], i, &views[1], i);
+        break;
+    default:
+        for (size_t i = 0; i < views[0].words; i++)
+            reference_set_word(&views[0], i, command->u.fill.word);
+    }
+    return true;
+}
+
 /* ---- views of one command ---- */
 
 void reference_views_free(reference_view *views)
@@ -38,7 +87,7 @@ void reference_views_free(reference_view *views)
     }
 }
 
-static void read_word(reference_view *view, size_t i, uint32_t word)
+void reference_set_word(reference_view *view, size_t i, uint32_t word)
 {
     float x;
     memcpy(&x, &word, sizeof x);
@@ -59,9 +108,9 @@ bool reference_views_make(const actc_command *command, void *const *data, refere
         }
         for (size_t i = 0; i < n; i++) {
             if (command->access[v] == 'w')
-                views[v].error[i] = UNTOUCHED;
+                views[v].error[i] = REFERENCE_UNTOUCHED;
             else
-                read_word(&views[v], i, ((const uint32_t *)data[v])[i]);
+                reference_set_word(&views[v], i, ((const uint32_t *)data[v])[i]);
         }
     }
     return true;
@@ -75,10 +124,10 @@ bool reference_agrees(const actc_command *command, const reference_view *views, 
             const double value = views[v].value[i], error = views[v].error[i];
             float x;
             memcpy(&x, &got, sizeof x);
-            if (error == UNTOUCHED ? got == views[v].bits[i]
+            if (error == REFERENCE_UNTOUCHED ? got == views[v].bits[i]
                                    : got == views[v].bits[i] || !(fabs(value) + error <= FLT_MAX) || fabs(x - value) <= error)
                 continue;
-            if (error == UNTOUCHED)
+            if (error == REFERENCE_UNTOUCHED)
                 snprintf(message, size, "view %u[%zu] is %08x, the reference says %08x", v, i, got, views[v].bits[i]);
             else
                 snprintf(message, size, "view %u[%zu] is %.9g, in float64 %.9g with a bound of %.3g", v, i, (double)x, value, error);

@@ -1,61 +1,5 @@
 /* reference_norm.c: sums over rows, normalisation and softmax in float64. */
-#include "reference.h"
-
-#include <math.h>
-
-/* A number with the error of its float32 counterpart. Operations add the error of rounding, and of reading as zero. */
-typedef struct num {
-    double v, e;
-} num;
-
-static num get(const reference_view *view, size_t i)
-{
-    return (num){view->value[i], view->error[i]};
-}
-
-static num rounded(double v, double e)
-{
-    return (num){v, e + REFERENCE_UNIT * (fabs(v) + e)};
-}
-
-static num add(num a, num b)
-{
-    return rounded(a.v + b.v, a.e + b.e);
-}
-
-static num sub(num a, num b)
-{
-    return rounded(a.v - b.v, a.e + b.e);
-}
-
-static num mul(num a, num b)
-{
-    num r = rounded(a.v * b.v, fabs(a.v) * b.e + fabs(b.v) * a.e + a.e * b.e);
-    r.e += REFERENCE_TINY;
-    return r;
-}
-
-static void put(reference_view *view, size_t i, num x)
-{
-    reference_store(view, i, x.v, x.e, 0, 0);
-}
-
-/* Sums whatever their order: each of `additions` one after the other rounds at most the sum of magnitudes. */
-typedef struct total {
-    double v, e, magnitude;
-} total;
-
-static void take(total *t, num x)
-{
-    t->v += x.v;
-    t->e += x.e;
-    t->magnitude += fabs(x.v) + x.e;
-}
-
-static num sum_of(const total *t, double additions)
-{
-    return (num){t->v, t->e + additions * REFERENCE_UNIT * t->magnitude * (1 + additions * REFERENCE_UNIT)};
-}
+#include "reference_num.h"
 
 static num normalise(num x, num mean, num inverse)
 {
@@ -196,10 +140,8 @@ void reference_bn_apply(const void *params, reference_view *views)
         if (p->residual)
             v = add(v, get(&views[4], i));
         v.e += REFERENCE_TINY;
-        if (p->mask && v.v > v.e && v.v < p->cap - v.e)
-            views[6].bits[i / 32] |= 1u << i % 32;
-        else if (p->mask && v.v >= -v.e && v.v <= p->cap + v.e)
-            views[6].error[i / 32] = INFINITY; /* too near to call: the word is not compared */
+        if (p->mask)
+            reference_put_bit(&views[6], i, v.v > 0 && v.v < p->cap, fabs(v.v) <= v.e || fabs(v.v - (double)p->cap) <= v.e);
         if (p->relu)
             v.v = v.v < 0 ? 0 : v.v > p->cap ? p->cap : v.v;
         put(&views[5], i, v);
@@ -280,13 +222,6 @@ void reference_ln_bwd(const void *params, reference_view *views)
             mean_g_xhat = mul(inverse_cols, sum_of(&sum_xhat, row_additions(p->cols)));
         }
     }
-}
-
-/* Within 2 ulp; below -41 it may be 0. */
-static num exponential(num x)
-{
-    double v = exp(x.v), off = exp(x.v + x.e) - v;
-    return (num){v, off + 5 * REFERENCE_UNIT * (v + off) + (x.v < -40 ? exp(-41) + v : 0)};
 }
 
 static double softmax_additions(uint32_t cols)

@@ -208,6 +208,9 @@ void parity_result_finish(parity_result *r, bool ran)
         if (!o->bounded && !find_output(r, o->label))
             parity_fail(&run, "%s: the reference has it, here there is none", o->label);
     }
+    char message[200];
+    if (ran && r->recorded && !parity_record_complete(r->recorded, r, message, sizeof message))
+        parity_fail(&run, "%s", message);
 }
 
 double parity_result_worst(const parity_result *r)

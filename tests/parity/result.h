@@ -48,8 +48,10 @@ double parity_result_nmse(const parity_result *result);
 /* {"outputs": [...], "figures": [...]} */
 cJSON *parity_record_case(const parity_case *c, const parity_result *result);
 /* Compare an output with the recorded one of the same label; what differs goes to the message. wanted, bound: of bounded
- * outputs, to judge recorded values by. False where it differs or there is none. */
+ * outputs, to judge recorded values by. False where it differs. True where there is none: a case may have got more outputs since. */
 bool parity_record_check(const cJSON *recorded, const parity_output *output, const double *wanted, const double *bound,
                          char *message, size_t size);
+/* Whether everything that is recorded has come out. */
+bool parity_record_complete(const cJSON *recorded, const parity_result *result, char *message, size_t size);
 
 #endif

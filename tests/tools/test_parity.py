@@ -270,7 +270,9 @@ class Record(Case):
         self.doctored(record, length)
         self.fails(name, "another length")
         self.doctored(record, lambda cases: cases[0]["outputs"].clear())
-        self.fails(name, "is not in the recorded file")
+        self.fails(name, "none of its outputs is in the recorded file")
+        self.doctored(record, lambda cases: cases[0]["outputs"].append({"label": "view 7", "bytes": 4, "hash": "0" * 16}))
+        self.fails(name, "view 7: is in the recorded file, here there is none")
 
         short = "relu_fwd(n=3,fill=special)"
         record = self.record(short)

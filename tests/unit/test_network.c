@@ -274,6 +274,42 @@ static void evaluates_part_of_a_batch(void **state)
     actc_network_destroy(&network);
 }
 
+/* What lies behind the samples of a part of a batch must not get into statistics that are taken of the batch. */
+static void statistics_need_whole_batches(void **state)
+{
+    const fixture *f = *state;
+    const int64_t dims[] = {3, 4, 4};
+    actc_graph *graph;
+    actc_network *network;
+    float x[4 * 48];
+    int32_t labels[4] = {0};
+    double loss = 0;
+    int64_t correct = 0;
+    CHECK(f->context, actc_graph_create(f->context, "statistics", &graph));
+    actc_tensor *input = actc_input(graph, "input", dims, 3), *label = actc_label_input(graph, "label");
+    actc_batch_norm_options bn = actc_batch_norm_options_default();
+    bn.track = false;
+    actc_tensor *y = actc_flatten(graph, "flat", actc_batch_norm(graph, "norm", input, &bn));
+    actc_graph_add_output(graph, y);
+    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", y, label));
+    actc_network_options options = actc_network_options_default();
+    options.eval_batch = 4;
+    options.infer_batch = 3;
+    CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+    CHECK(f->context, actc_network_initialize(network));
+    for (int i = 0; i < 4 * 48; i++)
+        x[i] = (float)(i % 7);
+    CHECK(f->context, actc_network_evaluate(network, x, labels, 4, &loss, &correct));
+    assert_int_equal(actc_network_evaluate(network, x, labels, 3, &loss, &correct), ACTC_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(actc_error_message(f->context), "norm (bn): takes statistics of the whole batch; evaluating 3 samples, "
+                                                           "must be eval_batch 4"));
+    const actc_binding binding = {"input", x};
+    CHECK(f->context, actc_network_infer(network, &binding, 1, 3));
+    assert_int_equal(actc_network_infer(network, &binding, 1, 2), ACTC_ERROR_UNSUPPORTED);
+    actc_network_destroy(&network);
+    actc_graph_destroy(&graph);
+}
+
 /* A device opened to compile only runs nothing, and says so. */
 static void compile_only(void **state)
 {
@@ -424,8 +460,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test(name)
         TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
-        TEST(accumulates), TEST(pending_batches_are_applied), TEST(evaluates_part_of_a_batch), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches),
-        TEST(compile_only),
+        TEST(accumulates), TEST(pending_batches_are_applied), TEST(evaluates_part_of_a_batch),
+        TEST(statistics_need_whole_batches), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches), TEST(compile_only),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }

@@ -1,101 +1,27 @@
 /* What a compressed tensor is used for decides how far its error reaches, on the device that ACTC_TEST_DEVICE names: for each
- * operator and codec, whether the gradient handed on to the layers before keeps its bits. What is found must be what the
- * operator declares (actc_saved_info.use) and what docs/compression.md lists.
+ * operator whose `uses` is set in tests/operators/list.c, and each codec, whether the gradient handed on to the layers before
+ * keeps its bits. What is found must be what the operator declares (actc_saved_info.use) and what docs/compression.md lists.
  */
+#include "../operators/list.h"
 #include "fill.h"
 #include "keep_loaded.h"
 
 #include <actc/actc.h>
 
-enum { N = 8, C = 4, SIDE = 16, CLASSES = 5 };
+enum { N = 8, C = 4, SIDE = 16, CLASSES = 5, CHANNELS = 64 };
 
 static actc_context *context;
 static actc_device *device;
 
-/* x (N,C,SIDE,SIDE) -> the operator's output, of any shape; "op" is its name. */
-typedef actc_tensor *(*build_fn)(actc_graph *graph, actc_tensor *x);
-
-static actc_tensor *conv(actc_graph *graph, actc_tensor *x)
-{
-    actc_conv2d_options options = actc_conv2d_options_default(C, 3);
-    return actc_conv2d(graph, "op", x, &options);
-}
-
-static actc_tensor *linear(actc_graph *graph, actc_tensor *x)
-{
-    actc_linear_options options = actc_linear_options_default(C * 16);
-    return actc_linear(graph, "op", actc_flatten(graph, "rows", x), &options);
-}
-
-static actc_tensor *relu(actc_graph *graph, actc_tensor *x)
-{
-    return actc_relu(graph, "op", x);
-}
-
-static actc_tensor *pool(actc_graph *graph, actc_tensor *x)
-{
-    actc_max_pool2d_options options = actc_max_pool2d_options_default(2);
-    return actc_max_pool2d(graph, "op", x, &options);
-}
-
-static actc_tensor *dropout(actc_graph *graph, actc_tensor *x)
-{
-    return actc_dropout(graph, "op", x, 0.25);
-}
-
-static actc_tensor *flatten(actc_graph *graph, actc_tensor *x)
-{
-    return actc_flatten(graph, "op", x);
-}
-
-static actc_tensor *batch_norm(actc_graph *graph, actc_tensor *x)
-{
-    return actc_batch_norm(graph, "op", x, NULL);
-}
-
-static actc_tensor *average(actc_graph *graph, actc_tensor *x)
-{
-    return actc_global_avg_pool(graph, "op", x);
-}
-
-static actc_tensor *transposed(actc_graph *graph, actc_tensor *x)
-{
-    actc_conv_options options = actc_conv_options_default(C, 2);
-    options.stride[0] = options.stride[1] = 2;
-    return actc_conv_transpose(graph, "op", x, &options);
-}
-
-static actc_tensor *depthwise(actc_graph *graph, actc_tensor *x)
-{
-    actc_conv_options options = actc_conv_options_default(2 * C, 3);
-    options.groups = C;
-    return actc_convolution(graph, "op", x, &options);
-}
-
-static actc_tensor *add(actc_graph *graph, actc_tensor *x)
-{
-    return actc_add(graph, "op", x, x);
-}
-
-static actc_tensor *log_softmax(actc_graph *graph, actc_tensor *x)
-{
-    return actc_log_softmax(graph, "op", actc_flatten(graph, "rows", x));
-}
-
-/* kind: as rules and the documentation name it; key: of the codec, NULL for none. */
-static const struct operator_case {
-    const char *kind, *key;
-    build_fn build;
-} operators[] = {
-    {"conv", NULL, conv},       {"linear", NULL, linear},   {"relu", NULL, relu}, {"relu", "relu=value", relu}, {"pool", NULL, pool},
-    {"dropout", NULL, dropout}, {"flatten", NULL, flatten}, {"add", NULL, add},   {"softmax", NULL, log_softmax},
-    {"bn", NULL, batch_norm},   {"avgpool", NULL, average}, {"conv", NULL, transposed}, {"conv", NULL, depthwise},
-};
-enum { OPERATORS = sizeof operators / sizeof *operators };
-
 static const char *const codecs[] = {"random", "threshold:lambda=4", "dct:lambda=4", "wavelet:lambda=4", "dct:lambda=4,select=tile",
                                      "threshold:lambda=4,values=int8"};
 enum { CODECS = sizeof codecs / sizeof *codecs };
+
+/* A key that the codecs get as well; NULL for none. */
+static const char *key_of(const operator_case *o)
+{
+    return o->uses[0] ? o->uses : NULL;
+}
 
 static void ok(actc_status status)
 {
@@ -106,29 +32,32 @@ static void ok(actc_status status)
 /* The gradient of the layer before the operator; what its tensors are used for, the worst of them; whether one of them is
  * compressed. rules: NULL for none. */
 typedef struct outcome {
-    float gradient[C * C * 9];
+    float gradient[CHANNELS * C * 9];
     actc_saved_use use;
     bool compressed;
 } outcome;
 
-static void run(const struct operator_case *o, const char *rules, outcome *out)
+/* images (N,C,SIDE,SIDE) -> "first", a convolution to the channels that the operator wants -> "op", on rows where it is listed with
+ * such -> a loss. */
+static void run(const operator_case *o, const char *rules, outcome *out)
 {
     static float images[N * C * SIDE * SIDE];
     int32_t labels[N];
     const int64_t sample[] = {C, SIDE, SIDE};
     actc_graph *graph;
     actc_network *network;
-    actc_conv2d_options first = actc_conv2d_options_default(C, 3);
+    actc_conv2d_options first = actc_conv2d_options_default(o->ndim > 1 ? o->width : C, 3);
+    assert_true(first.out_channels <= CHANNELS && o->ndim < 4);
     first.padding[0] = first.padding[1] = 1;
     actc_linear_options last = actc_linear_options_default(CLASSES);
     ok(actc_graph_create(context, "uses", &graph));
-    actc_tensor *x = actc_input(graph, "input", sample, 3), *label = actc_label_input(graph, "label");
-    x = o->build(graph, actc_conv2d(graph, "first", x, &first));
-    if (!strcmp(o->kind, "softmax")) { /* nothing else may read it */
-        actc_graph_set_loss(graph, actc_nll_loss(graph, "loss", x, label));
+    actc_tensor *x = actc_conv2d(graph, "first", actc_input(graph, "input", sample, 3), &first);
+    x = o->build(graph, "op", o->ndim == 1 ? actc_flatten(graph, "rows", x) : x, &o->options);
+    if (o->loss) { /* nothing else may read it */
+        actc_graph_set_loss(graph, o->loss(graph, x));
     } else {
         x = actc_linear(graph, "last", actc_tensor_shape(x).ndim == 2 ? x : actc_flatten(graph, "flat", x), &last);
-        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", x, label));
+        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", x, actc_label_input(graph, "label")));
     }
     actc_network_options options = actc_network_options_default();
     options.train_batch = N;
@@ -142,7 +71,8 @@ static void run(const struct operator_case *o, const char *rules, outcome *out)
     for (int i = 0; i < N; i++)
         labels[i] = i % CLASSES;
     ok(actc_network_train_step(network, images, labels, 0, NULL));
-    *out = (outcome){.use = ACTC_SAVED_EXACT};
+    memset(out, 0, sizeof *out);
+    out->use = ACTC_SAVED_EXACT;
     for (size_t i = 0; i < actc_network_saved_count(network); i++) {
         actc_saved_info info = {.size = sizeof info};
         ok(actc_network_saved_info(network, i, &info));
@@ -167,14 +97,15 @@ static void run(const struct operator_case *o, const char *rules, outcome *out)
 }
 
 /* The use that docs/compression.md gives in its row "| `KIND` | USE |", with the key in the name where there is one. */
-static const char *documented(const struct operator_case *o)
+static const char *documented(const operator_case *o)
 {
+    const char *key = key_of(o);
     static char text[16384], use[32], row[64];
     FILE *file = fopen(ACTC_TEST_SOURCE_DIR "/../../docs/compression.md", "r");
     assert_non_null(file);
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     fclose(file);
-    snprintf(row, sizeof row, "\n| `%s%s%s` | ", o->kind, o->key ? "`, `" : "", o->key ? o->key : "");
+    snprintf(row, sizeof row, "\n| `%s%s%s` | ", o->kind, key ? "`, `" : "", key ? key : "");
     const char *at = strstr(text, row);
     if (!at)
         fail_msg("docs/compression.md has no row%s", row);
@@ -185,18 +116,21 @@ static const char *documented(const struct operator_case *o)
 static void errors_reach_as_declared(void **state)
 {
     (void)state;
-    for (int i = 0; i < OPERATORS; i++) {
-        const struct operator_case *o = &operators[i];
+    for (size_t i = 0; i < operator_n_cases; i++) {
+        const operator_case *o = &operator_cases[i];
+        if (!o->uses)
+            continue;
+        const char *key = key_of(o);
         outcome dense, lossy;
         run(o, NULL, &dense);
         actc_saved_use found = ACTC_SAVED_EXACT, declared = dense.use;
         for (int c = 0; c < CODECS; c++) {
             char plain[128], named[160];
             const char *separator = strchr(codecs[c], ':') ? "," : ":";
-            snprintf(plain, sizeof plain, "op=%s%s%s", codecs[c], o->key ? separator : "", o->key ? o->key : "");
+            snprintf(plain, sizeof plain, "op=%s%s%s", codecs[c], key ? separator : "", key ? key : "");
             snprintf(named, sizeof named, "op@%s%s", o->kind, plain + 2);
             run(o, plain, &lossy);
-            if (o->key)
+            if (key)
                 declared = lossy.use;
             bool differs = memcmp(dense.gradient, lossy.gradient, sizeof dense.gradient) != 0;
             if (lossy.compressed && found < ACTC_SAVED_FOR_PARAMETERS)
@@ -212,7 +146,7 @@ static void errors_reach_as_declared(void **state)
                 found = ACTC_SAVED_PROBABILITY;
         }
         if (found != declared)
-            fail_msg("%s %s: declared %s, found %s", o->kind, o->key ? o->key : "", actc_saved_use_string(declared),
+            fail_msg("%s %s: declared %s, found %s", o->kind, key ? key : "", actc_saved_use_string(declared),
                      actc_saved_use_string(found));
         assert_string_equal(documented(o), actc_saved_use_string(found));
     }

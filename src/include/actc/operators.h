@@ -80,7 +80,8 @@ typedef struct actc_batch_norm_options {
     double epsilon;   /* default 1e-5; 1e-12 to 1 */
     double momentum;  /* of the running statistics; default 0.1; 0 to 1 */
     bool affine;      /* weight and bias; default true */
-    bool track;       /* running statistics, which evaluation uses; default true. Without: evaluation uses the batch's too */
+    bool track;       /* running statistics, which evaluation uses; default true. Without: evaluation uses the batch's
+                       * too, and takes whole batches only */
     bool frozen;      /* weight and bias get no gradient */
 } actc_batch_norm_options;
 ACTC_API actc_batch_norm_options actc_batch_norm_options_default(void);

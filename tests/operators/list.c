@@ -1,0 +1,257 @@
+/* list.c: the operators that are tested, a line each. */
+#include "list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../parity/values.h"
+#include "graph/graph.h"
+
+/* ---- building ---- */
+
+static void take(int64_t to[3], const int64_t from[3])
+{
+    for (int i = 0; i < 3; i++)
+        to[i] = from[i] ? from[i] : to[i];
+}
+
+static actc_conv_options conv_options(const operator_options *o)
+{
+    actc_conv_options options = actc_conv_options_default(o->out, 1);
+    take(options.kernel, o->kernel);
+    take(options.stride, o->stride);
+    take(options.padding, o->padding);
+    take(options.dilation, o->dilation);
+    take(options.output_padding, o->output_padding);
+    options.groups = o->groups ? o->groups : 1;
+    options.bias = !o->no_bias;
+    return options;
+}
+
+static actc_tensor *build_convolution(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    const actc_conv_options options = conv_options(o);
+    return actc_convolution(graph, name, x, &options);
+}
+
+static actc_tensor *build_conv_transpose(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    const actc_conv_options options = conv_options(o);
+    return actc_conv_transpose(graph, name, x, &options);
+}
+
+static actc_tensor *build_linear(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    actc_linear_options options = actc_linear_options_default(o->out);
+    options.bias = !o->no_bias;
+    return actc_linear(graph, name, x, &options);
+}
+
+static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_relu(graph, name, x);
+}
+
+static actc_tensor *build_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    actc_max_pool2d_options options = actc_max_pool2d_options_default(1);
+    take(options.kernel, o->kernel);
+    take(options.stride, o->stride);
+    take(options.padding, o->padding);
+    return actc_max_pool2d(graph, name, x, &options);
+}
+
+static actc_tensor *build_dropout(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_dropout(graph, name, x, o->p);
+}
+
+static actc_tensor *build_dropout2d(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_dropout2d(graph, name, x, o->p);
+}
+
+static actc_tensor *build_flatten(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_flatten(graph, name, x);
+}
+
+/* x + relu(x): two gradients meet at x. */
+static actc_tensor *build_add(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char relu[64];
+    (void)o;
+    snprintf(relu, sizeof relu, "%s_relu", name);
+    return actc_add(graph, name, x, actc_relu(graph, relu, x));
+}
+
+static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    actc_batch_norm_options options = actc_batch_norm_options_default();
+    options.affine = !o->no_affine;
+    options.track = !o->no_track;
+    return actc_batch_norm(graph, name, x, &options);
+}
+
+static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_global_avg_pool(graph, name, x);
+}
+
+static actc_tensor *build_log_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_log_softmax(graph, name, x);
+}
+
+static actc_tensor *nll(actc_graph *graph, actc_tensor *x)
+{
+    return actc_nll_loss(graph, "loss", x, actc_label_input(graph, "label"));
+}
+
+static actc_tensor *cross_entropy(actc_graph *graph, actc_tensor *x)
+{
+    return actc_cross_entropy(graph, "loss", x, actc_label_input(graph, "label"));
+}
+
+/* ---- the list ---- */
+
+#define VECTOR(n, f) .batch = n, .sample = {f}, .ndim = 1
+#define IMAGE(n, c, h, w) .batch = n, .sample = {c, h, w}, .ndim = 3
+#define VOLUME(n, c, d, h, w) .batch = n, .sample = {c, d, h, w}, .ndim = 4
+
+const operator_case operator_cases[] = {
+    {"conv2d(n=2,c=3,hw=9x11,o=5,k=3x3,s=1x1,p=0x0)", "conv", build_convolution, IMAGE(2, 2, 9, 11),
+     .width = 3, .options = {.out = 5, .kernel = {3, 3}}, .uses = ""},
+    {"conv2d(n=3,c=4,hw=13x7,o=7,k=3x2,s=2x1,p=1x0)", "conv", build_convolution, IMAGE(3, 1, 13, 7),
+     .width = 4, .options = {.out = 7, .kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0}}},
+    {"conv2d(n=1,c=17,hw=10x10,o=3,k=3x3,s=1x1,p=2x2,d=2x2)", "conv", build_convolution, IMAGE(1, 3, 10, 10),
+     .width = 17, .options = {.out = 3, .kernel = {3, 3}, .padding = {2, 2}, .dilation = {2, 2}}},
+    {"conv2d(n=2,c=1,hw=28x28,o=16,k=3x3,s=1x1,p=0x0)", "conv", build_convolution, IMAGE(2, 1, 28, 28),
+     .width = 1, .options = {.out = 16, .kernel = {3, 3}}},
+    {"conv2d(n=1,c=1,hw=1x1,o=2,k=1x1,s=1x1,p=0x0)", "conv", build_convolution, IMAGE(1, 1, 1, 1),
+     .width = 1, .options = {.out = 2, .kernel = {1, 1}}},
+    {"linear(n=4,in=13,out=7)", "linear", build_linear, VECTOR(4, 5), .width = 13, .options = {.out = 7}, .uses = ""},
+    {"linear(n=1,in=1,out=2)", "linear", build_linear, VECTOR(1, 3), .width = 1, .options = {.out = 2}},
+    {"linear(n=33,in=257,out=65)", "linear", build_linear, VECTOR(33, 31), .width = 257, .options = {.out = 65}},
+    {"linear(n=128,in=128,out=10)", "linear", build_linear, VECTOR(128, 16), .width = 128, .options = {.out = 10}},
+    {"relu(n=2,c=3,hw=7x5)", "relu", build_relu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"relu(n=5,f=259)", "relu", build_relu, VECTOR(5, 9), .width = 259},
+    {"relu(n=3,c=4,hw=3x11)", "relu", build_relu, IMAGE(3, 2, 3, 11), .width = 4, .uses = "relu=value"},
+    {"max_pool2d(n=2,c=3,hw=8x6,k=2x2,s=2x2,p=0x0)", "pool", build_max_pool, IMAGE(2, 2, 8, 6),
+     .width = 3, .options = {.kernel = {2, 2}, .stride = {2, 2}}, .uses = ""},
+    {"max_pool2d(n=1,c=5,hw=9x7,k=3x3,s=2x2,p=1x1)", "pool", build_max_pool, IMAGE(1, 3, 9, 7),
+     .width = 5, .options = {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}},
+    {"max_pool2d(n=3,c=2,hw=7x7,k=2x3,s=3x1,p=0x1)", "pool", build_max_pool, IMAGE(3, 1, 7, 7),
+     .width = 2, .options = {.kernel = {2, 3}, .stride = {3, 1}, .padding = {0, 1}}},
+    {"dropout(n=3,f=131,p=0.5)", "dropout", build_dropout, VECTOR(3, 7), .width = 131, .options = {.p = 0.5}, .uses = ""},
+    {"dropout(n=2,c=3,hw=5x7,p=0.1)", "dropout", build_dropout, IMAGE(2, 2, 5, 7), .width = 3, .options = {.p = 0.1}},
+    {"dropout2d(n=3,c=8,hw=5x6,p=0.25)", "dropout", build_dropout2d, IMAGE(3, 2, 5, 6), .width = 8, .options = {.p = 0.25}},
+    {"dropout2d(n=4,f=65,p=0.25)", "dropout", build_dropout2d, VECTOR(4, 7), .width = 65, .options = {.p = 0.25}},
+    {"flatten(n=3,c=5,hw=4x7)", "flatten", build_flatten, IMAGE(3, 2, 4, 7), .width = 5, .uses = ""},
+    {"flatten(n=1,c=33,hw=3x1)", "flatten", build_flatten, IMAGE(1, 1, 3, 1), .width = 33},
+    {"add(n=2,c=3,hw=5x5)", "add", build_add, IMAGE(2, 2, 5, 5), .width = 3, .uses = ""},
+    {"add(n=7,f=37)", "add", build_add, VECTOR(7, 5), .width = 37},
+    {"log_softmax_nll(n=5,classes=10)", "softmax", build_log_softmax, VECTOR(5, 12),
+     .width = 10, .layer = "log_softmax", .loss = nll, .uses = ""},
+    {"log_softmax_nll(n=300,classes=3,ignored=4)", "softmax", build_log_softmax, VECTOR(300, 4),
+     .width = 3, .layer = "log_softmax", .loss = nll, .ignored = 4},
+    {"cross_entropy(n=5,classes=10)", "loss", NULL, VECTOR(5, 12), .width = 10},
+    {"cross_entropy(n=257,classes=7,ignored=3)", "loss", NULL, VECTOR(257, 4), .width = 7, .ignored = 3},
+    {"cross_entropy(n=3,classes=1009)", "loss", NULL, VECTOR(3, 6), .width = 1009},
+    {"linear(n=3,in=6,out=5,bias=0)", "linear", build_linear, VECTOR(3, 4), .width = 6, .options = {.out = 5, .no_bias = true}},
+    {"conv3d(n=2,c=3,dhw=5x6x4,o=5,k=3x3x2,s=2x1x1,p=1x1x0)", "conv", build_convolution, VOLUME(2, 2, 5, 6, 4),
+     .width = 3, .options = {.out = 5, .kernel = {3, 3, 2}, .stride = {2, 1, 1}, .padding = {1, 1, 0}}},
+    {"conv3d(n=1,c=2,dhw=7x5x6,o=3,k=2x3x3,p=1x2x2,d=2x2x1,bias=0)", "conv", build_convolution, VOLUME(1, 1, 7, 5, 6),
+     .width = 2, .options = {.out = 3, .kernel = {2, 3, 3}, .padding = {1, 2, 2}, .dilation = {2, 2, 1}, .no_bias = true}},
+    {"depthwise2d(n=2,c=6,hw=9x7,o=6,k=3x3,s=2x1,p=1x1)", "conv", build_convolution, IMAGE(2, 2, 9, 7),
+     .width = 6, .options = {.out = 6, .kernel = {3, 3}, .stride = {2, 1}, .padding = {1, 1}, .groups = 6}, .uses = ""},
+    {"depthwise3d(n=2,c=3,dhw=5x4x6,o=6,k=3x3x3,p=1x1x1)", "conv", build_convolution, VOLUME(2, 2, 5, 4, 6),
+     .width = 3, .options = {.out = 6, .kernel = {3, 3, 3}, .padding = {1, 1, 1}, .groups = 3}},
+    {"conv_transpose2d(n=2,c=5,hw=5x6,o=3,k=3x2,s=2x2,p=1x0,output_padding=1x0)", "conv", build_conv_transpose,
+     IMAGE(2, 2, 5, 6), .width = 5,
+     .options = {.out = 3, .kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 0}, .output_padding = {1, 0}}, .uses = ""},
+    {"conv_transpose3d(n=1,c=4,dhw=3x4x2,o=3,k=2x2x2,s=2x2x2)", "conv", build_conv_transpose, VOLUME(1, 2, 3, 4, 2),
+     .width = 4, .options = {.out = 3, .kernel = {2, 2, 2}, .stride = {2, 2, 2}}},
+    {"batch_norm(n=3,c=5,hw=6x7)", "bn", build_batch_norm, IMAGE(3, 2, 6, 7), .width = 5, .uses = ""},
+    {"batch_norm(n=130,f=9)", "bn", build_batch_norm, VECTOR(130, 6), .width = 9},
+    {"batch_norm(n=2,c=3,dhw=3x4x5,affine=0)", "bn", build_batch_norm, VOLUME(2, 2, 3, 4, 5),
+     .width = 3, .options = {.no_affine = true}},
+    {"batch_norm(n=4,c=3,hw=5x5,track=0)", "bn", build_batch_norm, IMAGE(4, 2, 5, 5), .width = 3, .options = {.no_track = true},
+     .mixes_samples = true},
+    {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
+    {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+};
+const size_t operator_n_cases = sizeof operator_cases / sizeof *operator_cases;
+
+static actc_tensor *build_relu_linear(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return build_linear(graph, "layer2", actc_relu(graph, name, x), o);
+}
+
+const operator_case operator_optimised = {"optimised", "linear", build_relu_linear, VECTOR(6, 19), .width = 67,
+                                          .options = {.out = 11}};
+
+/* ---- the network ---- */
+
+void operator_graph(const operator_case *c, actc_graph *graph)
+{
+    const operator_options first = {.out = c->width};
+    actc_tensor *x = actc_input(graph, "input", c->sample, c->ndim);
+    x = c->ndim < 3 ? build_linear(graph, "layer0", x, &first) : build_convolution(graph, "layer0", x, &first);
+    if (c->build)
+        x = c->build(graph, c->layer ? c->layer : "layer1", x, &c->options);
+    actc_graph_add_output(graph, x);
+    if (!c->loss && x && actc_tensor_shape(x).ndim > 2)
+        x = actc_flatten(graph, "layer2", x);
+    actc_graph_set_loss(graph, c->loss ? c->loss(graph, x) : cross_entropy(graph, x));
+}
+
+/* ---- its inputs ---- */
+
+static size_t elements(const operator_case *c, const actc_tensor *input)
+{
+    return (size_t)(c->batch * actc_shape_elements(&input->shape));
+}
+
+bool operator_batch_make(const operator_case *c, const actc_graph *graph, operator_batch *batch)
+{
+    *batch = (operator_batch){.n = graph->n_inputs};
+    if (graph->n_inputs > OPERATOR_INPUTS)
+        return false;
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        batch->data[i] = malloc(4 * elements(c, graph->inputs[i]));
+        batch->bindings[i] = (actc_binding){graph->inputs[i]->name, batch->data[i]};
+        if (!batch->data[i])
+            return false;
+    }
+    return true;
+}
+
+void operator_batch_fill(const operator_case *c, const actc_graph *graph, uint64_t seed, operator_batch *batch)
+{
+    test_rng r = {seed};
+    const int64_t classes = graph->losses[0].tensor->producer->inputs[0]->shape.dims[1];
+    for (size_t k = 0; k < batch->n; k++) {
+        const actc_tensor *input = graph->inputs[k];
+        for (size_t i = 0; i < elements(c, input); i++) {
+            if (input->dtype == ACTC_F32) {
+                ((float *)batch->data[k])[i] = bits_float(fill_value(&r, FILL_NORMAL)); /* with ties, for pooling */
+                continue;
+            }
+            int32_t label = (int32_t)(rng_next(&r) % (uint64_t)classes);
+            ((int32_t *)batch->data[k])[i] = c->ignored && i % (size_t)c->ignored == 1 ? -1 : label;
+        }
+    }
+}
+
+void operator_batch_free(operator_batch *batch)
+{
+    for (size_t i = 0; i < batch->n && i < OPERATOR_INPUTS; i++)
+        free(batch->data[i]);
+    *batch = (operator_batch){0};
+}

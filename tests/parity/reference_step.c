@@ -1,0 +1,163 @@
+/* reference_step.c: losses, metrics and updates in float64. */
+#include "reference_num.h"
+
+/* ---- losses ---- */
+
+static bool row_counts(uint32_t row, uint32_t label, uint32_t cols, const reference_view *step)
+{
+    return row < step->bits[ACTC_STEP_ROWS] && label < cols;
+}
+
+void reference_nll_loss_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_nll_loss_fwd *p = params;
+    for (uint32_t r = 0; r < p->rows; r++) {
+        uint32_t label = views[1].bits[r];
+        num log_p = {0, 0};
+        if (row_counts(r, label, p->cols, &views[2]))
+            log_p = get(&views[0], (size_t)r * p->cols + label);
+        put(&views[3], r, (num){0 - log_p.v, log_p.e});
+    }
+}
+
+void reference_nll_loss_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_nll_loss_bwd *p = params;
+    for (size_t i = 0; i < (size_t)p->rows * p->cols; i++) {
+        uint32_t r = (uint32_t)(i / p->cols), label = views[0].bits[r];
+        bool at = row_counts(r, label, p->cols, &views[1]) && i % p->cols == label;
+        views[2].value[i] = at ? -reference_step_float(&views[1], ACTC_STEP_INV_ROWS) : 0;
+        views[2].error[i] = 0;
+    }
+}
+
+void reference_cross_entropy_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_cross_entropy_bwd *p = params;
+    const num scale = {reference_step_float(&views[2], ACTC_STEP_INV_ROWS), 0};
+    for (size_t i = 0; i < (size_t)p->rows * p->cols; i++) {
+        uint32_t r = (uint32_t)(i / p->cols), label = views[1].bits[r];
+        num hot = {i % p->cols == label, 0}, g = {0, 0};
+        if (row_counts(r, label, p->cols, &views[2]))
+            g = mul(sub(exponential(get(&views[0], i)), hot), scale);
+        put(&views[3], i, g);
+    }
+}
+
+void reference_loss_reduce(const void *params, reference_view *views)
+{
+    const struct actc_params_loss_reduce *p = params;
+    total sum = {0, 0, 0};
+    for (size_t r = 0; r < p->rows; r++)
+        take(&sum, get(&views[0], r));
+    num loss = sum_of(&sum, p->rows / ACTC_GROUP_SIZE + 10);
+    if (p->mean)
+        loss = mul(loss, (num){reference_step_float(&views[1], ACTC_STEP_INV_ROWS), 0});
+    put(&views[2], ACTC_RESULT_LOSS, loss);
+    if (!isfinite(loss.v))
+        views[2].bits[ACTC_RESULT_BAD] = 1;
+}
+
+void reference_count_correct(const void *params, reference_view *views)
+{
+    const struct actc_params_count_correct *p = params;
+    uint32_t correct = 0;
+    bool open = false;
+    for (uint32_t r = 0; r < p->rows; r++) {
+        const size_t base = (size_t)r * p->cols;
+        uint32_t best = 0, label = views[1].bits[r];
+        if (!row_counts(r, label, p->cols, &views[2]))
+            continue;
+        for (uint32_t c = 1; c < p->cols; c++)
+            if (views[0].value[base + c] > views[0].value[base + best])
+                best = c;
+        for (uint32_t c = 0; c < p->cols; c++)
+            open |= c != best && reference_sign_is_open(views[0].value[base + best] - views[0].value[base + c],
+                                                        views[0].error[base + best] + views[0].error[base + c]);
+        correct += best == label;
+    }
+    views[3].bits[ACTC_RESULT_CORRECT] = correct;
+    if (open)
+        views[3].error[ACTC_RESULT_CORRECT] = INFINITY;
+}
+
+/* ---- updates ---- */
+
+void reference_finite_check(const void *params, reference_view *views)
+{
+    const struct actc_params_finite_check *p = params;
+    uint32_t *bad = &views[1].bits[ACTC_RESULT_BAD];
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (isfinite(views[0].value[i]))
+            continue;
+        if (*bad == 0 || p->first + i + 2 < *bad)
+            *bad = p->first + i + 2;
+        return;
+    }
+}
+
+void reference_state_commit(const void *params, reference_view *views)
+{
+    const struct actc_params_state_commit *p = params;
+    const bool good = views[2].bits[ACTC_RESULT_BAD] == 0;
+    for (size_t i = 0; i < p->n; i++)
+        reference_move(&views[good ? 0 : 1], i, &views[good ? 1 : 0], i);
+}
+
+static num step_num(const reference_view *step, uint32_t word)
+{
+    return (num){reference_step_float(step, word), 0};
+}
+
+void reference_sgd(const void *params, reference_view *views)
+{
+    const struct actc_params_sgd *p = params;
+    const num momentum = {p->momentum, 0}, decay = {p->weight_decay, 0};
+    if (views[4].bits[ACTC_RESULT_BAD])
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        num w = get(&views[0], i), g = mul(get(&views[1], i), step_num(&views[3], ACTC_STEP_GRAD_SCALE));
+        g = add(g, mul(decay, w));
+        if (momentum.v > 0) {
+            if (!views[3].bits[ACTC_STEP_FIRST])
+                g = add(mul(momentum, get(&views[2], i)), g);
+            put(&views[2], i, g);
+        }
+        put(&views[0], i, sub(w, mul(step_num(&views[3], ACTC_STEP_STEP_SIZE), g)));
+    }
+}
+
+/* Within 1 ulp, and as far off as x. */
+static num square_root(num x)
+{
+    double value = sqrt(x.v > 0 ? x.v : 0), low = sqrt(x.v > x.e ? x.v - x.e : 0), high = sqrt(x.v + x.e);
+    double off = high - value > value - low ? high - value : value - low;
+    return (num){value, off + 3 * REFERENCE_UNIT * (value + off)};
+}
+
+/* a / b by a reciprocal within 2 ulp; b is positive, and its float32 counterpart at least `least`. */
+static num quotient(num a, num b, double least)
+{
+    double low = b.v - b.e > least ? b.v - b.e : least, off = fmax(1 / low - 1 / b.v, 1 / b.v - 1 / (b.v + b.e));
+    return mul(a, (num){1 / b.v, off + 5 * REFERENCE_UNIT / low});
+}
+
+void reference_adam(const void *params, reference_view *views)
+{
+    const struct actc_params_adam *p = params;
+    const reference_view *step = &views[4];
+    const num beta1_rest = {p->beta1_rest, 0}, beta2 = {p->beta2, 0}, beta2_rest = {p->beta2_rest, 0}, epsilon = {p->epsilon, 0},
+              l2 = {p->l2, 0};
+    if (views[5].bits[ACTC_RESULT_BAD])
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        num w = mul(get(&views[0], i), step_num(step, ACTC_STEP_SHRINK)), m = get(&views[2], i), v = get(&views[3], i);
+        num g = add(mul(get(&views[1], i), step_num(step, ACTC_STEP_GRAD_SCALE)), mul(l2, w));
+        m = add(m, mul(beta1_rest, sub(g, m)));
+        v = add(mul(beta2, v), mul(beta2_rest, mul(g, g)));
+        num d = add(mul(square_root(v), step_num(step, ACTC_STEP_ROOT)), epsilon);
+        put(&views[0], i, sub(w, mul(step_num(step, ACTC_STEP_STEP_SIZE), quotient(m, d, 0.5 * epsilon.v))));
+        put(&views[2], i, m);
+        put(&views[3], i, v);
+    }
+}
