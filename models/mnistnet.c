@@ -5,8 +5,9 @@
  */
 #include "models.h"
 
-static void build(actc_graph *graph)
+static void build(actc_graph *graph, const actc_model_config *config)
 {
+    (void)config; /* fixed */
     const int64_t sample[] = {1, 28, 28};
     actc_conv2d_options conv1 = actc_conv2d_options_default(16, 3), conv2 = actc_conv2d_options_default(8, 3);
     actc_max_pool2d_options pool = actc_max_pool2d_options_default(2);
@@ -30,8 +31,8 @@ static void build(actc_graph *graph)
 const actc_model actc_model_mnistnet = {
     .name = "mnistnet",
     .summary = "the small network of the reference, for 28x28 grey images",
-    .sample = {.ndim = 3, .dims = {1, 28, 28}},
-    .classes = 10,
+    .usual = {.sample = {.ndim = 3, .dims = {1, 28, 28}}, .classes = 10},
+    .fixed = true,
     .dataset = "fashion-mnist",
     .mean = 0.1307,
     .std = 0.3081,

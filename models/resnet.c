@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "models.h"
 #include "resnet.h"
 
 actc_resnet_options actc_resnet_options_default(void)
@@ -70,3 +71,39 @@ actc_tensor *actc_resnet(actc_graph *graph, actc_tensor *x, const actc_resnet_op
     x = actc_flatten(graph, "flatten", actc_global_avg_pool(graph, "avgpool", x));
     return actc_linear(graph, "fc", x, &fc);
 }
+
+/* ---- as the tools know them ---- */
+
+static void build(actc_graph *graph, const actc_model_config *config, actc_resnet_options options)
+{
+    options.width = 64;
+    options.classes = config->classes;
+    actc_tensor *x = actc_input(graph, "input", config->sample.dims, config->sample.ndim), *label = actc_label_input(graph, "label");
+    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", actc_resnet(graph, x, &options), label));
+}
+
+#define BUILD(name, is_bottleneck, inner, ...)                                                                                    \
+    static void build_##name(actc_graph *graph, const actc_model_config *config)                                                  \
+    {                                                                                                                             \
+        build(graph, config, (actc_resnet_options){.depths = {__VA_ARGS__}, .bottleneck = is_bottleneck, .group_width = inner});  \
+    }
+BUILD(resnet18, false, 64, 2, 2, 2, 2)
+BUILD(resnet34, false, 64, 3, 4, 6, 3)
+BUILD(resnet50, true, 64, 3, 4, 6, 3)
+BUILD(resnet101, true, 64, 3, 4, 23, 3)
+BUILD(resnet152, true, 64, 3, 8, 36, 3)
+BUILD(resnet152star, false, 64, 3, 8, 36, 3)
+BUILD(wideresnet101, true, 128, 3, 4, 23, 3)
+
+#define MODEL(id, text)                                                                                                           \
+    {.name = #id, .summary = text, .usual = {.sample = {.ndim = 3, .dims = {3, 32, 32}}, .classes = 100}, .mean = 0.5, .std = 0.25, \
+     .build = build_##id}
+const actc_model actc_model_resnets[ACTC_MODEL_RESNETS] = {
+    MODEL(resnet18, "residual network of 18 layers, for small colour images"),
+    MODEL(resnet34, "of 34 layers"),
+    MODEL(resnet50, "of 50 layers, bottlenecks"),
+    MODEL(resnet101, "of 101 layers, bottlenecks"),
+    MODEL(resnet152, "of 152 layers, bottlenecks"),
+    MODEL(resnet152star, "of 102 layers in basic blocks, ResNet152* of the paper"),
+    MODEL(wideresnet101, "of 101 layers, bottlenecks twice as wide"),
+};

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common.h"
+#include "models.h"
 
 /* Backends give the greatest number where there is no limit. */
 static void print_limit(const char *label, uint64_t bytes)
@@ -212,23 +213,223 @@ static int compile_all(const tool *t, actc_context *context, const char *name, b
     return json_print(tool_output(), root, false) ? code : tool_output_failed(t);
 }
 
+/* ---- a network ---- */
+
+typedef struct net_settings {
+    const char *size, *compress, *device;
+    int64_t batch, classes;
+} net_settings;
+
+/* "32,32" into the spatial dimensions of a sample; false where it is none that fits. */
+static bool parse_size(const char *text, actc_shape *sample)
+{
+    for (int d = 1; d < sample->ndim; d++) {
+        char *end;
+        if (*text < '0' || *text > '9')
+            return false;
+        sample->dims[d] = strtoll(text, &end, 10);
+        bool last = d + 1 == sample->ndim;
+        if (sample->dims[d] < 1 || sample->dims[d] > 65536 || *end != (last ? '\0' : ','))
+            return false;
+        text = end + 1;
+    }
+    return true;
+}
+
+static char *shape_text(const actc_shape *shape, char *text, size_t size)
+{
+    size_t used = 0;
+    *text = '\0';
+    for (int d = 0; d < shape->ndim && used < size; d++)
+        used += (size_t)snprintf(text + used, size - used, "%s%lld", d ? "x" : "", (long long)shape->dims[d]);
+    return text;
+}
+
+static int64_t print_layers(const actc_graph *graph, cJSON *list)
+{
+    tool_table table = {.align = "lllr"};
+    int64_t total = 0;
+    static const char *const heads[] = {"operator", "kind", "output", "parameters"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        tool_table_add(&table, "%s", heads[i]);
+    for (size_t i = 0; i < actc_graph_operator_count(graph); i++) {
+        actc_operator_info info = {.size = sizeof info};
+        char shape[96];
+        if (actc_graph_operator_info(graph, i, &info) != ACTC_OK)
+            continue;
+        total += info.parameters;
+        shape_text(&info.shape, shape, sizeof shape);
+        if (list) {
+            cJSON *item = cJSON_CreateObject();
+            json_text(item, "operator", info.path);
+            json_text(item, "kind", info.kind);
+            json_text(item, "output", shape);
+            json_u64(item, "parameters", (uint64_t)info.parameters);
+            cJSON_AddItemToArray(list, item);
+        }
+        tool_table_add(&table, "%s", info.path);
+        tool_table_add(&table, "%s", info.kind);
+        tool_table_add(&table, "%s", shape);
+        if (info.parameters)
+            tool_table_add(&table, "%lld", (long long)info.parameters);
+        else
+            tool_table_add(&table, "-");
+    }
+    if (list)
+        tool_table_drop(&table);
+    else
+        tool_table_print(tool_output(), &table);
+    return total;
+}
+
+static void print_saved(const actc_network *network, cJSON *list)
+{
+    tool_table table = {.align = "llllrr"};
+    static const char *const heads[] = {"tensor", "saved by", "for", "kept as", "dense", "kept"};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        tool_table_add(&table, "%s", heads[i]);
+    for (size_t i = 0; i < actc_network_saved_count(network); i++) {
+        actc_saved_info info = {.size = sizeof info};
+        if (actc_network_saved_info(network, i, &info) != ACTC_OK)
+            continue;
+        const char *kept_as = strcmp(info.codec, "none") == 0 ? "dense" : info.codec;
+        if (list) {
+            cJSON *item = cJSON_CreateObject();
+            json_text(item, "tensor", info.name);
+            json_text(item, "readers", info.readers);
+            json_text(item, "use", actc_saved_use_string(info.use));
+            json_text(item, "codec", info.codec);
+            json_u64(item, "dense_bytes", info.dense_bytes);
+            json_u64(item, "payload_bytes", info.payload_bytes);
+            cJSON_AddItemToArray(list, item);
+        }
+        tool_table_add(&table, "%s", info.name);
+        tool_table_add(&table, "%s", info.readers);
+        tool_table_add(&table, "%s", actc_saved_use_string(info.use));
+        tool_table_add(&table, "%s", kept_as);
+        tool_table_add(&table, "%s", BYTES_TEXT(info.dense_bytes));
+        tool_table_add(&table, "%s", BYTES_TEXT(info.payload_bytes));
+    }
+    if (list)
+        tool_table_drop(&table);
+    else
+        tool_table_print(tool_output(), &table);
+}
+
+/* Layers, and what a training step saves; planned on a device, run on none. */
+static int show(const tool *t, const actc_model *model, const actc_model_config *config, const net_settings *s,
+                const actc_graph *graph, const actc_network *network, bool json)
+{
+    actc_memory_report memory = {.size = sizeof memory};
+    char sample[96];
+    if (actc_network_memory(network, &memory) != ACTC_OK)
+        return TOOL_FAILURE;
+    cJSON *root = json ? cJSON_CreateObject() : NULL;
+    shape_text(&config->sample, sample, sizeof sample);
+    if (!json)
+        tool_line(tool_output(), "%s, input %s, %lld classes, batch %lld", model->name, sample, (long long)config->classes,
+                  (long long)s->batch);
+    int64_t parameters = print_layers(graph, json ? cJSON_AddArrayToObject(root, "operators") : NULL);
+    uint64_t saved = memory.saved_kept_dense_bytes + memory.saved_payload_bytes + memory.saved_mask_bytes;
+    if (!json) {
+        tool_line(tool_output(), "%lld parameters", (long long)parameters);
+        tool_line(tool_output(), " ");
+        tool_line(tool_output(), "saved for the backward pass, and the operators that read it, which is what rules match");
+    }
+    print_saved(network, json ? cJSON_AddArrayToObject(root, "saved") : NULL);
+    if (!json) {
+        tool_line(tool_output(), "saved %s; planned %s, without compression %s", BYTES_TEXT(saved), BYTES_TEXT(memory.planned_bytes),
+                  BYTES_TEXT(memory.planned_bytes_uncompressed));
+        for (size_t i = 0; actc_network_note(network, i); i++)
+            tool_line(tool_output(), "note: %s", actc_network_note(network, i));
+        return 0;
+    }
+    json_text(root, "network", model->name);
+    json_text(root, "sample", sample);
+    json_u64(root, "classes", (uint64_t)config->classes);
+    json_u64(root, "batch", (uint64_t)s->batch);
+    json_u64(root, "parameters", (uint64_t)parameters);
+    json_u64(root, "saved_bytes", saved);
+    json_u64(root, "planned_bytes", memory.planned_bytes);
+    json_u64(root, "planned_bytes_uncompressed", memory.planned_bytes_uncompressed);
+    cJSON *notes = cJSON_AddArrayToObject(root, "notes");
+    for (size_t i = 0; actc_network_note(network, i); i++)
+        cJSON_AddItemToArray(notes, json_text_item(actc_network_note(network, i)));
+    return json_print(tool_output(), root, false) ? 0 : tool_output_failed(t);
+}
+
+static int show_network(const tool *t, actc_context *context, const char *name, const net_settings *s, bool json)
+{
+    const actc_model *model = actc_model_find(name);
+    if (!model) {
+        char names[256] = "";
+        for (size_t i = 0; i < actc_models_count; i++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", actc_models[i]->name);
+        return tool_usage(t, "unknown network '%s'; there are %s", name, names);
+    }
+    actc_model_config config = model->usual;
+    if (s->size && (model->fixed || !parse_size(s->size, &config.sample)))
+        return tool_usage(t, "--size %s: %s takes %s", s->size, model->name, model->fixed ? "its own size alone" : "HEIGHT,WIDTH, each 1 to 65536");
+    if (s->classes && model->fixed && s->classes != config.classes)
+        return tool_usage(t, "--classes %lld: %s has %lld", (long long)s->classes, model->name, (long long)config.classes);
+    config.classes = s->classes ? s->classes : config.classes;
+    actc_device_options device_options = actc_device_options_default();
+    device_options.device = s->device;
+    actc_device *device = NULL;
+    actc_graph *graph = NULL;
+    actc_network *network = NULL;
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = s->batch;
+    options.compress = s->compress;
+    int code = 0;
+    actc_status status = actc_device_open(context, &device_options, &device);
+    if (status != ACTC_OK)
+        code = tool_failed_option(t, context, status, "device");
+    if (!code && actc_graph_create(context, model->name, &graph) != ACTC_OK)
+        code = tool_failed(t, context);
+    if (!code) {
+        model->build(graph, &config);
+        status = actc_graph_status(graph);
+        if (status != ACTC_OK)
+            code = tool_failed_option(t, context, status, "size");
+    }
+    if (!code) {
+        status = actc_network_create(device, graph, &options, &network);
+        if (status != ACTC_OK)
+            code = s->compress ? tool_failed_option(t, context, status, "compress") : tool_failed(t, context);
+    }
+    if (!code)
+        code = show(t, model, &config, s, graph, network, json);
+    actc_network_destroy(&network);
+    actc_graph_destroy(&graph);
+    actc_device_destroy(&device);
+    return code;
+}
+
 static int run_tool(int argc, char **argv)
 {
-    const char *format = "text", *device = "auto";
+    const char *format = "text", *device = NULL, *name = NULL;
+    net_settings net = {.batch = 128};
     bool compile = false;
     tool_option options[] = {
         {"format", TOOL_CHOICE, &format, "text|json", "json: one object on the standard output", "text|json"},
         {"compile-all", TOOL_FLAG, &compile, NULL, "create every kernel of a device and print what its driver tells of them"},
-        {"device", TOOL_STRING, &device, "DEVICE", "for --compile-all: auto, cpu, vulkan[:N], cuda[:N] (auto)"},
+        {"device", TOOL_STRING, &device, "DEVICE", "auto, cpu, vulkan[:N], cuda[:N]: for --compile-all (auto), or to plan a network for (null)"},
+        {"batch", TOOL_INT, &net.batch, "N", "of a network: samples a training step (128)", NULL, 1, 1 << 20},
+        {"size", TOOL_STRING, &net.size, "H,W", "of a network's input (what is usual for it)"},
+        {"classes", TOOL_INT, &net.classes, "N", "of a network (what is usual for it)", NULL, 1, 1 << 20},
+        {"compress", TOOL_STRING, &net.compress, "RULES", "how a network's saved activations are kept"},
     };
     const tool t = {
         .name = "actc-info",
-        .summary = "Lists the devices of every backend, and why one cannot be used.",
-        .synopsis = "[OPTION...]",
+        .summary = "Lists the devices of every backend, and why one cannot be used; or the layers of a network and what its training saves.",
+        .synopsis = "[OPTION...]\n       actc-info NETWORK [OPTION...]",
         .text = "Examples:\n"
                 "  actc-info\n"
                 "  actc-info --format json\n"
                 "  actc-info --compile-all --device vulkan:llvmpipe\n"
+                "  actc-info mnistnet --batch 64 --compress 'conv1,relu1,conv2=dct:lambda=10'\n"
+                "  actc-info resnet18 --classes 10\n"
                 "AMD's compiler, without a GPU:\n"
                 "  RADV_FORCE_FAMILY=navi21 actc-info --compile-all --device vulkan:radv\n\n"
                 "Exit status: 0 done, 1 failure, a kernel that spills, or an EXACT one that is not; 2 usage.\n",
@@ -237,15 +438,24 @@ static int run_tool(int argc, char **argv)
     };
     size_t count;
     int code;
-    if (!tool_parse(&t, argc, argv, NULL, 0, &count, &code))
+    if (!tool_parse(&t, argc, argv, &name, 1, &count, &code))
         return code;
-    if (options[2].given && !compile)
-        return tool_usage(&t, "--device %s goes with --compile-all; without it every device is listed", device);
+    for (size_t i = 3; i < t.option_count && !count; i++)
+        if (options[i].given)
+            return tool_usage(&t, "--%s goes with a network", options[i].name);
+    if (options[2].given && !compile && !count)
+        return tool_usage(&t, "--device %s goes with --compile-all or a network; without them every device is listed", device);
+    if (compile && count)
+        return tool_usage(&t, "--compile-all goes without a network ('%s')", name);
     actc_context *context = tool_context(&t);
     if (!context)
         return TOOL_FAILURE;
     bool json = strcmp(format, "json") == 0;
-    code = compile ? compile_all(&t, context, device, json) : list_devices(&t, context, json);
+    net.device = device ? device : "null";
+    if (count)
+        code = show_network(&t, context, name, &net, json);
+    else
+        code = compile ? compile_all(&t, context, device ? device : "auto", json) : list_devices(&t, context, json);
     actc_context_destroy(&context);
     return code;
 }

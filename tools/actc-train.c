@@ -129,15 +129,15 @@ static int open_data(train_run *run)
         }
         if (s->limit && s->limit < actc_dataset_size(*set) && actc_dataset_limit(*set, s->limit) != ACTC_OK)
             return tool_failed(run->t, run->context);
-        actc_shape found = actc_dataset_sample_shape(*set), wanted = run->model->sample;
-        bool same = found.ndim == wanted.ndim && actc_dataset_classes(*set) == run->model->classes;
+        actc_shape found = actc_dataset_sample_shape(*set), wanted = run->model->usual.sample;
+        bool same = found.ndim == wanted.ndim && actc_dataset_classes(*set) == run->model->usual.classes;
         for (int d = 0; d < wanted.ndim && same; d++)
             same = found.dims[d] == wanted.dims[d];
         if (!same)
             return tool_fail(run->t, "--data %s: its images are %lldx%lldx%lld in %lld classes, %s takes %lldx%lldx%lld in %lld", s->data,
                              (long long)found.dims[0], (long long)found.dims[1], (long long)found.dims[2],
                              (long long)actc_dataset_classes(*set), run->model->name, (long long)wanted.dims[0],
-                             (long long)wanted.dims[1], (long long)wanted.dims[2], (long long)run->model->classes);
+                             (long long)wanted.dims[1], (long long)wanted.dims[2], (long long)run->model->usual.classes);
     }
     if (s->batch > actc_dataset_size(run->train_set))
         return tool_usage(run->t, "--batch %lld: there are %lld training images", (long long)s->batch,
@@ -191,7 +191,7 @@ static int make_network(train_run *run)
 {
     if (actc_graph_create(run->context, run->model->name, &run->graph) != ACTC_OK)
         return tool_failed(run->t, run->context);
-    run->model->build(run->graph);
+    actc_model_build(run->model, run->graph);
     if (actc_graph_status(run->graph) != ACTC_OK)
         return tool_failed(run->t, run->context);
     run->options.train_batch = run->options.eval_batch = run->s->batch;
@@ -371,6 +371,9 @@ static int choose(train_run *run, const char *name)
         return unknown_model(run->t, NULL);
     if (!run->s->data)
         run->s->data = run->model->dataset;
+    if (!run->s->data)
+        return tool_usage(run->t, "%s: no data set that actc-train reads has images of its shape; it can be looked at with actc-info",
+                          run->model->name);
     return 0;
 }
 

@@ -636,8 +636,14 @@ void tool_table_print(FILE *stream, tool_table *table)
         const char *cell = table->cells[i] ? table->cells[i] : "";
         bool last = column + 1 == columns, left = table->align[column] == 'l';
         fprintf(stream, "  %*s%s", last && left ? 0 : left ? -widths[column] : widths[column], cell, last ? "\n" : "");
-        free(table->cells[i]);
     }
+    tool_table_drop(table);
+}
+
+void tool_table_drop(tool_table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        free(table->cells[i]);
     free(table->cells);
     table->cells = NULL;
     table->count = table->capacity = 0;

@@ -119,6 +119,7 @@ typedef struct tool_table {
 } tool_table;
 void tool_table_add(tool_table *table, const char *format, ...) ACTC_PRINTF(2, 3); /* the next cell */
 void tool_table_print(FILE *stream, tool_table *table); /* indented by two, then emptied */
+void tool_table_drop(tool_table *table); /* emptied */
 
 /* A bar on stderr, drawn at most ten times a second and only where stderr is a terminal; it fits the terminal's columns, and
  * uses no escape sequences where TERM is "dumb" or not set. A message clears it before. */

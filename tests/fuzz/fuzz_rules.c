@@ -9,7 +9,7 @@ static actc_graph *mnistnet(void)
     static actc_graph *graph;
     if (!graph) {
         FUZZ_CHECK(actc_graph_create(fuzz_context(), "mnistnet", &graph) == ACTC_OK);
-        actc_model_mnistnet.build(graph);
+        actc_model_build(&actc_model_mnistnet, graph);
         FUZZ_CHECK(actc_graph_status(graph) == ACTC_OK);
     }
     return graph;

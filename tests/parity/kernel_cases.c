@@ -232,7 +232,8 @@ static void long_views(kernel_builder *b)
     kernel_view(b, 0, n, FILL_TINY);
     kernel_view(b, 1, n, FILL_TINY);
     kernel_end(b, "(n=%u,fill=tiny)", n);
-    kernel_begin(b, ACTC_KERNEL_finite_check, element_groups(n), &p);
+    struct actc_params_finite_check check = {0, n, 0};
+    kernel_begin(b, ACTC_KERNEL_finite_check, element_groups(n), &check);
     kernel_view(b, 0, n, FILL_TINY);
     set_result(b, 1, 0);
     kernel_end(b, "(n=%u,fill=tiny)", n);

@@ -88,7 +88,7 @@ bool step_open(step_side *side, actc_device *device, const step_setup *setup, bo
     options.capture = capture;
     actc_status status = actc_graph_create(context, setup->model->name, &side->graph);
     if (status == ACTC_OK) {
-        setup->model->build(side->graph);
+        actc_model_build(setup->model, side->graph);
         status = actc_graph_status(side->graph);
     }
     if (status == ACTC_OK)

@@ -281,6 +281,8 @@ static void add(parity_list *list, const actc_model *model, bool full)
 void parity_step_cases(parity_list *list)
 {
     for (size_t i = 0; i < actc_models_count; i++) {
+        if (!actc_models[i]->dataset) /* nothing here to train it on */
+            continue;
         add(list, actc_models[i], false);
         add(list, actc_models[i], true);
     }

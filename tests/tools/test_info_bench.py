@@ -59,6 +59,34 @@ class Info(Case):
         self.assertRegex(self.run_tool(INFO, ["--version"]).stdout, r"^actc-info \(actc\) ")
 
 
+class Network(Case):
+    def test_json(self):
+        net = json.loads(self.run_tool(INFO, ["mnistnet", "--batch", "64", "--compress", "conv2=dct:lambda=10", "--format", "json"]).stdout)
+        self.assertEqual((net["network"], net["parameters"], net["batch"]), ("mnistnet", 150194, 64))
+        conv2 = next(o for o in net["operators"] if o["operator"] == "conv2")
+        self.assertEqual((conv2["kind"], conv2["output"], conv2["parameters"]), ("conv", "1x8x24x24", 1160))
+        relu1 = next(s for s in net["saved"] if s["tensor"] == "relu1")
+        self.assertEqual((relu1["readers"], relu1["use"], relu1["codec"]), ("conv2", "parameters", "dct:lambda=10"))
+        self.assertLess(relu1["payload_bytes"], relu1["dense_bytes"])
+        self.assertLess(net["planned_bytes"], net["planned_bytes_uncompressed"])
+
+    def test_text(self):
+        text = self.run_tool(INFO, ["resnet18", "--size", "16,16", "--classes", "10", "--batch", "2"]).stdout
+        for words in ("input 3x16x16, 10 classes, batch 2", "11173962 parameters", "layer2/0/downsample/0", "bn", "gradient"):
+            self.assertIn(words, text)
+
+    def test_refused(self):
+        self.refuse(INFO, ["resnet19"], 2, "unknown network 'resnet19'", "resnet18")
+        self.refuse(INFO, ["mnistnet", "--size", "32,32"], 2, "--size 32,32")
+        self.refuse(INFO, ["mnistnet", "--classes", "11"], 2, "--classes 11")
+        self.refuse(INFO, ["resnet18", "--size", "32"], 2, "--size 32", "HEIGHT,WIDTH")
+        self.refuse(INFO, ["resnet18", "--size", "32,32x"], 2, "--size 32,32x")
+        self.refuse(INFO, ["resnet18", "--compress", "conv9=dct"], 2, "--compress", "'conv9' matches no operator")
+        self.refuse(INFO, ["--batch", "3"], 2, "--batch goes with a network")
+        self.refuse(INFO, ["mnistnet", "--compile-all"], 2, "--compile-all")
+        self.refuse(INFO, ["resnet18", "--size", "2,2", "--batch", "1"], 1, "one value a channel")
+
+
 class Bench(Case):
     def test_json(self):
         for codec, dense, smaller in (("dct:lambda=10", 4 * 2 * 3 * 16 * 16, True), ("none", 4 * 2 * 3 * 16 * 16, False)):

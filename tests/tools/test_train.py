@@ -400,9 +400,9 @@ class Resume(Case):
 
         def rewrite(**changes):
             write_bytes(self.path("run", "config.json"), json.dumps({**config, **changes}).encode())
-        rewrite(model="resnet18")
-        self.refuse(["mnistnet", "--resume", "run"], 1, "a run of resnet18, not of mnistnet")
-        self.refuse(["--resume", "run"], 1, "a run of resnet18, which this actc-train does not know")
+        rewrite(model="lenet5")
+        self.refuse(["mnistnet", "--resume", "run"], 1, "a run of lenet5, not of mnistnet")
+        self.refuse(["--resume", "run"], 1, "a run of lenet5, which this actc-train does not know")
         rewrite(batch="many")
         self.refuse(["--resume", "run"], 1, "config.json is damaged", "batch")
         write_bytes(self.path("run", "config.json"), b"{")

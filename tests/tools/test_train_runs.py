@@ -24,8 +24,15 @@ from test_train import SMALL, TOOL, Case, read_bytes, read_safetensors, setUpMod
 LONG = ["--epochs", "100000"]
 
 
+def default_signals():
+    """A test run under nohup, or by a job starter, hands on signals that it ignores."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Runs(Case):
     def start(self, arguments, **options):
+        options.setdefault("preexec_fn", default_signals)
         process = subprocess.Popen([TOOL] + arguments, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    text=True, **options)
         self.addCleanup(process.stderr.close)
@@ -196,6 +203,7 @@ class Signals(Runs):
         ours, its = pty.openpty()
 
         def in_terminal():
+            default_signals()
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         process = subprocess.Popen([TOOL] + SMALL + LONG + ["--save-every", "0", "--log-every", "1", "--out", "run"],

@@ -43,7 +43,7 @@ static inline int set_up(void **state)
         return -1;
     CHECK(f->context, actc_device_open(f->context, &options, &f->device));
     CHECK(f->context, actc_graph_create(f->context, "mnistnet", &f->graph));
-    actc_model_mnistnet.build(f->graph);
+    actc_model_build(&actc_model_mnistnet, f->graph);
     CHECK(f->context, actc_graph_status(f->graph));
     *state = f;
     return 0;

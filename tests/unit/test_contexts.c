@@ -44,7 +44,7 @@ static actc_status make(objects *o, const job *j)
     ACTC_RETURN_IF_ERROR(actc_context_create(NULL, &o->context));
     ACTC_RETURN_IF_ERROR(actc_device_open(o->context, &where, &o->device));
     ACTC_RETURN_IF_ERROR(actc_graph_create(o->context, "mnistnet", &o->graph));
-    actc_model_mnistnet.build(o->graph);
+    actc_model_build(&actc_model_mnistnet, o->graph);
     ACTC_RETURN_IF_ERROR(actc_network_create(o->device, o->graph, &options, &o->network));
     ACTC_RETURN_IF_ERROR(actc_dataset_open(o->context, "mnist", j->folder, true, &o->dataset));
     ACTC_RETURN_IF_ERROR(actc_loader_create(o->context, o->dataset, &reading, &o->loader));

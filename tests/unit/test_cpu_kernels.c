@@ -260,13 +260,54 @@ static void losses(void **state)
     }
 }
 
+static void spread(void **state)
+{
+    (void)state;
+    test_rng r = {14};
+    static const uint32_t cases[][3] = {{1, 1, 1}, {3, 7, 5}, {2, 49, 64}, {5, 16, 257}, {130, 9, 3}};
+    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
+        uint32_t samples = cases[t][0], inner = cases[t][1], channels = cases[t][2], n = samples * inner * channels;
+        float *dy = fill(&r, (size_t)samples * channels, 20), *dx = malloc(n * sizeof *dx);
+        assert_non_null(dx);
+        struct actc_params_spread p = {element_groups(n), n, inner, channels, 1.0f / (float)inner};
+        for (uint32_t s = 0, i = 0; s < samples; s++)
+            for (uint32_t k = 0; k < inner; k++)
+                for (uint32_t c = 0; c < channels; c++)
+                    dx[i++] = actc_canon(actc_flush(dy[s * channels + c]) * p.scale);
+        CHECK(spread, p, p.groups, IN(dy, samples * channels), OUT(dx, n));
+        free(dy);
+        free(dx);
+    }
+}
+
+static void state_commit(void **state)
+{
+    (void)state;
+    test_rng r = {15};
+    for (size_t t = 0; t < N_SIZES; t++) {
+        uint32_t n = sizes[t];
+        for (uint32_t bad = 0; bad < 2; bad++) {
+            uint32_t *staged = words(n), *states = words(n), result[64] = {[ACTC_RESULT_BAD] = bad};
+            for (uint32_t i = 0; i < n; i++) {
+                staged[i] = rng_next(&r); /* any bits: a move must keep them */
+                states[i] = rng_next(&r);
+            }
+            struct actc_params_state_commit p = {element_groups(n), n};
+            CHECK(state_commit, p, p.groups, INOUT(staged, bad ? states : staged, n), INOUT(states, bad ? states : staged, n),
+                  IN(result, 64));
+            free(staged);
+            free(states);
+        }
+    }
+}
+
 static void finite_check(void **state)
 {
     (void)state;
     test_rng r = {9};
     for (size_t t = 0; t < N_SIZES; t++) {
         uint32_t n = sizes[t];
-        struct actc_params_finite_check p = {element_groups(n), n};
+        struct actc_params_finite_check p = {element_groups(n), n, n == 257 ? 1u << 20 : 0};
         for (int variant = 0; variant < 4; variant++) {
             float *g = fill(&r, n, 0);
             uint32_t result[64] = {0}, after[64] = {0}, first = n / 3;
@@ -275,7 +316,7 @@ static void finite_check(void **state)
             if (variant > 0 && n > 4)
                 g[n - 1] = INFINITY;
             result[ACTC_RESULT_BAD] = variant == 2 ? 1 : variant == 3 ? 1u << 30 : 0;
-            after[ACTC_RESULT_BAD] = variant == 0 ? 0 : variant == 2 ? 1 : 2 + first;
+            after[ACTC_RESULT_BAD] = variant == 0 ? 0 : variant == 2 ? 1 : 2 + p.first + first;
             CHECK(finite_check, p, p.groups, IN(g, n), INOUT(result, after, 64));
             free(g);
         }
@@ -360,7 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(max_pool),
+        cmocka_unit_test(dropout),       cmocka_unit_test(transpose), cmocka_unit_test(spread), cmocka_unit_test(state_commit),      cmocka_unit_test(max_pool),
         cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
     };

@@ -46,7 +46,7 @@ static actc_network *mnistnet(const char *rules)
 {
     actc_graph *graph;
     ok(actc_graph_create(context, "mnistnet", &graph));
-    actc_model_mnistnet.build(graph);
+    actc_model_build(&actc_model_mnistnet, graph);
     return prepare(graph, rules);
 }
 
@@ -205,12 +205,59 @@ static void a_graph_keeps_its_message(void **state)
     actc_graph_destroy(&graph);
 }
 
+/* Parameters as PyTorch counts them. */
+static void parameter_counts(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int64_t classes, parameters; } nets[] = {
+        {"mnistnet", 10, 150194},       {"resnet18", 100, 11220132},  {"resnet18", 10, 11173962},
+        {"resnet50", 100, 23705252},    {"resnet101", 100, 42697380}, {"resnet152", 100, 58341028},
+        {"resnet152star", 100, 57930148}, {"wideresnet101", 100, 125034916}};
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        actc_graph *graph;
+        int64_t parameters = 0;
+        const actc_model *model = actc_model_find(nets[i].name);
+        assert_non_null(model);
+        actc_model_config config = model->usual;
+        config.classes = nets[i].classes;
+        ok(actc_graph_create(context, model->name, &graph));
+        model->build(graph, &config);
+        ok(actc_graph_status(graph));
+        for (size_t k = 0; k < actc_graph_operator_count(graph); k++) {
+            actc_operator_info info = {.size = sizeof info};
+            ok(actc_graph_operator_info(graph, k, &info));
+            parameters += info.parameters;
+        }
+        if (parameters != nets[i].parameters)
+            fail_msg("%s: %lld parameters", nets[i].name, (long long)parameters);
+        actc_graph_destroy(&graph);
+    }
+}
+
+/* ResNet18 for 128 images of 32x32, every map by dct:lambda=100: parameters, input and what is saved are below 75 MiB (the paper's
+ * own layers give 311 there), and the plan's peak is less than half of the uncompressed one. */
+static void resnet18_fits(void **state)
+{
+    (void)state;
+    actc_graph *graph;
+    ok(actc_graph_create(context, "resnet18", &graph));
+    actc_model_build(actc_model_find("resnet18"), graph);
+    actc_network *network = prepare(graph, "*=dct:lambda=100");
+    actc_memory_report m = {.size = sizeof m};
+    ok(actc_network_memory(network, &m));
+    uint64_t after_forward = 4 * (uint64_t)11220132 + m.saved_kept_dense_bytes + m.saved_payload_bytes + m.saved_mask_bytes;
+    assert_true(after_forward <= 75u << 20);
+    assert_true(2 * m.planned_bytes < m.planned_bytes_uncompressed);
+    actc_network_destroy(&network);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(globs_leave_probabilities_out), cmocka_unit_test(idle_payloads_are_named),
         cmocka_unit_test(useless_rules_say_what_to_name), cmocka_unit_test(useless_scopes_say_so),
         cmocka_unit_test(every_reader_counts), cmocka_unit_test(a_graph_keeps_its_message),
+        cmocka_unit_test(parameter_counts), cmocka_unit_test(resnet18_fits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -63,7 +63,7 @@ static actc_status make_network(life *l)
     actc_push_codec(l->graph, "dct:lambda=20");
     actc_pop_codec(l->graph);
     actc_pop_scope(l->graph);
-    actc_model_mnistnet.build(l->graph);
+    actc_model_build(&actc_model_mnistnet, l->graph);
     ACTC_RETURN_IF_ERROR(actc_graph_status(l->graph));
     actc_network_options options = actc_network_options_default();
     options.train_batch = options.eval_batch = BATCH;

@@ -186,6 +186,40 @@ static void saved_and_loaded(void **state)
     close(fd);
 }
 
+/* Three steps of a deterministic device leave the same bits whatever it is, compressed or not. */
+static void one_hash_everywhere(void **state)
+{
+    const fixture *f = *state;
+    static const struct { const char *rules; uint64_t hash; } runs[] = {
+        {NULL, 0xa5d9fbda33ad09e3u}, {"*=dct:lambda=10", 0x554aa0041e3305d5u}, {"*=wavelet:lambda=4", 0x278fa0fb53293d04u}};
+    fixture exact = *f;
+    actc_device_options options = actc_device_options_default();
+    options.device = actc_device_get_info(f->device)->spec;
+    options.deterministic = true;
+    CHECK(f->context, actc_device_open(f->context, &options, &exact.device));
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        uint64_t hash = 14695981039346656037u;
+        actc_network *network = prepare(&exact, &variants[0], runs[i].rules);
+        for (int step = 0; step < 3; step++)
+            train(&exact, network, 0.01);
+        for (size_t k = 0; k < actc_network_state_count(network); k++) {
+            actc_state_info info;
+            CHECK(f->context, actc_network_state_info(network, k, &info));
+            size_t n = (size_t)actc_shape_elements(&info.shape) * sizeof(float);
+            unsigned char *bytes = malloc(n);
+            assert_non_null(bytes);
+            CHECK(f->context, actc_network_read_state(network, k, (float *)(void *)bytes));
+            for (size_t b = 0; b < n; b++)
+                hash = (hash ^ bytes[b]) * 1099511628211u;
+            free(bytes);
+        }
+        actc_network_destroy(&network);
+        if (hash != runs[i].hash)
+            fail_msg("'%s': 0x%016llxu", runs[i].rules ? runs[i].rules : "", (unsigned long long)hash);
+    }
+    actc_device_destroy(&exact.device);
+}
+
 static void one_value_a_channel(void **state)
 {
     const fixture *f = *state;
@@ -223,7 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_float64),   cmocka_unit_test(compression_leaves_the_loss), cmocka_unit_test(buffers_are_committed_when_finite),
-        cmocka_unit_test(saved_and_loaded), cmocka_unit_test(one_value_a_channel),
+        cmocka_unit_test(saved_and_loaded),  cmocka_unit_test(one_hash_everywhere), cmocka_unit_test(one_value_a_channel),
     };
     return cmocka_run_group_tests_name("resnet", tests, open_fixture, close_fixture);
 }

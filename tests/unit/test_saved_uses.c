@@ -48,6 +48,30 @@ static actc_tensor *flatten(actc_graph *graph, actc_tensor *x)
     return actc_flatten(graph, "op", x);
 }
 
+static actc_tensor *batch_norm(actc_graph *graph, actc_tensor *x)
+{
+    return actc_batch_norm(graph, "op", x, NULL);
+}
+
+static actc_tensor *average(actc_graph *graph, actc_tensor *x)
+{
+    return actc_global_avg_pool(graph, "op", x);
+}
+
+static actc_tensor *transposed(actc_graph *graph, actc_tensor *x)
+{
+    actc_conv_options options = actc_conv_options_default(C, 2);
+    options.stride[0] = options.stride[1] = 2;
+    return actc_conv_transpose(graph, "op", x, &options);
+}
+
+static actc_tensor *depthwise(actc_graph *graph, actc_tensor *x)
+{
+    actc_conv_options options = actc_conv_options_default(2 * C, 3);
+    options.groups = C;
+    return actc_convolution(graph, "op", x, &options);
+}
+
 static actc_tensor *add(actc_graph *graph, actc_tensor *x)
 {
     return actc_add(graph, "op", x, x);
@@ -65,6 +89,7 @@ static const struct operator_case {
 } operators[] = {
     {"conv", NULL, conv},       {"linear", NULL, linear},   {"relu", NULL, relu}, {"relu", "relu=value", relu}, {"pool", NULL, pool},
     {"dropout", NULL, dropout}, {"flatten", NULL, flatten}, {"add", NULL, add},   {"softmax", NULL, log_softmax},
+    {"bn", NULL, batch_norm},   {"avgpool", NULL, average}, {"conv", NULL, transposed}, {"conv", NULL, depthwise},
 };
 enum { OPERATORS = sizeof operators / sizeof *operators };
 

@@ -4,6 +4,7 @@
  * A struct lies in memory of exactly its size, so that the address sanitizer sees what goes beyond it; what a smaller one does
  * not hold is nonsense in memory behind it, which must not be read as an option or written as an answer. */
 #include "files.h"
+#include "keep_loaded.h"
 #include "models.h"
 
 #include "data/dataset.h"
@@ -39,7 +40,7 @@ static int set_up(void **state)
     where.device = "cpu";
     assert_ok(context, actc_device_open(context, &where, &o.device));
     assert_ok(context, actc_graph_create(context, "mnistnet", &o.graph));
-    actc_model_mnistnet.build(o.graph);
+    actc_model_build(&actc_model_mnistnet, o.graph);
     actc_network_options options = actc_network_options_default();
     options.train_batch = options.eval_batch = BATCH;
     options.compress = "*=dct:lambda=10";
@@ -288,6 +289,11 @@ static actc_status call_value(void *s)
     return actc_network_value(o.network, 0, s);
 }
 
+static actc_status call_operator(void *s)
+{
+    return actc_graph_operator_info(o.graph, 0, s);
+}
+
 static actc_status call_state(void *s)
 {
     return actc_network_state_info_sized(o.network, 0, s);
@@ -355,6 +361,7 @@ static const sized structs[] = {
     {"actc_step_result", sizeof(actc_step_result), offsetof(actc_step_result, step), offsetof(actc_step_result, step), NULL,
      call_step, false},
     FILLED(actc_value, count, call_value),
+    FILLED(actc_operator_info, parameters, call_operator),
     FILLED(actc_state_info, shape, call_state),
     FILLED(actc_memory_report, after_forward_category_bytes, call_memory),
     FILLED(actc_timeline_entry, live_bytes, call_timeline),

@@ -74,6 +74,20 @@ ACTC_API void actc_graph_add_metric(actc_graph *graph, actc_tensor *metric);
 /* A tensor that can be read after an evaluation or inference (actc_network_read_output). */
 ACTC_API void actc_graph_add_output(actc_graph *graph, actc_tensor *tensor);
 
+/* ---- looking at a graph ---- */
+
+typedef struct actc_operator_info {
+    size_t size;
+    const char *path;   /* belongs to the graph, as all that follows */
+    const char *kind;   /* as rules name it: "conv" */
+    actc_shape shape;   /* of its output, for batch 1 */
+    int64_t parameters; /* elements of its parameters, buffers left out */
+} actc_operator_info;
+ACTC_API size_t actc_graph_operator_count(const actc_graph *graph);
+/* index: in the order in which they were built, must be < the count. info->size must be set by the caller. A parameter that
+ * several operators share counts in the first. */
+ACTC_API actc_status actc_graph_operator_info(const actc_graph *graph, size_t index, actc_operator_info *info);
+
 #ifdef __cplusplus
 }
 #endif
