@@ -163,7 +163,8 @@ class Plot(unittest.TestCase):
     def test_odd_rules(self):
         """What XML would take for its own or does not know, and rules longer than the picture."""
         for rules, shown in ((b"conv[!<&>]=dct", "conv[!<&>]=dct: "), (b"conv[!\xff\x01]=dct", "conv[!??]=dct: "),
-                             ("conv[!\u00e9\uffff]=dct".encode(), "conv[!\u00e9?]=dct: "), (b";".join([b"*=dct:lambda=10"] * 20), "...: ")):
+                             ("conv[!\u00e9\uffff]=dct".encode(), "conv[!\u00e9?]=dct: "),
+                             (b";".join([b"*=dct:lambda=10"] * 20), "...: ")):
             root = self.plot(["mnistnet", "--compress", rules])
             self.assertEqual(len(root.findall(SVG + "path")), 2)
             self.assertTrue(any(shown in "".join(text.itertext()) for text in root.iter(SVG + "text")), rules)

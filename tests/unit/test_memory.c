@@ -178,8 +178,8 @@ static void timeline_is_the_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(after_forward_by_hand), cmocka_unit_test(what_does_not_count),
-                                       cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input), cmocka_unit_test(without_training),
-                                       cmocka_unit_test(timeline_is_the_plan)};
+                                       cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
+                                       cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
