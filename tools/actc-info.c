@@ -2,8 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common.h"
-#include "models.h"
+#include "common_network.h"
 
 /* Backends give the greatest number where there is no limit. */
 static void print_limit(const char *label, uint64_t bytes)
@@ -220,31 +219,6 @@ typedef struct net_settings {
     int64_t batch, classes;
 } net_settings;
 
-/* "32,32" into the spatial dimensions of a sample; false where it is none that fits. */
-static bool parse_size(const char *text, actc_shape *sample)
-{
-    for (int d = 1; d < sample->ndim; d++) {
-        char *end;
-        if (*text < '0' || *text > '9')
-            return false;
-        sample->dims[d] = strtoll(text, &end, 10);
-        bool last = d + 1 == sample->ndim;
-        if (sample->dims[d] < 1 || sample->dims[d] > 65536 || *end != (last ? '\0' : ','))
-            return false;
-        text = end + 1;
-    }
-    return true;
-}
-
-static char *shape_text(const actc_shape *shape, char *text, size_t size)
-{
-    size_t used = 0;
-    *text = '\0';
-    for (int d = 0; d < shape->ndim && used < size; d++)
-        used += (size_t)snprintf(text + used, size - used, "%s%lld", d ? "x" : "", (long long)shape->dims[d]);
-    return text;
-}
-
 static int64_t print_layers(const actc_graph *graph, cJSON *list)
 {
     tool_table table = {.align = "lllr"};
@@ -258,7 +232,7 @@ static int64_t print_layers(const actc_graph *graph, cJSON *list)
         if (actc_graph_operator_info(graph, i, &info) != ACTC_OK)
             continue;
         total += info.parameters;
-        shape_text(&info.shape, shape, sizeof shape);
+        tool_shape_text(&info.shape, shape, sizeof shape);
         if (list) {
             cJSON *item = cJSON_CreateObject();
             json_text(item, "operator", info.path);
@@ -314,7 +288,7 @@ static void print_saved(const actc_network *network, cJSON *list)
             json_u64(item, "dense_bytes", info.dense_bytes);
             json_u64(item, "payload_bytes", info.payload_bytes);
             json_u64(item, "kept_bytes", info.kept_bytes);
-            json_text(item, "shape", shape_text(&info.shape, text, sizeof text));
+            json_text(item, "shape", tool_shape_text(&info.shape, text, sizeof text));
             json_text(item, "note", info.note);
             cJSON_AddItemToArray(list, item);
         }
@@ -345,7 +319,7 @@ static int show(const tool *t, actc_context *context, const actc_model *model, c
     if (actc_network_memory(network, &memory) != ACTC_OK)
         return tool_failed(t, context);
     cJSON *root = json ? cJSON_CreateObject() : NULL;
-    shape_text(&config->sample, sample, sizeof sample);
+    tool_shape_text(&config->sample, sample, sizeof sample);
     if (!json)
         tool_line(tool_output(), "%s, input %s, %lld classes, batch %lld", model->name, sample, (long long)config->classes,
                   (long long)s->batch);
@@ -391,7 +365,7 @@ static int refuse(const tool *t, actc_context *context, const actc_model_config 
     actc_network_destroy(&network);
     if (status == ACTC_ERROR_INVALID_ARGUMENT)
         return tool_usage(t, "--batch %lld and inputs of %s: %s", (long long)options->train_batch,
-                          shape_text(&config->sample, sample, sizeof sample), actc_error_message(context));
+                          tool_shape_text(&config->sample, sample, sizeof sample), actc_error_message(context));
     status = actc_network_create(device, graph, options, &network); /* for its message */
     actc_network_destroy(&network);
     return tool_failed_option(t, context, status, "compress");
@@ -399,25 +373,11 @@ static int refuse(const tool *t, actc_context *context, const actc_model_config 
 
 static int show_network(const tool *t, actc_context *context, const char *name, const net_settings *s, bool json)
 {
-    const actc_model *model = actc_model_find(name);
-    if (!model) {
-        char names[256] = "";
-        for (size_t i = 0; i < actc_models_count; i++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", actc_models[i]->name);
-        return tool_usage(t, "unknown network '%s'; there are %s", name, names);
-    }
-    actc_model_config config = model->usual;
-    bool good = !s->size || parse_size(s->size, &config.sample);
-    for (int d = 1; d < config.sample.ndim && model->fixed; d++)
-        good = good && config.sample.dims[d] == model->usual.sample.dims[d];
-    if (!good && model->fixed)
-        return tool_usage(t, "--size %s: %s takes %lld,%lld alone", s->size, model->name, (long long)model->usual.sample.dims[1],
-                          (long long)model->usual.sample.dims[2]);
-    if (!good)
-        return tool_usage(t, "--size %s: %s takes HEIGHT,WIDTH, each 1 to 65536", s->size, model->name);
-    if (s->classes && model->fixed && s->classes != config.classes)
-        return tool_usage(t, "--classes %lld: %s has %lld", (long long)s->classes, model->name, (long long)config.classes);
-    config.classes = s->classes ? s->classes : config.classes;
+    const actc_model *model;
+    actc_model_config config;
+    int code = tool_choose_network(t, name, s->size, s->classes, &model, &config);
+    if (code)
+        return code;
     actc_device_options device_options = actc_device_options_default();
     device_options.device = s->device;
     actc_device *device = NULL;
@@ -426,7 +386,6 @@ static int show_network(const tool *t, actc_context *context, const char *name, 
     actc_network_options options = actc_network_options_default();
     options.train_batch = s->batch;
     options.compress = s->compress;
-    int code = 0;
     actc_status status = actc_device_open(context, &device_options, &device);
     if (status != ACTC_OK)
         code = tool_failed_option(t, context, status, "device");

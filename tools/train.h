@@ -6,8 +6,7 @@
 
 #include <signal.h>
 
-#include "common.h"
-#include "models.h"
+#include "common_network.h"
 
 typedef struct train_settings {
     const char *data, *data_dir, *device, *compress, *optim, *schedule, *out, *resume, *format;

@@ -231,15 +231,7 @@ static void add_memory(cJSON *json, const actc_memory_report *m)
     json_u64(json, "saved_mask_bytes", m->saved_mask_bytes);
     json_u64(json, "saved_uncompressed_bytes", m->saved_uncompressed_bytes);
     json_u64(json, "segments_per_step", m->segments_per_step);
-    cJSON *categories = cJSON_AddObjectToObject(json, "peak_bytes");
-    for (int c = 0; c < ACTC_MEMORY_CATEGORIES; c++) {
-        char name[32];
-        snprintf(name, sizeof name, "%s", actc_memory_category_string((actc_memory_category)c));
-        for (char *p = name; *p; p++)
-            *p = *p == ' ' ? '_' : *p;
-        json_u64(categories, name, m->category_bytes[c]);
-    }
-    json_u64(categories, "slack", m->slack_bytes);
+    json_u64(json_categories(json, "peak_bytes", m->category_bytes), "slack", m->slack_bytes);
     json_text(json, "peak_at", m->peak_at);
 }
 

@@ -2,6 +2,7 @@
  * uploaded; a run leaves them alone and succeeds. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../backend.h"
 
@@ -44,12 +45,25 @@ static void close_device(actc_device *device)
     actc_free(device);
 }
 
+/* What is never written takes no memory, so a plan may be larger than the machine's; of a large one the system must not
+ * reserve anything, which calloc would have it do. */
+#define UNRESERVED ((uint64_t)1 << 30)
+
+static void *zeros(uint64_t bytes)
+{
+    if (bytes > SIZE_MAX)
+        return NULL;
+    if (bytes < UNRESERVED)
+        return actc_calloc(1, (size_t)bytes);
+    void *data = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return data == MAP_FAILED ? NULL : data;
+}
+
 static actc_status buffer_create(actc_device *device, uint64_t bytes, actc_buffer **out)
 {
     *out = NULL;
     actc_buffer *buffer = actc_calloc(1, sizeof *buffer);
-    /* calloc, not pages: what is never written takes no memory, so a plan may be larger than the machine's. */
-    void *data = buffer && bytes <= SIZE_MAX ? actc_calloc(1, (size_t)bytes) : NULL;
+    void *data = buffer ? zeros(bytes) : NULL;
     if (!data) {
         actc_free(buffer);
         return actc_fail(device->context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: %llu bytes for a buffer",
@@ -67,7 +81,10 @@ static void buffer_destroy(actc_device *device, actc_buffer *buffer)
     if (!buffer)
         return;
     device->allocated_bytes -= buffer->bytes;
-    actc_free(buffer->data);
+    if (buffer->bytes < UNRESERVED)
+        actc_free(buffer->data);
+    else
+        munmap(buffer->data, (size_t)buffer->bytes);
     actc_free(buffer);
 }
 

@@ -41,6 +41,51 @@ static uint64_t own_bytes(const actc_build *build, const actc_kept *kept, bool *
     return *mask ? build->vbufs[kept->own].used : kept->own != UINT32_MAX ? kept->kept_bytes : 0;
 }
 
+/* ---- between the forward and the backward pass ---- */
+
+/* Whether the caller's values of an input are in no buffer that is live then: neither as they were given nor saved dense. */
+static bool input_is_gone(const actc_build *build, const actc_entry *entry)
+{
+    if (entry->vbuf == ACTC_NO_BUFFER || build->vbufs[entry->vbuf].last >= build->n_forward)
+        return false;
+    for (size_t i = 0; i < build->n_kept; i++)
+        if (build->kept[i].saved && build->kept[i].saved->tensor == entry->tensor && build->kept[i].dense.bytes)
+            return false;
+    return true;
+}
+
+/* Whether the buffer holds what a framework would have as well: no staging of states, no values captured for reports. */
+static bool is_counted(const actc_build *build, size_t index)
+{
+    const actc_vbuf *v = &build->vbufs[index];
+    switch (v->category) {
+    case ACTC_MEMORY_PARAMETERS: return index != build->v_staged;
+    case ACTC_MEMORY_KEPT_DENSE:
+    case ACTC_MEMORY_PAYLOAD:
+    case ACTC_MEMORY_MASKS: return true;
+    case ACTC_MEMORY_TRANSIENT: return !v->persistent;
+    default: return false;
+    }
+}
+
+static void add_after_forward(const actc_build *build, actc_memory_report *report)
+{
+    if (!build->programs[ACTC_PROGRAM_TRAIN].n_commands)
+        return;
+    for (size_t i = 0; i < build->n_vbufs; i++) {
+        const actc_vbuf *v = &build->vbufs[i];
+        if (!v->touched || v->first >= build->n_forward || v->last < build->n_forward)
+            continue;
+        uint64_t bytes = v->used < v->bytes ? v->used : v->bytes;
+        report->after_forward_category_bytes[v->category] += bytes;
+        if (is_counted(build, i))
+            report->after_forward_bytes += bytes;
+    }
+    for (size_t i = 0; i < build->graph->n_inputs; i++)
+        if (input_is_gone(build, &build->entries[ACTC_PROGRAM_TRAIN][i]))
+            report->after_forward_bytes += build->vbufs[build->entries[ACTC_PROGRAM_TRAIN][i].vbuf].used;
+}
+
 actc_status actc_network_memory(const actc_network *network, actc_memory_report *out)
 {
     ACTC_OWN_MODES;
@@ -70,7 +115,34 @@ actc_status actc_network_memory(const actc_network *network, actc_memory_report 
     for (int p = ACTC_PROGRAM_TRAIN; p <= ACTC_PROGRAM_UPDATE; p++)
         if (network->executables[p])
             full.segments_per_step += network->device->backend->segments(network->executables[p]);
+    add_after_forward(build, &full);
     return actc_give_info(network->context, "actc_memory_report", out, sizeof full, &full);
+}
+
+size_t actc_network_timeline_count(const actc_network *network)
+{
+    return network->build->plan.times;
+}
+
+actc_status actc_network_timeline(const actc_network *network, size_t index, actc_timeline_entry *out)
+{
+    ACTC_OWN_MODES;
+    const actc_build *build = network->build;
+    if (index >= build->plan.times)
+        return actc_fail(network->context, ACTC_ERROR_INVALID_ARGUMENT, "command %zu of the timeline: there are %u", index,
+                         build->plan.times);
+    uint32_t program = ACTC_PROGRAM_TRAIN;
+    size_t at = index;
+    while (at >= build->programs[program].n_commands)
+        at -= build->programs[program++].n_commands;
+    const actc_timeline_entry full = {
+        .size = sizeof full,
+        .label = build->programs[program].commands[at].label ? build->programs[program].commands[at].label : "",
+        .program = build->programs[program].name,
+        .live_bytes = build->plan.live[index],
+        .backward = program == ACTC_PROGRAM_TRAIN && at >= build->n_forward,
+    };
+    return actc_give_info(network->context, "actc_timeline_entry", out, sizeof full, &full);
 }
 
 size_t actc_network_saved_count(const actc_network *network)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The tools' standard streams: closed at the start, full, shared with what libraries print.
 
-  test_streams.py ACTC-TRAIN ACTC-INFO ACTC-BENCH ACTC-PARITY [unittest arguments]       needs Python 3 only
+  test_streams.py ACTC-TRAIN ACTC-INFO ACTC-BENCH ACTC-MEMORY ACTC-PARITY [unittest arguments]       needs Python 3 only
 """
 import json
 import os
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-TRAIN, INFO, BENCH, PARITY = (os.path.abspath(sys.argv.pop(1)) for _ in range(4))
+TRAIN, INFO, BENCH, MEMORY, PARITY = (os.path.abspath(sys.argv.pop(1)) for _ in range(5))
 IMAGES = 64
 # Listing Vulkan devices takes longer than all else here.
 ENVIRONMENT = {**os.environ, "VK_DRIVER_FILES": "/nonexistent/no-driver.json"}
@@ -40,11 +40,12 @@ def commands(record):
     """Everything that the tools print on the standard output."""
     short = RUN + ["--steps", "2", "--out", "none"]
     codec = [BENCH, "codec", "--shape", "4", "--device", "cpu"]
-    for tool in (TRAIN, INFO, BENCH, PARITY):
+    for tool in (TRAIN, INFO, BENCH, MEMORY, PARITY):
         for option in ("--help", "-h", "--version"):
             yield [tool, option]
     compile_all = [INFO, "--compile-all", "--device", "cpu"]
-    for command in (short, [INFO], [INFO, "mnistnet"], compile_all, codec, [PARITY, "--list"], CASE + ["--record", record]):
+    for command in (short, [INFO], [INFO, "mnistnet"], compile_all, codec, [MEMORY, "mnistnet"], [PARITY, "--list"],
+                    CASE + ["--record", record]):
         yield command
         yield command + JSON
 

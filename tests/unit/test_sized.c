@@ -304,6 +304,11 @@ static actc_status call_memory(void *s)
     return actc_network_memory(o.network, s);
 }
 
+static actc_status call_timeline(void *s)
+{
+    return actc_network_timeline(o.network, 0, s);
+}
+
 static actc_status call_saved(void *s)
 {
     return actc_network_saved_info(o.network, 0, s);
@@ -358,7 +363,8 @@ static const sized structs[] = {
     FILLED(actc_value, count, call_value),
     FILLED(actc_operator_info, parameters, call_operator),
     FILLED(actc_state_info, shape, call_state),
-    FILLED(actc_memory_report, slack_bytes, call_memory),
+    FILLED(actc_memory_report, after_forward_category_bytes, call_memory),
+    FILLED(actc_timeline_entry, live_bytes, call_timeline),
     FILLED(actc_saved_info, payload_bytes, call_saved),
     FILLED(actc_schedule, best, call_schedule),
 };

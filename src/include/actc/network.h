@@ -188,9 +188,28 @@ typedef struct actc_memory_report {
     uint64_t saved_uncompressed_bytes;   /* what the compressed tensors would take dense */
     const char *peak_at;                 /* the command at which the plan peaks ("conv2: conv backward data") */
     uint32_t segments_per_step;          /* submissions of one training step with its update */
+    uint64_t after_forward_category_bytes[ACTC_MEMORY_CATEGORIES]; /* live between the forward and the backward pass of a
+                                                                    * training step; 0 without train_batch */
+    uint64_t after_forward_bytes;        /* of these, what is read after the forward pass of a framework that has made no
+                                          * gradients yet: parameters, states (once) and what is saved for the backward
+                                          * pass; and the inputs, which the caller has, where they are live or not */
 } actc_memory_report;
 /* report->size must be set by the caller to sizeof(actc_memory_report). */
 ACTC_API actc_status actc_network_memory(const actc_network *network, actc_memory_report *report);
+
+/* A command of the network's programs, in the order in which they share the arena: training, update, evaluation, inference,
+ * those that it was prepared for. */
+typedef struct actc_timeline_entry {
+    size_t size;
+    const char *label;   /* "conv2: conv backward data"; belongs to the network */
+    const char *program; /* "train", "update", "eval", "infer" */
+    uint64_t live_bytes; /* of the buffers that live while it runs, those that always live among them; without the holes
+                          * of the arena and what the device needs besides */
+    bool backward;       /* of the training program: it comes after the forward pass */
+} actc_timeline_entry;
+ACTC_API size_t actc_network_timeline_count(const actc_network *network);
+/* index must be < the count; entry->size must be set by the caller. */
+ACTC_API actc_status actc_network_timeline(const actc_network *network, size_t index, actc_timeline_entry *entry);
 
 /* What the backward pass uses a saved tensor for: how far the error of a compressed one reaches. */
 typedef enum actc_saved_use {

@@ -1,0 +1,185 @@
+/* What is live between the forward and the backward pass, against a count by hand, and the timeline against the plan; on the
+ * null device, since a plan computes nothing. */
+#include "network_test.h"
+
+#include "runtime/network.h"
+
+#define BATCH 32
+#define PLACE(elements) (((elements) * 4 + 255) / 256 * 256) /* of a parameter in its region */
+
+enum {
+    PARAMETERS = PLACE(16 * 9) + PLACE(16) + PLACE(8 * 16 * 9) + PLACE(8) + PLACE(128 * 1152) + PLACE(128) + PLACE(10 * 128) + PLACE(10),
+    INPUT = BATCH * 28 * 28 * 4,
+    LABELS = BATCH * 4,
+    RELU1 = BATCH * 16 * 26 * 26 * 4, /* which conv2 reads; its sign is relu1's mask */
+    DROP1 = BATCH * 8 * 12 * 12 * 4,  /* which fc1 reads */
+    DROP2 = BATCH * 128 * 4,          /* which fc2 reads */
+    MASK1 = BATCH * 16 * 26 * 26 / 8, /* relu1's, where its values are compressed */
+    MASK2 = BATCH * 128 / 8,          /* relu2's, whose values dropout does not need */
+    PLACES = BATCH * 8 * 12 * 12,     /* maxpool's, a byte each */
+    LOG_SOFTMAX = BATCH * 10 * 4
+};
+
+static actc_memory_report memory_of(const fixture *f, const actc_network *network)
+{
+    actc_memory_report report = {.size = sizeof report};
+    CHECK(f->context, actc_network_memory(network, &report));
+    return report;
+}
+
+static actc_network *training(const fixture *f, const char *rules, actc_optimizer_kind kind, bool capture)
+{
+    actc_network_options options = actc_network_options_default();
+    actc_network *network = NULL;
+    options.train_batch = BATCH;
+    options.compress = rules;
+    options.optimizer = actc_optimizer_options_default(kind);
+    options.capture = capture;
+    CHECK(f->context, actc_network_create(f->device, f->graph, &options, &network));
+    return network;
+}
+
+static void after_forward_by_hand(void **state)
+{
+    const fixture *f = *state;
+    actc_network *network = training(f, NULL, ACTC_OPTIMIZER_ADAM, false);
+    actc_memory_report r = memory_of(f, network);
+    const uint64_t *bytes = r.after_forward_category_bytes;
+    assert_int_equal(bytes[ACTC_MEMORY_PARAMETERS], PARAMETERS);
+    assert_int_equal(bytes[ACTC_MEMORY_GRADIENTS], PARAMETERS);
+    assert_int_equal(bytes[ACTC_MEMORY_OPTIMIZER], 2 * PARAMETERS);
+    assert_int_equal(bytes[ACTC_MEMORY_KEPT_DENSE], INPUT + RELU1 + DROP1 + DROP2 + LOG_SOFTMAX);
+    assert_int_equal(bytes[ACTC_MEMORY_PAYLOAD], 0);
+    assert_int_equal(bytes[ACTC_MEMORY_MASKS], MASK2 + PLACES);
+    assert_int_equal(bytes[ACTC_MEMORY_TRANSIENT], LABELS);
+    assert_int_equal(r.after_forward_bytes, PARAMETERS + INPUT + RELU1 + DROP1 + DROP2 + LOG_SOFTMAX + MASK2 + PLACES + LABELS);
+    actc_network_destroy(&network);
+}
+
+/* The optimiser's state and values that are captured for reports do not count. */
+static void what_does_not_count(void **state)
+{
+    const fixture *f = *state;
+    actc_network *network = training(f, "conv2=dct:lambda=10", ACTC_OPTIMIZER_ADAM, false);
+    uint64_t counted = memory_of(f, network).after_forward_bytes;
+    actc_network_destroy(&network);
+    network = training(f, "conv2=dct:lambda=10", ACTC_OPTIMIZER_SGD, true);
+    actc_memory_report r = memory_of(f, network);
+    assert_int_equal(r.after_forward_bytes, counted);
+    assert_int_equal(r.after_forward_category_bytes[ACTC_MEMORY_OPTIMIZER], 0);
+    assert_true(r.after_forward_category_bytes[ACTC_MEMORY_TRANSIENT] >= RELU1 + DROP1);
+    actc_network_destroy(&network);
+}
+
+/* conv2's input is kept as a payload and relu1's sign as a mask. */
+static void after_forward_compressed(void **state)
+{
+    const fixture *f = *state;
+    actc_network *network = training(f, "conv2=dct:lambda=10", ACTC_OPTIMIZER_SGD, false);
+    actc_memory_report r = memory_of(f, network);
+    const uint64_t *bytes = r.after_forward_category_bytes;
+    assert_true(r.saved_payload_bytes > 0);
+    assert_int_equal(bytes[ACTC_MEMORY_PAYLOAD], r.saved_payload_bytes);
+    assert_int_equal(bytes[ACTC_MEMORY_KEPT_DENSE], INPUT + DROP1 + DROP2 + LOG_SOFTMAX);
+    assert_int_equal(bytes[ACTC_MEMORY_MASKS], MASK1 + MASK2 + PLACES);
+    assert_int_equal(bytes[ACTC_MEMORY_TRANSIENT], LABELS);
+    assert_int_equal(r.after_forward_bytes, PARAMETERS + INPUT + LABELS + r.saved_payload_bytes + DROP1 + DROP2 + LOG_SOFTMAX + MASK1 +
+                                                MASK2 + PLACES);
+    actc_network_destroy(&network);
+}
+
+/* An input that nothing saves is the caller's and counts all the same; the running statistics count once, not their staging. */
+static void unsaved_input(void **state)
+{
+    const fixture *f = *state;
+    const int64_t sample[] = {3, 8, 8};
+    actc_linear_options fc = actc_linear_options_default(5);
+    actc_batch_norm_options bn = actc_batch_norm_options_default();
+    fixture own = *f;
+    CHECK(f->context, actc_graph_create(f->context, "unsaved", &own.graph));
+    actc_tensor *x = actc_input(own.graph, "input", sample, 3), *labels = actc_label_input(own.graph, "label");
+    x = actc_relu(own.graph, "relu", x);
+    x = actc_batch_norm(own.graph, "bn", x, &bn);
+    x = actc_linear(own.graph, "fc", actc_flatten(own.graph, "flatten", x), &fc);
+    actc_graph_set_loss(own.graph, actc_nll_loss(own.graph, "loss", actc_log_softmax(own.graph, "log_softmax", x), labels));
+    CHECK(f->context, actc_graph_status(own.graph));
+    actc_network *network = training(&own, NULL, ACTC_OPTIMIZER_SGD, false);
+    actc_memory_report r = memory_of(f, network);
+    enum { IMAGE = BATCH * 3 * 8 * 8 * 4, STATES = 2 * PLACE(3), OWN = 2 * PLACE(3) + STATES + PLACE(5 * 192) + PLACE(5),
+           STATISTICS = 2 * 3 * 4, SAVED = 2 * IMAGE + STATISTICS + BATCH * 5 * 4 };
+    assert_int_equal(r.after_forward_category_bytes[ACTC_MEMORY_PARAMETERS], OWN + STATES);
+    assert_int_equal(r.after_forward_category_bytes[ACTC_MEMORY_KEPT_DENSE], SAVED);
+    assert_int_equal(r.after_forward_category_bytes[ACTC_MEMORY_TRANSIENT], LABELS);
+    assert_int_equal(r.after_forward_bytes, OWN + SAVED + LABELS + IMAGE);
+    actc_network_destroy(&network);
+    actc_graph_destroy(&own.graph);
+}
+
+static void without_training(void **state)
+{
+    const fixture *f = *state;
+    actc_network_options options = actc_network_options_default();
+    actc_network *network = NULL;
+    options.eval_batch = BATCH;
+    CHECK(f->context, actc_network_create(f->device, f->graph, &options, &network));
+    actc_memory_report r = memory_of(f, network);
+    assert_int_equal(r.after_forward_bytes, 0);
+    assert_int_equal(r.after_forward_category_bytes[ACTC_MEMORY_PARAMETERS], 0);
+    for (size_t i = 0; i < actc_network_timeline_count(network); i++) {
+        actc_timeline_entry entry = {.size = sizeof entry};
+        CHECK(f->context, actc_network_timeline(network, i, &entry));
+        assert_string_equal(entry.program, "eval");
+        assert_false(entry.backward);
+    }
+    actc_network_destroy(&network);
+}
+
+static void timeline_is_the_plan(void **state)
+{
+    const fixture *f = *state;
+    static const char *const rules[] = {NULL, "*=dct:lambda=100"}, *const order[] = {"train", "update", "eval"};
+    for (int i = 0; i < 2; i++) {
+        actc_network *network = network_of(f, BATCH, rules[i]);
+        const actc_build *build = network->build;
+        size_t count = actc_network_timeline_count(network), commands = 0, backward = 0, program = 0;
+        uint64_t most = 0;
+        const char *at = NULL;
+        for (int p = 0; p < ACTC_PROGRAM_COUNT; p++)
+            commands += build->programs[p].n_commands;
+        assert_int_equal(count, commands);
+        for (size_t c = 0; c < count; c++) {
+            actc_timeline_entry entry = {.size = sizeof entry};
+            CHECK(f->context, actc_network_timeline(network, c, &entry));
+            while (strcmp(entry.program, order[program])) {
+                assert_true(program < 2);
+                program++;
+            }
+            assert_int_equal(entry.backward, program == 0 && c >= build->n_forward);
+            backward += entry.backward;
+            if (entry.live_bytes > most) {
+                most = entry.live_bytes;
+                at = entry.label;
+            }
+        }
+        assert_int_equal(program, 2);
+        assert_true(backward > 0 && backward < build->programs[ACTC_PROGRAM_TRAIN].n_commands);
+        assert_int_equal(most, build->plan.peak_bytes);
+        assert_string_equal(at, memory_of(f, network).peak_at);
+        actc_timeline_entry entry = {.size = sizeof entry};
+        char text[64];
+        snprintf(text, sizeof text, "command %zu of the timeline: there are %zu", count, count);
+        assert_int_equal(actc_network_timeline(network, count, &entry), ACTC_ERROR_INVALID_ARGUMENT);
+        assert_string_equal(actc_error_message(f->context), text);
+        assert_int_equal(actc_network_timeline(network, 0, NULL), ACTC_ERROR_INVALID_ARGUMENT);
+        actc_network_destroy(&network);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(after_forward_by_hand), cmocka_unit_test(what_does_not_count),
+                                       cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
+                                       cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan)};
+    setenv("ACTC_TEST_DEVICE", "null", 1);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
