@@ -9,9 +9,18 @@ const actc_model *const actc_models[] = {
 };
 const size_t actc_models_count = sizeof actc_models / sizeof *actc_models;
 
+actc_model_config actc_model_usual(const actc_model *model)
+{
+    actc_model_config config = model->usual;
+    for (int i = 0; i < ACTC_MODEL_MAX_OPTIONS; i++)
+        config.options[i] = model->options[i].usual;
+    return config;
+}
+
 void actc_model_build(const actc_model *model, actc_graph *graph)
 {
-    model->build(graph, &model->usual);
+    actc_model_config config = actc_model_usual(model);
+    model->build(graph, &config);
 }
 
 const actc_model *actc_model_find(const char *name)

@@ -4,17 +4,27 @@
 
 #include <actc/actc.h>
 
+/* A number that a network can be built with beside its input's shape and its classes: widths, depths. */
+typedef struct actc_model_option {
+    const char *name;
+    const char *summary; /* a few words for --help */
+    int64_t usual, least, most;
+} actc_model_option;
+#define ACTC_MODEL_MAX_OPTIONS 4
+
 /* What a network is built for. */
 typedef struct actc_model_config {
-    actc_shape sample; /* of one input, without the batch */
+    actc_shape sample; /* of one input, without the batch: channels, then H,W or D,H,W */
     int64_t classes;
+    int64_t options[ACTC_MODEL_MAX_OPTIONS]; /* of the model's options, in their order */
 } actc_model_config;
 
 typedef struct actc_model {
     const char *name;
     const char *summary;      /* one line for --help */
-    actc_model_config usual;  /* what it is built for where nothing else is asked for */
-    bool fixed;               /* and what alone it is known for; else H and W of at least 1 and one class are accepted, or more */
+    actc_model_config usual;  /* the input and the classes that it is built for where nothing else is asked for */
+    bool fixed;               /* and what alone it is known for; else any channels, sizes and classes of at least 1 */
+    actc_model_option options[ACTC_MODEL_MAX_OPTIONS]; /* the first without a name ends them */
     const char *dataset;      /* the default --data; NULL: none of those that actc reads is of its shape */
     double mean, std;         /* normalisation of its inputs */
     /* Inputs "input" and "label", loss "loss". Errors stick in the graph. */
@@ -25,6 +35,8 @@ extern const actc_model *const actc_models[];
 extern const size_t actc_models_count;
 /* NULL where there is none of that name. */
 const actc_model *actc_model_find(const char *name);
+/* What is usual, the options too. */
+actc_model_config actc_model_usual(const actc_model *model);
 /* Builds it for what is usual. */
 void actc_model_build(const actc_model *model, actc_graph *graph);
 

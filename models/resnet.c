@@ -1,6 +1,6 @@
-/* resnet.c: residual networks for small images (He et al., CVPR 2016), as Vu et al. (TMLR 2024) train them on CIFAR.
+/* resnet.c: residual networks (He et al., CVPR 2016), as Vu et al. (TMLR 2024) train them on CIFAR, and as torchvision has them.
  *
- * stem: conv 3x3 - BN - ReLU; four layers of blocks, the first block of layers 2 to 4 with stride 2; mean over all positions; linear. A
+ * stem: conv 3x3 - BN - ReLU, or conv 7x7 of stride 2 - BN - ReLU - max-pool 3x3 of stride 2; four layers of blocks, the first block of layers 2 to 4 with stride 2; mean over all positions; linear. A
  * basic block is conv 3x3 - BN - ReLU - conv 3x3 - BN, a bottleneck 1x1 - 3x3 - 1x1 with four times the planes at its end; its input,
  * or a 1x1 convolution of it with BN where the shapes differ, is added, and a ReLU follows. Names are torchvision's
  * ("layer1.0.conv1.weight", "layer2.0.downsample.0.weight"), so weights move both ways; each block is a scope for rules.
@@ -55,7 +55,14 @@ static actc_tensor *block(actc_graph *graph, actc_tensor *x, const actc_resnet_o
 actc_tensor *actc_resnet(actc_graph *graph, actc_tensor *x, const actc_resnet_options *options)
 {
     char name[24];
-    x = actc_relu(graph, "relu1", conv_bn(graph, "conv1", "bn1", x, options->width, 3, 1));
+    bool imagenet = options->imagenet_stem;
+    x = actc_relu(graph, "relu1", conv_bn(graph, "conv1", "bn1", x, options->width, imagenet ? 7 : 3, imagenet ? 2 : 1));
+    if (imagenet) {
+        actc_max_pool2d_options pool = actc_max_pool2d_options_default(3);
+        pool.stride[0] = pool.stride[1] = 2;
+        pool.padding[0] = pool.padding[1] = 1;
+        x = actc_max_pool2d(graph, "maxpool", x, &pool);
+    }
     for (int layer = 0; layer < 4; layer++) {
         snprintf(name, sizeof name, "layer%d", layer + 1);
         actc_push_scope(graph, name);
@@ -76,7 +83,8 @@ actc_tensor *actc_resnet(actc_graph *graph, actc_tensor *x, const actc_resnet_op
 
 static void build(actc_graph *graph, const actc_model_config *config, actc_resnet_options options)
 {
-    options.width = 64;
+    options.width = config->options[0];
+    options.imagenet_stem = config->options[1];
     options.classes = config->classes;
     actc_tensor *x = actc_input(graph, "input", config->sample.dims, config->sample.ndim), *label = actc_label_input(graph, "label");
     actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", actc_resnet(graph, x, &options), label));
@@ -97,6 +105,8 @@ BUILD(wideresnet101, true, 128, 3, 4, 23, 3)
 
 #define MODEL(id, text)                                                                                                           \
     {.name = #id, .summary = text, .usual = {.sample = {.ndim = 3, .dims = {3, 32, 32}}, .classes = 100}, .mean = 0.5, .std = 0.25, \
+     .options = {{"width", "planes of the first layer", 64, 1, 1024},                                                              \
+                 {"imagenet_stem", "1: the stem for large images", 0, 0, 1}},                                                      \
      .build = build_##id}
 const actc_model actc_model_resnets[ACTC_MODEL_RESNETS] = {
     MODEL(resnet18, "residual network of 18 layers, for small colour images"),

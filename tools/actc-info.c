@@ -215,8 +215,9 @@ static int compile_all(const tool *t, actc_context *context, const char *name, b
 /* ---- a network ---- */
 
 typedef struct net_settings {
-    const char *size, *compress, *device;
-    int64_t batch, classes;
+    tool_network net;
+    const char *compress, *device;
+    int64_t batch;
 } net_settings;
 
 static int64_t print_layers(const actc_graph *graph, cJSON *list)
@@ -375,7 +376,7 @@ static int show_network(const tool *t, actc_context *context, const char *name, 
 {
     const actc_model *model;
     actc_model_config config;
-    int code = tool_choose_network(t, name, s->size, s->classes, &model, &config);
+    int code = tool_choose_network(t, name, &s->net, &model, &config);
     if (code)
         return code;
     actc_device_options device_options = actc_device_options_default();
@@ -422,25 +423,27 @@ static int run_tool(int argc, char **argv)
         {"compile-all", TOOL_FLAG, &compile, NULL, "create every kernel of a device and print what its driver tells of them"},
         {"device", TOOL_STRING, &device, "DEVICE", "auto, cpu, vulkan[:N], cuda[:N]: for --compile-all (auto), or to plan a network for (null)"},
         {"batch", TOOL_INT, &net.batch, "N", "of a network: samples a training step (128)", NULL, 1, 1 << 20},
-        {"size", TOOL_STRING, &net.size, "H,W", "of a network's inputs (see below)"},
-        {"classes", TOOL_INT, &net.classes, "N", "of a network (see below)", NULL, 1, 1 << 20},
+        TOOL_NETWORK_OPTIONS(&net.net),
         {"compress", TOOL_STRING, &net.compress, "RULES", "how a network's saved activations are kept"},
     };
+    char networks[2048], text[4096];
+    snprintf(text, sizeof text,
+             "Networks:\n%s\n"
+             "Examples:\n"
+             "  actc-info\n"
+             "  actc-info --format json\n"
+             "  actc-info --compile-all --device vulkan:llvmpipe\n"
+             "  actc-info mnistnet --batch 64 --compress 'conv1,relu1,conv2=dct:lambda=10'\n"
+             "  actc-info resnet18 --classes 10 --net-option width=16\n"
+             "AMD's compiler, without a GPU:\n"
+             "  RADV_FORCE_FAMILY=navi21 actc-info --compile-all --device vulkan:radv\n\n"
+             "Exit status: 0 done, 1 failure, a kernel that spills, or an EXACT one that is not; 2 usage.\n",
+             tool_networks_text(networks, sizeof networks));
     const tool t = {
         .name = "actc-info",
         .summary = "Lists the devices of every backend, and why one cannot be used; or the layers of a network and what its training saves.",
         .synopsis = "[OPTION...]\n       actc-info NETWORK [OPTION...]",
-        .text = "Networks: mnistnet (28,28 and 10 classes alone); resnet18, resnet34, resnet50, resnet101, resnet152, "
-                "resnet152star, wideresnet101 (colour images of any size, 32,32 unless told; 100 classes).\n\n"
-                "Examples:\n"
-                "  actc-info\n"
-                "  actc-info --format json\n"
-                "  actc-info --compile-all --device vulkan:llvmpipe\n"
-                "  actc-info mnistnet --batch 64 --compress 'conv1,relu1,conv2=dct:lambda=10'\n"
-                "  actc-info resnet18 --classes 10\n"
-                "AMD's compiler, without a GPU:\n"
-                "  RADV_FORCE_FAMILY=navi21 actc-info --compile-all --device vulkan:radv\n\n"
-                "Exit status: 0 done, 1 failure, a kernel that spills, or an EXACT one that is not; 2 usage.\n",
+        .text = text,
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };

@@ -7,8 +7,9 @@
 #include "memory_plot.h"
 
 typedef struct settings {
-    const char *size, *compress, *optim, *device, *format, *plot;
-    int64_t batch, classes;
+    tool_network net;
+    const char *compress, *optim, *device, *format, *plot;
+    int64_t batch;
 } settings;
 
 typedef struct memory_run {
@@ -345,25 +346,29 @@ static int run_tool(int argc, char **argv)
     settings s = {.batch = 128, .optim = "adam", .device = "null", .format = "text"};
     tool_option options[] = {
         {"batch", TOOL_INT, &s.batch, "N", "samples a training step (128)", NULL, 1, 1 << 20},
-        {"size", TOOL_STRING, &s.size, "H,W", "of the network's input (what is usual for it)"},
-        {"classes", TOOL_INT, &s.classes, "N", "that it tells apart (what is usual for it)", NULL, 1, 1 << 20},
+        TOOL_NETWORK_OPTIONS(&s.net),
         {"compress", TOOL_STRING, &s.compress, "RULES", "how saved activations are kept: GLOB[,GLOB][@KIND]=CODEC[;...]"},
         {"optim", TOOL_CHOICE, &s.optim, "adam|adamw|sgd", "optimiser; sgd is without momentum (adam)", "adam|adamw|sgd"},
         {"device", TOOL_STRING, &s.device, "DEVICE", "to plan for: null, auto, cpu, vulkan[:N], cuda[:N] (null: no device's workspaces)"},
         {"format", TOOL_CHOICE, &s.format, "text|json|markdown", "json: one object on the standard output", "text|json|markdown"},
         {"plot", TOOL_STRING, &s.plot, "FILE.svg", "write the timeline there, with compression and without"},
     };
+    char networks[2048], help[4096];
+    snprintf(help, sizeof help,
+             "Bytes by category after the forward pass and at the peak, with compression and\n"
+             "without, and what lives at each command of a step.\n\n"
+             "Networks:\n%s\n"
+             "Examples:\n"
+             "  actc-memory mnistnet\n"
+             "  actc-memory mnistnet --compress '*=dct:lambda=100' --plot mnistnet.svg\n"
+             "  actc-memory resnet18 --batch 512 --optim sgd --format markdown\n"
+             "  actc-memory resnet18 --size 64,64 --compress '*=dct:lambda=100' --format json\n",
+             tool_networks_text(networks, sizeof networks));
     const tool t = {
         .name = "actc-memory",
         .summary = "Shows the memory that a network's training steps are planned to need, without running them.",
         .synopsis = "NETWORK [OPTION...]",
-        .text = "Bytes by category after the forward pass and at the peak, with compression and\n"
-                "without, and what lives at each command of a step.\n\n"
-                "Examples:\n"
-                "  actc-memory mnistnet\n"
-                "  actc-memory mnistnet --compress '*=dct:lambda=100' --plot mnistnet.svg\n"
-                "  actc-memory resnet18 --batch 512 --optim sgd --format markdown\n"
-                "  actc-memory resnet18 --size 64,64 --compress '*=dct:lambda=100' --format json\n",
+        .text = help,
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
@@ -375,7 +380,7 @@ static int run_tool(int argc, char **argv)
     if (s.compress && !*s.compress)
         s.compress = NULL;
     memory_run run = {.t = &t, .s = &s};
-    code = tool_choose_network(&t, name, s.size, s.classes, &run.model, &run.config);
+    code = tool_choose_network(&t, name, &s.net, &run.model, &run.config);
     if (!code && s.plot && !*s.plot)
         code = tool_usage(&t, "--plot is empty; a file name is accepted");
     if (!code && !(run.context = tool_context(&t)))

@@ -5,9 +5,22 @@
 #include "common.h"
 #include "models.h"
 
-/* The network of this name, and what it is built for: what is usual where size is NULL or classes 0. 0, or the exit code
- * after a message that names what there is. name NULL: none was named. */
-int tool_choose_network(const tool *t, const char *name, const char *size, int64_t classes, const actc_model **model,
+/* What a network is built for, as the options say it: what is usual where they are NULL or 0. */
+typedef struct tool_network {
+    const char *size, *settings;
+    int64_t classes;
+} tool_network;
+/* The options of a tool that fill one. */
+#define TOOL_NETWORK_OPTIONS(net)                                                                                                 \
+    {"size", TOOL_STRING, &(net)->size, "H,W", "of the network's inputs; D,H,W for volumes (what is usual for it)"},              \
+    {"classes", TOOL_INT, &(net)->classes, "N", "that it tells apart (what is usual for it)", NULL, 1, 1 << 20},                  \
+    {"net-option", TOOL_STRING, &(net)->settings, "K=N[,K=N...]", "channels, and numbers of its own, listed below"}
+/* For the text of --help: the networks with their usual inputs and options; truncated where it does not fit. */
+char *tool_networks_text(char *text, size_t size);
+
+/* The network of this name, and what it is built for. 0, or the exit code after a message that names what there is. name NULL:
+ * none was named. */
+int tool_choose_network(const tool *t, const char *name, const tool_network *net, const actc_model **model,
                         actc_model_config *config);
 /* "3x32x32"; returns text. */
 char *tool_shape_text(const actc_shape *shape, char *text, size_t size);

@@ -27,3 +27,17 @@ actc_status actc_graph_operator_info(const actc_graph *graph, size_t index, actc
             full.parameters += actc_shape_elements(&op->parameters[k]->shape);
     return actc_give_info(graph->context, "actc_operator_info", info, sizeof full, &full);
 }
+
+size_t actc_graph_input_count(const actc_graph *graph)
+{
+    return graph->n_inputs;
+}
+
+actc_status actc_graph_input_info(const actc_graph *graph, size_t index, actc_input_info *info)
+{
+    if (index >= graph->n_inputs)
+        return actc_fail(graph->context, ACTC_ERROR_INVALID_ARGUMENT, "input %zu: there are %zu", index, graph->n_inputs);
+    const actc_tensor *input = graph->inputs[index];
+    actc_input_info full = {.size = sizeof full, .name = input->name, .dtype = input->dtype, .shape = input->shape};
+    return actc_give_info(graph->context, "actc_input_info", info, sizeof full, &full);
+}

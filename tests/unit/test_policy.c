@@ -219,7 +219,7 @@ static void parameter_counts(void **state)
         int64_t parameters = 0;
         const actc_model *model = actc_model_find(nets[i].name);
         assert_non_null(model);
-        actc_model_config config = model->usual;
+        actc_model_config config = actc_model_usual(model);
         config.classes = nets[i].classes;
         ok(actc_graph_create(context, model->name, &graph));
         model->build(graph, &config);

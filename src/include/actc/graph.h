@@ -88,6 +88,16 @@ ACTC_API size_t actc_graph_operator_count(const actc_graph *graph);
  * several operators share counts in the first. */
 ACTC_API actc_status actc_graph_operator_info(const actc_graph *graph, size_t index, actc_operator_info *info);
 
+typedef struct actc_input_info {
+    size_t size;
+    const char *name; /* belongs to the graph */
+    actc_dtype dtype;
+    actc_shape shape; /* for batch 1 */
+} actc_input_info;
+ACTC_API size_t actc_graph_input_count(const actc_graph *graph);
+/* index: in the order in which they were built, must be < the count. info->size must be set by the caller. */
+ACTC_API actc_status actc_graph_input_info(const actc_graph *graph, size_t index, actc_input_info *info);
+
 #ifdef __cplusplus
 }
 #endif
