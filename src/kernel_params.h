@@ -14,7 +14,7 @@
  *     splits the outputs evenly.
  *
  * Below, flush and canon are actc_flush and actc_canon of exact/exact.h: "y = a + b" in an arithmetic kernel means
- * y = canon(flush(a) + flush(b)). Kernels that move data (transpose) keep every bit.
+ * y = canon(flush(a) + flush(b)). Kernels that move data (transpose, copy_nd) keep every bit.
  */
 #ifndef ACTC_KERNEL_PARAMS_H
 #define ACTC_KERNEL_PARAMS_H
@@ -74,6 +74,10 @@ struct actc_params_add { uint groups, n; };
 struct actc_params_dropout { uint groups, n, path, threshold, inner, channels; float scale; };
 /* y[b][c][r] = x[b][r][c] for n = batch * rows * cols elements; moves bits. */
 struct actc_params_transpose { uint groups, n, rows, cols; };
+/* Element (i0,...,i5) of a space of `size`, n elements, i5 fastest: target[target_at + the sum of ik * ds[k]] becomes
+ * source[source_at + the sum of ik * ss[k]], bit for bit; or target + source where `accumulate`. Indices count modulo 2^32,
+ * so that a stride may be negative. No two elements share a place in the target; the rest of it stays as it is. */
+struct actc_params_copy_nd { uint groups, n, size[6], ss[6], ds[6], source_at, target_at, accumulate; };
 /* n: elements of y (batch,oh,ow,channels). The window is scanned in row-major order over positions inside the image (at
  * least one lies there); a later value wins only by actc_beats: greater, or the first NaN; values compared are canon(x),
  * y is the winner's. index: ky*kw + kx of the winner, one byte an element, byte i % 4 (little endian) of word i / 4;

@@ -10,6 +10,7 @@
 #define UNTOUCHED (-1.0) /* error of a word that the reference has not written as a float */
 
 static const reference_fn references[ACTC_KERNEL_COUNT] = {
+    [ACTC_KERNEL_copy_nd] = reference_copy_nd,
     [ACTC_KERNEL_reduce_partial] = reference_reduce_partial,
     [ACTC_KERNEL_reduce_final] = reference_reduce_final,
     [ACTC_KERNEL_bn_stats] = reference_bn_stats,

@@ -31,6 +31,7 @@ typedef void (*reference_fn)(const void *params, reference_view *views);
 reference_fn reference_of(actc_kernel_id id);
 
 /* The functions, by the file that they are in; reference.c has the table. */
+void reference_copy_nd(const void *params, reference_view *views); /* reference_element.c */
 void reference_reduce_partial(const void *params, reference_view *views); /* reference_norm.c */
 void reference_reduce_final(const void *params, reference_view *views);
 void reference_bn_stats(const void *params, reference_view *views);

@@ -1,0 +1,72 @@
+/* element_cases.c: element-wise kernels over index spaces, and moves; all EXACT, and held to float64. */
+#include "kernel_case.h"
+
+/* ---- moves ---- */
+
+typedef struct copy_case {
+    const char *name;
+    uint32_t size[6], ss[6], ds[6], source_at, target_at;
+    size_t source, target; /* words */
+} copy_case;
+
+#define BACK(stride) (0u - (stride))
+
+static void copies(kernel_builder *b)
+{
+    static const copy_case cases[] = {
+        {"one", {1, 1, 1, 1, 1, 1}, {0}, {0}, 0, 0, 1, 1},
+        {"all", {1, 1, 1, 1, 1, 4099}, {0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 1}, 0, 0, 4099, 4099},
+        {"dense", {2, 3, 5, 7, 4, 3}, {1260, 420, 84, 12, 3, 1}, {1260, 420, 84, 12, 3, 1}, 0, 0, 2520, 2520},
+        {"channels-to-concat", {1, 1, 1, 2, 35, 13}, {0, 0, 0, 455, 13, 1}, {0, 0, 0, 1015, 29, 1}, 0, 16, 910, 2030},
+        {"channels-from-concat", {1, 1, 1, 1, 70, 13}, {0, 0, 0, 0, 29, 1}, {0, 0, 0, 0, 13, 1}, 16, 0, 2030, 910},
+        {"pad", {1, 2, 5, 6, 7, 3}, {0, 630, 126, 21, 3, 1}, {0, 1848, 264, 33, 3, 1}, 0, 333, 1260, 3696},
+        {"transpose", {1, 1, 1, 3, 129, 67}, {0, 0, 0, 8643, 1, 129}, {0, 0, 0, 8643, 67, 1}, 0, 0, 25929, 25929},
+        {"permute-six", {3, 2, 4, 3, 5, 2}, {1, 3, 90, 30, 6, 360}, {240, 120, 30, 10, 2, 1}, 0, 0, 720, 720},
+        {"pixel-shuffle", {1, 2, 5, 2, 4, 6}, {0, 480, 96, 12, 24, 2}, {0, 480, 96, 48, 12, 2}, 1, 0, 960, 960},
+        {"reversed", {1, 1, 1, 1, 33, 31}, {0, 0, 0, 0, BACK(31), BACK(1)}, {0, 0, 0, 0, 31, 1}, 1022, 0, 1023, 1023},
+        {"every-third", {1, 1, 1, 1, 1, 1025}, {0, 0, 0, 0, 0, 3}, {0, 0, 0, 0, 0, 2}, 2, 1, 3075, 2050},
+        {"broadcast", {1, 1, 1, 9, 11, 23}, {0, 0, 0, 0, 1, 0}, {0, 0, 0, 253, 23, 1}, 0, 0, 11, 2277},
+    };
+    for (size_t t = 0; t < 3 * sizeof cases / sizeof *cases; t++) {
+        const copy_case *c = &cases[t / 3];
+        const uint32_t accumulate = t % 3 > 0;
+        const fill_kind kind = t % 3 == 0 ? FILL_BITS : t % 3 == 1 ? FILL_TINY : FILL_SPECIAL;
+        struct actc_params_copy_nd p = {.n = 1, .source_at = c->source_at, .target_at = c->target_at, .accumulate = accumulate};
+        for (int k = 0; k < 6; k++) {
+            p.n *= c->size[k];
+            p.size[k] = c->size[k];
+            p.ss[k] = c->ss[k];
+            p.ds[k] = c->ds[k];
+        }
+        kernel_begin(b, ACTC_KERNEL_copy_nd, element_groups(p.n), &p);
+        kernel_view(b, 0, c->source, kind);
+        kernel_view(b, 1, c->target, kind);
+        kernel_end(b, "(%s,n=%u,accumulate=%u,fill=%s)", c->name, p.n, accumulate, fill_name(kind));
+    }
+}
+
+/* Permutation of (N,H,W,C) to (N,C,H,W), one of whole lines, and one accumulation, for timing. */
+static void large_copies(kernel_builder *b)
+{
+    const uint32_t batch = 32, pixels = 56 * 56, channels = 64, n = batch * pixels * channels;
+    const struct actc_params_copy_nd cases[] = {
+        {0, n, {1, 1, 1, batch, channels, pixels}, {0, 0, 0, n / batch, 1, channels}, {0, 0, 0, n / batch, pixels, 1}, 0, 0, 0},
+        {0, n, {1, 1, 1, 1, n / channels, channels}, {0, 0, 0, 0, channels, 1}, {0, 0, 0, 0, 2 * channels, 1}, 0, 64, 0},
+        {0, n, {1, 1, 1, 1, n / channels, channels}, {0, 0, 0, 0, 2 * channels, 1}, {0, 0, 0, 0, channels, 1}, 64, 0, 1},
+    };
+    static const char *const names[] = {"transpose", "to-concat", "from-concat"};
+    for (size_t t = 0; t < 3; t++) {
+        kernel_begin(b, ACTC_KERNEL_copy_nd, element_groups(n), &cases[t]);
+        kernel_view(b, 0, t == 2 ? 2 * (size_t)n : n, FILL_NORMAL);
+        kernel_view(b, 1, t == 1 ? 2 * (size_t)n : n, FILL_NORMAL);
+        kernel_end(b, "(%s,n=%u,accumulate=%u,fill=normal)", names[t], n, cases[t].accumulate);
+    }
+}
+
+void parity_element_cases(parity_list *list)
+{
+    kernel_builder b = {.list = list};
+    copies(&b);
+    b.full = true;
+    large_copies(&b);
+}
