@@ -78,14 +78,14 @@ struct actc_params_transpose { uint groups, n, rows, cols; };
  * source[source_at + the sum of ik * ss[k]], bit for bit; or target + source where `accumulate`. Indices count modulo 2^32,
  * so that a stride may be negative. No two elements share a place in the target; the rest of it stays as it is. */
 struct actc_params_copy_nd { uint groups, n, size[6], ss[6], ds[6], source_at, target_at, accumulate; };
-/* n: elements of y (batch,oh,ow,channels). The window is scanned in row-major order over positions inside the image (at
- * least one lies there); a later value wins only by actc_beats: greater, or the first NaN; values compared are canon(x),
- * y is the winner's. index: ky*kw + kx of the winner, one byte an element, byte i % 4 (little endian) of word i / 4;
- * bytes past n in the last word are 0. kh*kw <= 256. */
-struct actc_params_max_pool2d_fwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
-/* n: elements of dx (batch,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
- * ascending order of (oy, ox). */
-struct actc_params_max_pool2d_bwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
+/* n: elements of y (batch,od,oh,ow,channels); images have a depth of 1. The window is scanned in row-major order over
+ * positions inside the image (at least one lies there); a later value wins only by actc_beats: greater, or the first NaN;
+ * values compared are canon(x), y is the winner's. index: (kz*kh + ky)*kw + kx of the winner, one byte an element, byte i % 4
+ * (little endian) of word i / 4; bytes past n in the last word are 0. kd*kh*kw <= 256. */
+struct actc_params_max_pool_fwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
+/* n: elements of dx (batch,id,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
+ * ascending order of (oz, oy, ox). */
+struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
 /* Sums over the rows of x (outer,rows,cols) in chunks of ACTC_SUM_ROWS, chunks = ceil(rows / ACTC_SUM_ROWS):
  * partial[o][j][w][c] = +0 plus term w of rows r ascending in [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))). The
  * terms of an op, read through flush; y has the shape of x; functions are those of exact/norm.h:

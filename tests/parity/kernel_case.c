@@ -30,7 +30,8 @@ parity_case *kernel_end(kernel_builder *b, const char *format, ...)
     actc_kernel_id id = b->spec.command.u.kernel.id;
     const actc_kernel_info *info = &actc_kernel_infos[id];
     parity_case *c = parity_add(b->list, PARITY_KERNEL, info->parity, kernel_case_run, &b->spec, sizeof b->spec, "%s%s",
-                                info->name, text);
+                                b->name ? b->name : info->name, text);
+    b->name = NULL;
     c->kernel = (int)id;
     c->bench = kernel_case_bench;
     c->full = b->full;

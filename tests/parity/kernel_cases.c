@@ -2,6 +2,8 @@
  * kernels go wrong; all EXACT. */
 #include "kernel_case.h"
 
+#include <stdio.h>
+
 /* The step block of losses and optimisers. */
 static void set_step(kernel_builder *b, uint32_t index, uint32_t rows, float lr, uint32_t first)
 {
@@ -93,37 +95,65 @@ static void dropout_transpose(kernel_builder *b)
 
 /* ---- pooling ---- */
 
+typedef struct pool_case {
+    uint32_t batch, channels, i[3], k[3], s[3], p[3]; /* depth, height, width */
+} pool_case;
+
+static void max_pool(kernel_builder *b, const pool_case *c, fill_kind kind)
+{
+    const uint32_t *i = c->i, *k = c->k, *s = c->s, *p = c->p;
+    uint32_t o[3], inputs = c->batch * c->channels, outputs = inputs;
+    for (int a = 0; a < 3; a++) {
+        o[a] = (i[a] + 2 * p[a] - k[a]) / s[a] + 1;
+        inputs *= i[a];
+        outputs *= o[a];
+    }
+    struct actc_params_max_pool_fwd params = {0, outputs, c->channels, i[0], i[1], i[2], o[0], o[1], o[2],
+                                              k[0], k[1], k[2], s[0], s[1], s[2], p[0], p[1], p[2]};
+    char window[96];
+    const bool flat = i[0] == 1 && k[0] == 1;
+    if (flat)
+        snprintf(window, sizeof window, "hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u", i[1], i[2], k[1], k[2], s[1], s[2], p[1], p[2]);
+    else
+        snprintf(window, sizeof window, "dhw=%ux%ux%u,k=%ux%ux%u,s=%ux%ux%u,p=%ux%ux%u", i[0], i[1], i[2], k[0], k[1], k[2], s[0],
+                 s[1], s[2], p[0], p[1], p[2]);
+    b->name = flat ? "max_pool2d_fwd" : NULL;
+    kernel_begin(b, ACTC_KERNEL_max_pool_fwd, element_groups(outputs), &params);
+    kernel_view(b, 0, inputs, kind);
+    kernel_view(b, 1, outputs, kind);
+    kernel_view(b, 2, (outputs + 3) / 4, kind);
+    kernel_end(b, "(n=%u,c=%u,%s,fill=%s)", c->batch, c->channels, window, fill_name(kind));
+    params.n = inputs;
+    b->name = flat ? "max_pool2d_bwd" : NULL;
+    kernel_begin(b, ACTC_KERNEL_max_pool_bwd, element_groups(inputs), &params);
+    kernel_view(b, 0, outputs, kind);
+    kernel_view(b, 1, (outputs + 3) / 4, KERNEL_FILL_PLACES);
+    b->spec.places = k[0] * k[1] * k[2];
+    kernel_view(b, 2, inputs, kind);
+    kernel_end(b, "(n=%u,c=%u,%s,fill=%s)", c->batch, c->channels, window, fill_name(kind));
+}
+
 static void pooling(kernel_builder *b)
 {
-    static const struct { uint32_t batch, channels, ih, iw, kh, kw, sh, sw, ph, pw; } cases[] = {
-        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},   {2, 8, 24, 24, 2, 2, 2, 2, 0, 0}, {1, 3, 7, 9, 3, 3, 2, 2, 1, 1},
-        {2, 5, 6, 5, 3, 2, 1, 2, 1, 0},   {1, 300, 5, 5, 2, 2, 2, 2, 0, 0}, {1, 2, 33, 31, 16, 16, 3, 5, 8, 7},
-        {3, 7, 4, 4, 4, 4, 4, 4, 0, 0},   {1, 1, 5, 5, 2, 2, 3, 3, 0, 0}, /* a stride over the window leaves gaps */
-        {1, 1, 1, 1021, 1, 3, 1, 1, 0, 1},
+    static const pool_case cases[] = {
+        {1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+        {2, 8, {1, 24, 24}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
+        {1, 3, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},
+        {2, 5, {1, 6, 5}, {1, 3, 2}, {1, 1, 2}, {0, 1, 0}},
+        {1, 300, {1, 5, 5}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
+        {1, 2, {1, 33, 31}, {1, 16, 16}, {1, 3, 5}, {0, 8, 7}},
+        {3, 7, {1, 4, 4}, {1, 4, 4}, {1, 4, 4}, {0, 0, 0}},
+        {1, 1, {1, 5, 5}, {1, 2, 2}, {1, 3, 3}, {0, 0, 0}}, /* a stride over the window leaves gaps */
+        {1, 1, {1, 1, 1021}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}},
+        {2, 8, {6, 8, 10}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}},
+        {1, 5, {7, 9, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}},
+        {2, 3, {5, 4, 6}, {3, 2, 1}, {1, 2, 2}, {1, 0, 0}},
+        {1, 2, {9, 11, 7}, {6, 6, 7}, {2, 3, 1}, {3, 2, 3}},
+        {3, 1, {5, 1, 3}, {2, 1, 1}, {3, 1, 2}, {0, 0, 0}},
     };
-    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
-        uint32_t i = (uint32_t)t / 2, batch = cases[i].batch, channels = cases[i].channels, ih = cases[i].ih,
-                 iw = cases[i].iw;
-        uint32_t kh = cases[i].kh, kw = cases[i].kw, sh = cases[i].sh, sw = cases[i].sw, ph = cases[i].ph, pw = cases[i].pw;
-        uint32_t oh = (ih + 2 * ph - kh) / sh + 1, ow = (iw + 2 * pw - kw) / sw + 1;
-        uint32_t inputs = batch * ih * iw * channels, outputs = batch * oh * ow * channels;
-        fill_kind kind = t % 2 ? FILL_SPECIAL : FILL_EQUAL; /* ties: the first place must win */
-        struct actc_params_max_pool2d_fwd p = {0, outputs, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw};
-        kernel_begin(b, ACTC_KERNEL_max_pool2d_fwd, element_groups(outputs), &p);
-        kernel_view(b, 0, inputs, kind);
-        kernel_view(b, 1, outputs, kind);
-        kernel_view(b, 2, (outputs + 3) / 4, kind);
-        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph,
-                   pw, fill_name(kind));
-        p.n = inputs;
-        kernel_begin(b, ACTC_KERNEL_max_pool2d_bwd, element_groups(inputs), &p);
-        kernel_view(b, 0, outputs, kind);
-        kernel_view(b, 1, (outputs + 3) / 4, KERNEL_FILL_PLACES);
-        b->spec.places = kh * kw;
-        kernel_view(b, 2, inputs, kind);
-        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph,
-                   pw, fill_name(kind));
-    }
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++)
+        max_pool(b, &cases[t / 2], t % 2 ? FILL_SPECIAL : FILL_EQUAL); /* ties: the first place must win */
+    max_pool(b, &cases[10], FILL_TINY);
 }
 
 /* ---- losses, optimisers ---- */
@@ -264,4 +294,6 @@ void parity_kernel_cases(parity_list *list)
     many_groups(&b);
     b.full = true;
     long_views(&b);
+    max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
+    max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNTOUCHED (-1.0) /* error of a word that the reference has not written as a float */
-
 static const reference_fn references[ACTC_KERNEL_COUNT] = {
     [ACTC_KERNEL_copy_nd] = reference_copy_nd,
+    [ACTC_KERNEL_max_pool_fwd] = reference_max_pool_fwd,
+    [ACTC_KERNEL_max_pool_bwd] = reference_max_pool_bwd,
     [ACTC_KERNEL_reduce_partial] = reference_reduce_partial,
     [ACTC_KERNEL_reduce_final] = reference_reduce_final,
     [ACTC_KERNEL_bn_stats] = reference_bn_stats,
@@ -60,7 +60,7 @@ bool reference_views_make(const actc_command *command, void *const *data, refere
         }
         for (size_t i = 0; i < n; i++) {
             if (command->access[v] == 'w')
-                views[v].error[i] = UNTOUCHED;
+                views[v].error[i] = REFERENCE_BITS;
             else
                 read_word(&views[v], i, ((const uint32_t *)data[v])[i]);
         }
@@ -76,10 +76,10 @@ bool reference_agrees(const actc_command *command, const reference_view *views, 
             const double value = views[v].value[i], error = views[v].error[i];
             float x;
             memcpy(&x, &got, sizeof x);
-            if (error == UNTOUCHED ? got == views[v].bits[i]
+            if (error == REFERENCE_BITS ? got == views[v].bits[i]
                                    : got == views[v].bits[i] || !(fabs(value) + error <= FLT_MAX) || fabs(x - value) <= error)
                 continue;
-            if (error == UNTOUCHED)
+            if (error == REFERENCE_BITS)
                 snprintf(message, size, "view %u[%zu] is %08x, the reference says %08x", v, i, got, views[v].bits[i]);
             else
                 snprintf(message, size, "view %u[%zu] is %.9g, in float64 %.9g with a bound of %.3g", v, i, (double)x, value, error);

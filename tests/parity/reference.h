@@ -13,6 +13,7 @@
 #include "../../backends/backend.h"
 
 #define REFERENCE_UNIT 0x1p-24 /* of a rounding to nearest in float32 */
+#define REFERENCE_BITS (-1.0) /* error of a word that is no float: its bits count */
 #define REFERENCE_TINY 0x1p-60 /* magnitudes below are read, and stored, as zero (src/exact/exact.h) */
 
 /* Element i is word i of the view. `value` and `error` are of views that hold floats, `bits` of those that hold integers (masks,
@@ -32,6 +33,8 @@ reference_fn reference_of(actc_kernel_id id);
 
 /* The functions, by the file that they are in; reference.c has the table. */
 void reference_copy_nd(const void *params, reference_view *views); /* reference_element.c */
+void reference_max_pool_fwd(const void *params, reference_view *views); /* reference_pool.c */
+void reference_max_pool_bwd(const void *params, reference_view *views);
 void reference_reduce_partial(const void *params, reference_view *views); /* reference_norm.c */
 void reference_reduce_final(const void *params, reference_view *views);
 void reference_bn_stats(const void *params, reference_view *views);

@@ -127,55 +127,118 @@ static void transpose(void **state)
     }
 }
 
+static void copy_nd(void **state)
+{
+    (void)state;
+    test_rng r = {6};
+    static const struct actc_params_copy_nd cases[] = {
+        {0, 1, {1, 1, 1, 1, 1, 1}, {0}, {0}, 5, 1299, 0},
+        {0, 1300, {1, 1, 1, 1, 1, 1300}, {0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 1}, 0, 0, 0},
+        {0, 1260, {3, 2, 5, 2, 3, 7}, {7, 630, 126, 63, 21, 1}, {420, 210, 42, 21, 7, 1}, 40, 3, 0},
+        {0, 1200, {1, 1, 1, 1, 120, 10}, {0, 0, 0, 0, 1, 120}, {0, 0, 0, 0, 10, 1}, 0, 0, 0},
+        {0, 1100, {1, 1, 1, 10, 1, 110}, {0, 0, 0, 0u - 110, 0, 0u - 1}, {0, 0, 0, 130, 0, 1}, 1099, 20, 0},
+        {0, 1290, {1, 1, 1, 1, 1290, 1}, {0}, {0, 0, 0, 0, 1, 0}, 3, 4, 0},
+    };
+    const uint32_t n = 1300;
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
+        struct actc_params_copy_nd p = cases[t / 2];
+        p.groups = element_groups(p.n);
+        p.accumulate = t % 2;
+        float *source = fill(&r, n, 40), *before = fill(&r, n, 40);
+        uint32_t *after = words(n), at[6];
+        memcpy(after, before, 4 * (size_t)n);
+        for (at[0] = 0; at[0] < p.size[0]; at[0]++)
+        for (at[1] = 0; at[1] < p.size[1]; at[1]++)
+        for (at[2] = 0; at[2] < p.size[2]; at[2]++)
+        for (at[3] = 0; at[3] < p.size[3]; at[3]++)
+        for (at[4] = 0; at[4] < p.size[4]; at[4]++)
+        for (at[5] = 0; at[5] < p.size[5]; at[5]++) {
+            uint32_t from = p.source_at, to = p.target_at;
+            for (int k = 0; k < 6; k++) {
+                from += at[k] * p.ss[k];
+                to += at[k] * p.ds[k];
+            }
+            assert_true(from < n && to < n);
+            float sum = ref_canon(ref_flush(before[to]) + ref_flush(source[from]));
+            memcpy(&after[to], p.accumulate ? &sum : &source[from], 4);
+        }
+        CHECK(copy_nd, p, p.groups, IN(source, n), INOUT(before, after, n));
+        free(source);
+        free(before);
+        free(after);
+    }
+}
+
 typedef struct pool_case {
-    uint32_t batch, channels, ih, iw, kh, kw, sh, sw, ph, pw;
+    uint32_t batch, channels, i[3], k[3], s[3], p[3]; /* depth, height, width */
 } pool_case;
+
+/* Where position `place` of the window of output position o (of all images) lies in x, without channels; -1 where outside. */
+static int64_t pool_position(const pool_case *c, const uint32_t out[3], uint32_t o, uint32_t place)
+{
+    int64_t at = 0, stride = 1;
+    for (int a = 2; a >= 0; a--) {
+        int64_t i = (int64_t)(o % out[a] * c->s[a] + place % c->k[a]) - c->p[a];
+        if (i < 0 || i >= c->i[a])
+            return -1;
+        at += i * stride;
+        stride *= c->i[a];
+        o /= out[a];
+        place /= c->k[a];
+    }
+    return at + o * stride;
+}
 
 static void max_pool(void **state)
 {
     (void)state;
     test_rng r = {5};
     static const pool_case cases[] = {
-        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},  {2, 8, 24, 24, 2, 2, 2, 2, 0, 0}, {1, 3, 7, 9, 3, 3, 2, 2, 1, 1},
-        {2, 5, 6, 5, 3, 2, 1, 2, 1, 0},  {1, 300, 5, 5, 2, 2, 2, 2, 0, 0}, {1, 2, 33, 31, 16, 16, 3, 5, 8, 7},
-        {3, 7, 4, 4, 4, 4, 4, 4, 0, 0},  {1, 1, 5, 5, 2, 2, 3, 3, 0, 0}, /* a stride over the window leaves gaps */
+        {1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},    {2, 8, {1, 24, 24}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
+        {1, 3, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},    {2, 5, {1, 6, 5}, {1, 3, 2}, {1, 1, 2}, {0, 1, 0}},
+        {1, 300, {1, 5, 5}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},  {1, 2, {1, 33, 31}, {1, 16, 16}, {1, 3, 5}, {0, 8, 7}},
+        {3, 7, {1, 4, 4}, {1, 4, 4}, {1, 4, 4}, {0, 0, 0}},    {1, 1, {1, 5, 5}, {1, 2, 2}, {1, 3, 3}, {0, 0, 0}}, /* gaps */
+        {2, 11, {5, 6, 7}, {3, 2, 3}, {2, 1, 2}, {1, 0, 1}},   {1, 3, {9, 4, 5}, {6, 6, 7}, {3, 2, 1}, {3, 3, 3}},
     };
     for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
         const pool_case *c = &cases[t];
-        uint32_t oh = (c->ih + 2 * c->ph - c->kh) / c->sh + 1, ow = (c->iw + 2 * c->pw - c->kw) / c->sw + 1;
-        uint32_t n_in = c->batch * c->ih * c->iw * c->channels, n_out = c->batch * oh * ow * c->channels;
+        uint32_t o[3], n_in = c->batch * c->channels, n_out = n_in;
+        for (int a = 0; a < 3; a++) {
+            o[a] = (c->i[a] + 2 * c->p[a] - c->k[a]) / c->s[a] + 1;
+            n_in *= c->i[a];
+            n_out *= o[a];
+        }
         float *x = fill(&r, n_in, 40), *dy = fill(&r, n_out, 20), *sum = calloc(n_in, sizeof *sum);
         uint32_t *y = words(n_out), *index = words((n_out + 3) / 4), *dx = words(n_in);
         assert_non_null(sum);
-        /* Output pixels ascending, so that each input element adds its windows in ascending order too. */
+        /* Output positions ascending, so that each input element adds its windows in ascending order too. */
         for (uint32_t i = 0; i < n_out; i++) {
-            uint32_t ch = i % c->channels, ox = i / c->channels % ow, oy = i / c->channels / ow % oh;
-            uint32_t b = i / c->channels / ow / oh, place = UINT32_MAX, at = 0;
+            uint32_t place = UINT32_MAX, winner = 0;
             float best = 0;
-            for (uint32_t k = 0; k < c->kh * c->kw; k++) {
-                int iy = (int)(oy * c->sh + k / c->kw) - (int)c->ph, ix = (int)(ox * c->sw + k % c->kw) - (int)c->pw;
-                if (iy < 0 || ix < 0 || iy >= (int)c->ih || ix >= (int)c->iw)
+            for (uint32_t k = 0; k < c->k[0] * c->k[1] * c->k[2]; k++) {
+                int64_t at = pool_position(c, o, i / c->channels, k);
+                if (at < 0)
                     continue;
-                uint32_t from = ((b * c->ih + (uint32_t)iy) * c->iw + (uint32_t)ix) * c->channels + ch;
+                uint32_t from = (uint32_t)at * c->channels + i % c->channels;
                 float v = ref_canon(x[from]);
                 if (place == UINT32_MAX || v > best || (isnan(v) && !isnan(best))) {
                     best = v;
                     place = k;
-                    at = from;
+                    winner = from;
                 }
             }
             y[i] = float_bits(best);
             ((uint8_t *)index)[i] = (uint8_t)place;
-            sum[at] += ref_flush(dy[i]);
+            sum[winner] += ref_flush(dy[i]);
         }
         for (uint32_t i = 0; i < n_in; i++)
             dx[i] = float_bits(ref_canon(sum[i]));
-        struct actc_params_max_pool2d_fwd p = {element_groups(n_out), n_out, c->channels, c->ih, c->iw, oh, ow,
-                                               c->kh, c->kw, c->sh, c->sw, c->ph, c->pw};
-        CHECK(max_pool2d_fwd, p, p.groups, IN(x, n_in), OUT(y, n_out), OUT(index, (n_out + 3) / 4));
+        struct actc_params_max_pool_fwd p = {element_groups(n_out), n_out, c->channels, c->i[0], c->i[1], c->i[2], o[0], o[1], o[2],
+                                             c->k[0], c->k[1], c->k[2], c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]};
+        CHECK(max_pool_fwd, p, p.groups, IN(x, n_in), OUT(y, n_out), OUT(index, (n_out + 3) / 4));
         p.groups = element_groups(n_in);
         p.n = n_in;
-        CHECK(max_pool2d_bwd, p, p.groups, IN(dy, n_out), IN(index, (n_out + 3) / 4), OUT(dx, n_in));
+        CHECK(max_pool_bwd, p, p.groups, IN(dy, n_out), IN(index, (n_out + 3) / 4), OUT(dx, n_in));
         free(x);
         free(dy);
         free(sum);
@@ -358,7 +421,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(max_pool),
+        cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
+        cmocka_unit_test(max_pool),
         cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
     };
