@@ -6,10 +6,10 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (reduce_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   one invocation an output (reduce_*, nll_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
  *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
  *     most ACTC_SOFTMAX_SERIAL.
- *   loss_reduce, count_correct: 1.
+ *   loss_reduce, count_reduce: 1.
  *   gemm and conv2d_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
  *
@@ -37,7 +37,6 @@ typedef unsigned int uint;
 #define ACTC_STEP_STEP_LO 2
 #define ACTC_STEP_STEP_HI 3
 #define ACTC_STEP_ROWS 4          /* samples of the batch that count */
-#define ACTC_STEP_INV_ROWS 5      /* f32: 1 / rows whose label is not -1 */
 #define ACTC_STEP_GRAD_SCALE 6    /* f32: 1 / accumulated batches */
 #define ACTC_STEP_STEP_SIZE 7     /* f32: lr / (1 - beta1^t), or lr for SGD */
 #define ACTC_STEP_ROOT 8          /* f32: 1 / sqrt(1 - beta2^t) */
@@ -48,13 +47,12 @@ typedef unsigned int uint;
 #define ACTC_STEP_BLOCK_BYTES 256
 
 /* Words of the result block: what a step tells the host and its own update. */
-#define ACTC_RESULT_LOSS 0        /* f32: mean of the batch (training) or sum (evaluation); written by loss_reduce */
+#define ACTC_RESULT_LOSS 0        /* f32: the weighted sum of the losses' values; written by loss_reduce */
 /* 0: all finite. 1: the loss is not. 2 + i: it is, and element i is the first of the gradients that is not. Kernels only
  * ever lower it, 0 counting as the highest (so an atomic min needs care: compare-and-swap in the rare bad case); the
  * program or the host clears it before the first batch of a step. */
 #define ACTC_RESULT_BAD 1
-#define ACTC_RESULT_CORRECT 2     /* written by count_correct */
-#define ACTC_RESULT_VALUES 8      /* words 8..23: what loss or metric s came to, f32 or a count */
+#define ACTC_RESULT_VALUES 8      /* words 8..23: losses, f32, the mean of the batch (training) or the sum (evaluation); counts, u32 */
 #define ACTC_RESULT_BLOCK_BYTES 256
 
 /* y = x where x > 0, +0 where x <= 0; NaN stays NaN: actc_relu_bits. */
@@ -164,19 +162,26 @@ struct actc_params_softmax_fwd { uint groups, rows, cols, log; };
 /* log: s = sum of dy[c], dx[c] = dy[c] - actc_exp(y[c]) * s; else s = sum of actc_product(dy[c], y[c]), dx[c] = y[c] *
  * (dy[c] - s). s adds as in softmax_fwd. */
 struct actc_params_softmax_bwd { uint groups, rows, cols, log; };
-/* Labels are i32. A row counts where it is below the step block's ROWS and its label lies in [0, cols); -1 is PyTorch's
- * ignore_index. loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
-struct actc_params_nll_loss_fwd { uint groups, rows, cols; };
-/* dx = -INV_ROWS at the label of a row that counts, +0 everywhere else. */
-struct actc_params_nll_loss_bwd { uint groups, rows, cols; };
-/* dx = (actc_exp(log p) - (1 at the label, else 0)) * INV_ROWS, +0 in rows that do not count. */
-struct actc_params_cross_entropy_bwd { uint groups, rows, cols; };
+/* Losses, and what they get right, by rows of `cols` classes, `positions` rows a sample (1; of a map, its pixels). Labels are
+ * i32. A row counts where it is below ROWS * positions of the step block and its label lies in [0, cols); -1 is PyTorch's
+ * ignore_index. `norm` is the word of the step block with 1 / what the loss counts, `slot` the loss's or metric's number:
+ * VALUES + slot is its word of the result block. scale = actc_loss_scale(step[norm], weight) of exact/loss.h.
+ *
+ * loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
+struct actc_params_nll_loss_fwd { uint groups, rows, cols, positions; };
+/* dx = -scale at the label of a row that counts, +0 everywhere else. */
+struct actc_params_nll_loss_bwd { uint groups, rows, cols, positions, norm; float weight; };
+/* dx = (actc_exp(log p) - (1 at the label, else 0)) * scale, +0 in rows that do not count. */
+struct actc_params_cross_entropy_bwd { uint groups, rows, cols, positions, norm; float weight; };
 /* Invocation t of 256: a[t] = +0 plus loss[t], loss[t + 256], ... ascending; then a[t] += a[t + s] for t < s with
- * s = 128, 64, ... 1. LOSS = mean ? a[0] * INV_ROWS : a[0]; BAD becomes 1 where LOSS is not finite. */
-struct actc_params_loss_reduce { uint groups, rows, mean; };
-/* CORRECT = rows that count whose highest score is at the label; scanned with actc_beats, so the lowest index wins a tie
- * and the first NaN beats all. */
-struct actc_params_count_correct { uint groups, rows, cols; };
+ * s = 128, 64, ... 1. VALUES[slot] = mean ? a[0] * step[norm] : a[0]; LOSS = actc_loss_total(LOSS, first, VALUES[slot],
+ * weight), so that the losses of a network add up; BAD becomes 1 where LOSS is not finite. */
+struct actc_params_loss_reduce { uint groups, rows, mean, norm, slot, first; float weight; };
+/* counts[g] = those of the ACTC_GROUP_SIZE rows from g * ACTC_GROUP_SIZE on that count and whose highest score is at the
+ * label; scanned with actc_beats, so the lowest index wins a tie and the first NaN beats all. One invocation a row. */
+struct actc_params_count_correct { uint groups, rows, cols, positions; };
+/* VALUES[slot] = the sum of n counts, an integer. */
+struct actc_params_count_reduce { uint groups, n, slot; };
 /* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */

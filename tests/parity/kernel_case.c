@@ -44,7 +44,8 @@ static void fill_step(const kernel_spec *spec, uint32_t *step)
 {
     float lr = spec->learning_rate;
     step[ACTC_STEP_ROWS] = spec->rows;
-    step[ACTC_STEP_INV_ROWS] = float_bits(spec->rows ? 1.0f / (float)spec->rows : 0.0f);
+    for (int i = 0; i < (int)ACTC_STEP_VALUES; i++)
+        step[ACTC_STEP_NORM + i] = float_bits(spec->rows ? 1.0f / (float)(spec->rows + (uint32_t)i) : 0.0f);
     step[ACTC_STEP_GRAD_SCALE] = float_bits(0.5f);
     step[ACTC_STEP_STEP_SIZE] = float_bits(lr / (1.0f - 0.9f));
     step[ACTC_STEP_ROOT] = float_bits(1.0f / sqrtf(1.0f - 0.999f));

@@ -158,40 +158,68 @@ static void pooling(kernel_builder *b)
 
 /* ---- losses, optimisers ---- */
 
+static void losses_of(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t positions, uint32_t counted, float weight,
+                      fill_kind kind)
+{
+    const size_t n = (size_t)rows * cols;
+    const uint32_t norm = ACTC_STEP_NORM + (positions > 1 ? 3 : 0);
+    char more[64] = ""; /* where it is not the one loss of single labels */
+    if (positions > 1)
+        snprintf(more, sizeof more, ",positions=%u,weight=%g", positions, (double)weight);
+    const struct actc_params_nll_loss_fwd nll = {0, rows, cols, positions};
+    const struct actc_params_nll_loss_bwd nll_bwd = {0, rows, cols, positions, norm, weight};
+    const struct actc_params_cross_entropy_bwd entropy_bwd = {0, rows, cols, positions, norm, weight};
+    const struct actc_params_count_correct count = {0, rows, cols, positions};
+    const struct { actc_kernel_id id; const void *params; bool scores; uint64_t groups; size_t out; } kernels[] = {
+        {ACTC_KERNEL_nll_loss_fwd, &nll, true, output_groups(rows), rows},
+        {ACTC_KERNEL_nll_loss_bwd, &nll_bwd, false, element_groups(n), n},
+        {ACTC_KERNEL_cross_entropy_bwd, &entropy_bwd, true, element_groups(n), n},
+        {ACTC_KERNEL_count_correct, &count, true, output_groups(rows), output_groups(rows)},
+    };
+    for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
+        kernel_begin(b, kernels[k].id, kernels[k].groups, kernels[k].params);
+        uint32_t at = 0;
+        if (kernels[k].scores)
+            kernel_view(b, at++, n, kind);
+        kernel_view(b, at++, rows, KERNEL_FILL_LABELS);
+        b->spec.classes = cols;
+        set_step(b, at++, counted, 1e-3f, 0);
+        kernel_view(b, at, kernels[k].out, kind);
+        kernel_end(b, "(rows=%u,cols=%u,counted=%u%s,fill=%s)", rows, cols, counted, more, fill_name(kind));
+    }
+}
+
 static void losses(kernel_builder *b)
 {
-    static const uint32_t cases[][3] = {{1, 1, 1}, {128, 10, 128}, {300, 7, 300}, {700, 3, 650}, {257, 11, 0}, {5, 1000, 5}};
+    static const struct { uint32_t rows, cols, positions, counted; float weight; } cases[] = {
+        {1, 1, 1, 1, 1},     {128, 10, 1, 128, 1}, {300, 7, 1, 300, 1},      {700, 3, 1, 650, 1},     {257, 11, 1, 0, 1},
+        {5, 1000, 1, 5, 1},  {693, 14, 77, 9, 1},  {693, 14, 77, 5, 0.3f}, {4096, 3, 1024, 3, 0.5f}, {258, 2, 2, 129, 2},
+    };
     static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL}; /* equal scores: the first is the answer */
     for (size_t t = 0; t < 3 * sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t / 3][0], cols = cases[t / 3][1], counted = cases[t / 3][2];
-        size_t n = (size_t)rows * cols;
-        fill_kind kind = kinds[t % 3];
-        struct actc_params_nll_loss_fwd p = {0, rows, cols};
-        static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd,
-                                             ACTC_KERNEL_cross_entropy_bwd, ACTC_KERNEL_count_correct};
-        for (size_t k = 0; k < 4; k++) {
-            uint64_t groups = k == 0 ? output_groups(rows) : k == 3 ? 1 : element_groups(n);
-            kernel_begin(b, ids[k], groups, &p);
-            uint32_t at = 0;
-            if (ids[k] != ACTC_KERNEL_nll_loss_bwd)
-                kernel_view(b, at++, n, kind);
-            kernel_view(b, at++, rows, KERNEL_FILL_LABELS);
-            b->spec.classes = cols;
-            set_step(b, at++, counted, 1e-3f, 0);
-            if (k == 3)
-                set_result(b, at, 0);
-            else
-                kernel_view(b, at, k == 0 ? rows : n, kind);
-            kernel_end(b, "(rows=%u,cols=%u,counted=%u,fill=%s)", rows, cols, counted, fill_name(kind));
-        }
-        for (uint32_t mean = 0; mean < 2; mean++) {
-            struct actc_params_loss_reduce q = {0, rows, mean};
+        uint32_t rows = cases[t / 3].rows, counted = cases[t / 3].counted;
+        const fill_kind kind = kinds[t % 3];
+        losses_of(b, rows, cases[t / 3].cols, cases[t / 3].positions, counted, cases[t / 3].weight, kind);
+        if (cases[t / 3].positions > 1)
+            continue;
+        for (uint32_t k = 0; k < 4; k++) {
+            const uint32_t mean = k % 2, slot = k < 2 ? 0 : ACTC_STEP_VALUES - 1;
+            struct actc_params_loss_reduce q = {0, rows, mean, ACTC_STEP_NORM + slot, slot, k < 2, k < 2 ? 1.0f : 0.7f};
             kernel_begin(b, ACTC_KERNEL_loss_reduce, 1, &q);
             kernel_view(b, 0, rows, kind);
             set_step(b, 1, counted, 1e-3f, 0);
             set_result(b, 2, mean ? 7 : 0);
-            kernel_end(b, "(rows=%u,counted=%u,mean=%u,fill=%s)", rows, counted, mean, fill_name(kind));
+            kernel_end(b, "(rows=%u,counted=%u,mean=%u,slot=%u,first=%u,weight=%g,fill=%s)", rows, counted, mean, slot, q.first,
+                       (double)q.weight, fill_name(kind));
         }
+    }
+    static const uint32_t counts[] = {1, 255, 256, 257, 5003};
+    for (uint32_t t = 0; t < sizeof counts / sizeof *counts; t++) {
+        struct actc_params_count_reduce p = {0, counts[t], t};
+        kernel_begin(b, ACTC_KERNEL_count_reduce, 1, &p);
+        kernel_view(b, 0, counts[t], FILL_BITS);
+        set_result(b, 1, 0);
+        kernel_end(b, "(n=%u,slot=%u)", p.n, p.slot);
     }
 }
 
@@ -294,6 +322,7 @@ void parity_kernel_cases(parity_list *list)
     many_groups(&b);
     b.full = true;
     long_views(&b);
+    losses_of(&b, 4u << 18, 3, 1u << 18, 4, 1, FILL_NORMAL);
     max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
     max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

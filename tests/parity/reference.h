@@ -35,6 +35,12 @@ reference_fn reference_of(actc_kernel_id id);
 void reference_copy_nd(const void *params, reference_view *views); /* reference_element.c */
 void reference_max_pool_fwd(const void *params, reference_view *views); /* reference_pool.c */
 void reference_max_pool_bwd(const void *params, reference_view *views);
+void reference_nll_loss_fwd(const void *params, reference_view *views); /* reference_loss.c */
+void reference_nll_loss_bwd(const void *params, reference_view *views);
+void reference_cross_entropy_bwd(const void *params, reference_view *views);
+void reference_loss_reduce(const void *params, reference_view *views);
+void reference_count_correct(const void *params, reference_view *views);
+void reference_count_reduce(const void *params, reference_view *views);
 void reference_reduce_partial(const void *params, reference_view *views); /* reference_norm.c */
 void reference_reduce_final(const void *params, reference_view *views);
 void reference_bn_stats(const void *params, reference_view *views);

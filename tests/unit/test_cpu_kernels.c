@@ -252,47 +252,54 @@ static void losses(void **state)
 {
     (void)state;
     test_rng r = {8};
-    static const uint32_t cases[][3] = {{1, 1, 1}, {128, 10, 128}, {300, 7, 300}, {700, 3, 650}, {1000, 10, 0}};
+    static const uint32_t cases[][4] = {{1, 1, 1, 1},     {128, 10, 128, 1}, {300, 7, 300, 1},
+                                        {700, 3, 650, 1}, {1000, 10, 0, 1},  {1001, 5, 8, 91}};
     for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1], counted = cases[t][2], correct = 0;
+        const uint32_t rows = cases[t][0], cols = cases[t][1], counted = cases[t][2], positions = cases[t][3];
+        const uint32_t groups = invocation_groups(rows), norm = ACTC_STEP_NORM + 2, slot = 2;
+        const float weight = positions > 1 ? 0.3f : 1.0f;
         size_t n = (size_t)rows * cols;
         float *y = fill(&r, n, 0), *loss = calloc(rows, 4), *d_nll = calloc(n, 4), *d_ce = calloc(n, 4);
-        float *scores = fill(&r, n, 60), inv = counted ? 1.0f / (float)counted : 0.0f;
+        float *scores = fill(&r, n, 60), inv = counted ? 1.0f / (float)counted : 0.0f, scale = inv * weight;
+        uint32_t *counts = calloc(groups, 4), correct = 0;
         int32_t *labels = calloc(rows, 4);
-        assert_true(loss && d_nll && d_ce && labels);
+        assert_true(loss && d_nll && d_ce && labels && counts);
         uint32_t step[64] = {0}, result[64], after[64];
         step[ACTC_STEP_ROWS] = counted;
-        step[ACTC_STEP_INV_ROWS] = float_bits(inv);
+        step[ACTC_STEP_NORM + 2] = float_bits(inv);
         for (uint32_t i = 0; i < rows; i++) {
             /* -1 is ignored, and so must be what lies outside, or memory behind the row would be read */
             labels[i] = rng_next(&r) % 8 == 0 ? -1 : rng_next(&r) % 16 == 0 ? (int32_t)cols + 5 : (int32_t)(rng_next(&r) % cols);
-            bool counts = i < counted && labels[i] >= 0 && labels[i] < (int32_t)cols;
+            bool taken = i < counted * positions && labels[i] >= 0 && labels[i] < (int32_t)cols;
             uint32_t best = 0;
             for (uint32_t c = 0; c < cols; c++) {
                 size_t at = (size_t)i * cols + c;
                 y[at] = -fabsf(y[at]) * 3;
-                if (counts) {
+                if (taken) {
                     bool hit = (int32_t)c == labels[i];
-                    d_nll[at] = hit ? ref_canon(-inv) : 0.0f;
-                    d_ce[at] = ref_canon((actc_exp(ref_flush(y[at])) - (hit ? 1.0f : 0.0f)) * inv);
+                    d_nll[at] = hit ? ref_canon(-scale) : 0.0f;
+                    d_ce[at] = ref_canon((actc_exp(ref_flush(y[at])) - (hit ? 1.0f : 0.0f)) * scale);
                     loss[i] = hit ? ref_canon(-ref_flush(y[at])) : loss[i];
                 }
                 float v = ref_canon(scores[at]), high = ref_canon(scores[(size_t)i * cols + best]);
                 if (v > high || (isnan(v) && !isnan(high)))
                     best = c;
             }
-            correct += counts && (int32_t)best == labels[i];
+            counts[i / 256] += taken && (int32_t)best == labels[i];
         }
-        struct actc_params_nll_loss_fwd p = {invocation_groups(rows), rows, cols};
-        CHECK(nll_loss_fwd, p, p.groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(loss, rows));
-        p.groups = element_groups(n);
-        CHECK(nll_loss_bwd, p, p.groups, IN(labels, rows), IN(step, 64), OUT(d_nll, n));
-        CHECK(cross_entropy_bwd, p, p.groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(d_ce, n));
-        p.groups = 1;
+        struct actc_params_nll_loss_fwd p = {groups, rows, cols, positions};
+        CHECK(nll_loss_fwd, p, groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(loss, rows));
+        struct actc_params_nll_loss_bwd back = {element_groups(n), rows, cols, positions, norm, weight};
+        CHECK(nll_loss_bwd, back, back.groups, IN(labels, rows), IN(step, 64), OUT(d_nll, n));
+        CHECK(cross_entropy_bwd, back, back.groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(d_ce, n));
+        CHECK(count_correct, p, groups, IN(scores, n), IN(labels, rows), IN(step, 64), OUT(counts, groups));
         for (int i = 0; i < 64; i++)
             result[i] = after[i] = rng_next(&r);
-        after[ACTC_RESULT_CORRECT] = correct;
-        CHECK(count_correct, p, 1, IN(scores, n), IN(labels, rows), IN(step, 64), INOUT(result, after, 64));
+        for (uint32_t g = 0; g < groups; g++)
+            correct += counts[g];
+        after[ACTC_RESULT_VALUES + slot] = correct;
+        struct actc_params_count_reduce count = {1, groups, slot};
+        CHECK(count_reduce, count, 1, IN(counts, groups), INOUT(result, after, 64));
 
         for (uint32_t variant = 0; variant < 3; variant++) {
             bool mean = variant != 1;
@@ -306,9 +313,12 @@ static void losses(void **state)
                     a[i] += a[i + s];
             result[ACTC_RESULT_BAD] = 0;
             memcpy(after, result, sizeof after);
-            after[ACTC_RESULT_LOSS] = float_bits(ref_canon(mean ? a[0] * inv : a[0]));
+            float value = ref_canon(mean ? a[0] * inv : a[0]), before = positions > 1 ? 0.75f : NAN;
+            result[ACTC_RESULT_LOSS] = float_bits(before);
+            after[ACTC_RESULT_VALUES + slot] = float_bits(value);
+            after[ACTC_RESULT_LOSS] = float_bits(ref_canon((positions > 1 ? before : 0.0f) + ref_flush(value * weight)));
             after[ACTC_RESULT_BAD] = variant == 2;
-            struct actc_params_loss_reduce q = {1, rows, mean};
+            struct actc_params_loss_reduce q = {1, rows, mean, norm, slot, positions == 1, weight};
             CHECK(loss_reduce, q, 1, IN(loss, rows), IN(step, 64), INOUT(result, after, 64));
             result[ACTC_RESULT_BAD] = 7; /* an earlier batch's gradient: stays unless the loss is bad */
             after[ACTC_RESULT_BAD] = variant == 2 ? 1 : 7;
@@ -320,6 +330,7 @@ static void losses(void **state)
         free(d_ce);
         free(scores);
         free(labels);
+        free(counts);
     }
 }
 

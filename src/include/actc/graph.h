@@ -121,12 +121,13 @@ ACTC_API actc_tensor *actc_dropout2d(actc_graph *graph, const char *name, actc_t
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
 ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
 
-/* x (N,C) -> log(softmax(x)) over C. */
+/* x (N,C), (N,C,H,W) or (N,C,D,H,W) -> log(softmax(x)) over C. */
 ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
-/* log_probabilities (N,C), labels (N) -> scalar, mean over the rows whose label is not -1. */
+/* log_probabilities (N,C), labels (N), or maps (N,C,H,W) and (N,H,W), (N,C,D,H,W) and (N,D,H,W) -> scalar, mean over the
+ * positions whose label is not -1. */
 ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities,
                                     actc_tensor *labels);
-/* logits (N,C), labels (N) -> scalar; log-softmax and NLL in one. */
+/* The same of logits: log-softmax and NLL in one. */
 ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor *logits,
                                          actc_tensor *labels);
 /* Element-wise sum of two tensors of the same shape. */
