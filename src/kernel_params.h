@@ -55,15 +55,20 @@ typedef unsigned int uint;
 #define ACTC_RESULT_VALUES 8      /* words 8..23: losses, f32, the mean of the batch (training) or the sum (evaluation); counts, u32 */
 #define ACTC_RESULT_BLOCK_BYTES 256
 
-/* y = x where x > 0, +0 where x <= 0; NaN stays NaN: actc_relu_bits. */
-struct actc_params_relu_fwd { uint groups, n; };
-/* The same, and bit i % 32 of mask word i / 32 set where y is not zero (NaN sets it too: its gradient passes, as in
- * PyTorch). ceil(n / 32) words are written; bits past n are 0. */
-struct actc_params_relu_fwd_mask { uint groups, n; };
+/* y = actc_clip_bits(actc_relu_bits(x), cap) of exact/norm.h: min(max(x, 0), cap), NaN stays NaN. cap > 0: +Inf for ReLU, 6 for
+ * ReLU6. */
+struct actc_params_relu_fwd { uint groups, n; float cap; };
+/* The same, and bit i % 32 of mask word i / 32 set where actc_clip_passes(y, cap): strictly between 0 and cap (NaN sets it
+ * too: its gradient passes, as in PyTorch). ceil(n / 32) words are written; bits past n are 0. */
+struct actc_params_relu_fwd_mask { uint groups, n; float cap; };
 /* dx = dy where the bit is set, else +0. */
 struct actc_params_relu_bwd_mask { uint groups, n; };
-/* dx = dy where y > 0 or y is NaN, else +0; y may be a restored X^lambda, with negative values. */
-struct actc_params_relu_bwd_value { uint groups, n; };
+/* dx = dy where 0 < y < cap or y is NaN, else +0; y may be a restored X^lambda, with values below 0 and above the cap. */
+struct actc_params_relu_bwd_value { uint groups, n; float cap; };
+/* y = actc_unary(op, flush(x), a, b) of exact/unary.h, which has the operations ACTC_UNARY_*. */
+struct actc_params_unary { uint groups, n, op; float a, b; };
+/* dx = dy * actc_unary_slope(op, flush(saved), a); saved is y or x, as the operation says there, or empty. */
+struct actc_params_unary_bwd { uint groups, n, op; float a; };
 /* c = a + b */
 struct actc_params_add { uint groups, n; };
 /* y = x * scale where the random bits are below `threshold`, else +0. inner, channels: the random number of element i is

@@ -1,6 +1,8 @@
 /* element_cases.c: element-wise kernels over index spaces, and moves; all EXACT, and held to float64. */
 #include "kernel_case.h"
 
+#include "../../src/exact/unary.h"
+
 /* ---- moves ---- */
 
 typedef struct copy_case {
@@ -63,10 +65,61 @@ static void large_copies(kernel_builder *b)
     }
 }
 
+/* ---- functions of one number ---- */
+
+static const char *const unary_ops[] = {"sigmoid", "tanh", "silu", "gelu", "scale"};
+
+static void unary(kernel_builder *b, uint32_t op, uint32_t n, fill_kind kind)
+{
+    const float a = 1.75f, c = n % 2 ? -0.3f : 0.0f;
+    const struct actc_params_unary p = {0, n, op, a, c};
+    kernel_begin(b, ACTC_KERNEL_unary, element_groups(n), &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, n, kind);
+    kernel_end(b, "(op=%s,n=%u,fill=%s)", unary_ops[op], n, fill_name(kind));
+    const struct actc_params_unary_bwd q = {0, n, op, a};
+    kernel_begin(b, ACTC_KERNEL_unary_bwd, element_groups(n), &q);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, op == ACTC_UNARY_SCALE ? 0 : n, kind);
+    kernel_view(b, 2, n, kind);
+    kernel_end(b, "(op=%s,n=%u,fill=%s)", unary_ops[op], n, fill_name(kind));
+}
+
+static void capped_relu(kernel_builder *b, uint32_t n, float cap, fill_kind kind)
+{
+    const struct actc_params_relu_fwd p = {0, n, cap};
+    static const actc_kernel_id ids[] = {ACTC_KERNEL_relu_fwd, ACTC_KERNEL_relu_fwd_mask, ACTC_KERNEL_relu_bwd_value};
+    for (uint32_t k = 0; k < 3; k++) {
+        kernel_begin(b, ids[k], element_groups(n), &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        if (k > 0)
+            kernel_view(b, 2, k == 1 ? (n + 31) / 32 : n, kind);
+        kernel_end(b, "(n=%u,cap=%g,fill=%s)", n, (double)cap, fill_name(kind));
+    }
+}
+
+static void functions(kernel_builder *b)
+{
+    static const uint32_t sizes[] = {1, 3, 255, 1024, 1025, 4099};
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL, FILL_WIDE};
+    for (uint32_t t = 0; t < sizeof sizes / sizeof *sizes; t++) {
+        for (uint32_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            for (uint32_t op = 0; op < ACTC_UNARY_OPS; op++)
+                unary(b, op, sizes[t], kinds[k]);
+            capped_relu(b, sizes[t], k % 2 ? 6.0f : 0.5f, kinds[k]);
+            capped_relu(b, sizes[t], 1.25f, kinds[k]); /* the value of FILL_EQUAL */
+        }
+    }
+}
+
 void parity_element_cases(parity_list *list)
 {
     kernel_builder b = {.list = list};
     copies(&b);
+    functions(&b);
     b.full = true;
     large_copies(&b);
+    for (uint32_t op = 0; op < ACTC_UNARY_OPS; op++)
+        unary(&b, op, 1u << 22, FILL_NORMAL);
 }

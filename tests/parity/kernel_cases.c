@@ -33,7 +33,7 @@ static void elementwise(kernel_builder *b)
         fill_kind kind = t % 2 ? FILL_SPECIAL : n == 257 ? FILL_EQUAL : FILL_TINY;
         const char *fill = fill_name(kind);
         uint64_t groups = element_groups(n);
-        struct actc_params_relu_fwd p = {0, n};
+        struct actc_params_relu_fwd p = {0, n, INFINITY};
         kernel_begin(b, ACTC_KERNEL_relu_fwd, groups, &p);
         kernel_view(b, 0, n, kind);
         kernel_view(b, 1, n, kind);
@@ -272,7 +272,7 @@ static void many_groups(kernel_builder *b)
 static void long_views(kernel_builder *b)
 {
     const uint32_t n = (32u << 20) + 4099;
-    struct actc_params_relu_fwd p = {0, n};
+    struct actc_params_relu_fwd p = {0, n, INFINITY};
     kernel_begin(b, ACTC_KERNEL_relu_fwd, element_groups(n), &p);
     kernel_view(b, 0, n, FILL_TINY);
     kernel_view(b, 1, n, FILL_TINY);

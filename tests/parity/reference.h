@@ -33,6 +33,11 @@ reference_fn reference_of(actc_kernel_id id);
 
 /* The functions, by the file that they are in; reference.c has the table. */
 void reference_copy_nd(const void *params, reference_view *views); /* reference_element.c */
+void reference_unary(const void *params, reference_view *views);
+void reference_unary_bwd(const void *params, reference_view *views);
+void reference_relu_fwd(const void *params, reference_view *views);
+void reference_relu_fwd_mask(const void *params, reference_view *views);
+void reference_relu_bwd_value(const void *params, reference_view *views);
 void reference_max_pool_fwd(const void *params, reference_view *views); /* reference_pool.c */
 void reference_max_pool_bwd(const void *params, reference_view *views);
 void reference_nll_loss_fwd(const void *params, reference_view *views); /* reference_loss.c */

@@ -1,5 +1,6 @@
 /* test_cpu_kernels.c: every other kernel of the CPU backend against an obvious scalar form: the same
  * bits from every instruction set of this machine and from 1, 2 and 3 threads, with guard zones around what is written. */
+#include "exact/unary.h"
 #include "kernel_check.h"
 
 /* 1, around a vector, a mask word, a group, and several groups with a remainder. */
@@ -26,7 +27,7 @@ static void relu(void **state)
             mask[i / 32] |= (uint32_t)(isnan(x[i]) || x[i] >= 0x1p-60f) << i % 32;
             dx[i] = isnan(x[i]) || x[i] >= 0x1p-60f ? float_bits(ref_canon(dy[i])) : 0;
         }
-        struct actc_params_relu_fwd p = {element_groups(n), n};
+        struct actc_params_relu_fwd p = {element_groups(n), n, INFINITY};
         CHECK(relu_fwd, p, p.groups, IN(x, n), OUT(y, n));
         CHECK(relu_fwd_mask, p, p.groups, IN(x, n), OUT(y, n), OUT(mask, n_words));
         CHECK(relu_bwd_mask, p, p.groups, IN(dy, n), IN(mask, n_words), OUT(dx, n));
@@ -125,6 +126,37 @@ static void transpose(void **state)
         free(x);
         free(y);
     }
+}
+
+/* What the functions are worth is held to float64 by actc-parity; here, what they are bit for bit at a few numbers. */
+static void unary(void **state)
+{
+    (void)state;
+    test_rng r = {9};
+    for (size_t t = 0; t < N_SIZES; t++) {
+        const uint32_t n = sizes[t];
+        for (uint32_t op = 0; op < ACTC_UNARY_OPS; op++) {
+            float *x = fill(&r, n, 40), *dy = fill(&r, n, 40);
+            uint32_t *y = words(n), *dx = words(n);
+            const float a = 1.5f, b = -0.25f;
+            for (uint32_t i = 0; i < n; i++) {
+                y[i] = float_bits(ref_canon(actc_unary(op, ref_flush(x[i]), a, b)));
+                dx[i] = float_bits(ref_canon(ref_flush(dy[i]) * actc_unary_slope(op, ref_flush(x[i]), a)));
+            }
+            struct actc_params_unary p = {element_groups(n), n, op, a, b};
+            CHECK(unary, p, p.groups, IN(x, n), OUT(y, n));
+            struct actc_params_unary_bwd q = {element_groups(n), n, op, a};
+            CHECK(unary_bwd, q, q.groups, IN(dy, n), IN(x, op == ACTC_UNARY_SCALE ? 0 : n), OUT(dx, n));
+            free(x);
+            free(dy);
+            free(y);
+            free(dx);
+        }
+    }
+    assert_true(actc_sigmoid(0.0f) == 0.5f && actc_sigmoid(-INFINITY) == 0.0f && actc_sigmoid(INFINITY) == 1.0f);
+    assert_true(actc_tanh(0.0f) == 0.0f && actc_tanh(-INFINITY) == -1.0f && actc_tanh(100.0f) == 1.0f);
+    assert_true(actc_normal_cdf(0.0f) == 0.5f && actc_normal_cdf(-100.0f) == 0.0f && actc_normal_cdf(INFINITY) == 1.0f);
+    assert_true(isnan(actc_sigmoid(NAN)) && isnan(actc_tanh(NAN)) && isnan(actc_normal_cdf(NAN)));
 }
 
 static void copy_nd(void **state)
@@ -432,7 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
+        cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),        cmocka_unit_test(unary),
         cmocka_unit_test(max_pool),
         cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),

@@ -4,6 +4,7 @@
  * Runs on whatever devices the environment shows (meson pins lavapipe). A machine without one fails: a skip would hide
  * that nothing was tested.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -419,7 +420,7 @@ static void run_one_kernel(fixture *f)
     char message[1200];
     uint32_t x[7] = {0x3f800000, 0xbf800000}, y[7];
     void *data[2] = {x, y};
-    struct actc_params_relu_fwd p = {0, 7};
+    struct actc_params_relu_fwd p = {0, 7, INFINITY};
     open_vulkan(f, false, true);
     actc_command command = kernel_run_command(ACTC_KERNEL_relu_fwd, 1, &p);
     command.views[0].bytes = command.views[1].bytes = sizeof x;
