@@ -69,6 +69,10 @@ struct actc_params_relu_bwd_value { uint groups, n; float cap; };
 struct actc_params_unary { uint groups, n, op; float a, b; };
 /* dx = dy * actc_unary_slope(op, flush(saved), a); saved is y or x, as the operation says there, or empty. */
 struct actc_params_unary_bwd { uint groups, n, op; float a; };
+/* y = actc_binary(op, flush(a), flush(b), alpha) of exact/binary.h, which has the operations ACTC_BINARY_*, for n elements
+ * (i0,...,i3) of a space of `size`, i3 fastest; y is dense, a and b at the sum of ik * sa[k] and ik * sb[k] (0: broadcast). y may
+ * be a's or b's view, where that is dense. */
+struct actc_params_binary { uint groups, n, op; float alpha; uint size[4], sa[4], sb[4]; };
 /* c = a + b */
 struct actc_params_add { uint groups, n; };
 /* y = x * scale where the random bits are below `threshold`, else +0. inner, channels: the random number of element i is

@@ -1,6 +1,7 @@
 /* element_cases.c: element-wise kernels over index spaces, and moves; all EXACT, and held to float64. */
 #include "kernel_case.h"
 
+#include "../../src/exact/binary.h"
 #include "../../src/exact/unary.h"
 
 /* ---- moves ---- */
@@ -113,11 +114,56 @@ static void functions(kernel_builder *b)
     }
 }
 
+/* ---- functions of two numbers ---- */
+
+static const char *const binary_ops[] = {"add", "sub", "mul", "axpy"};
+
+typedef struct binary_case {
+    const char *name;
+    uint32_t size[4], sa[4], sb[4];
+    size_t a, b; /* words */
+} binary_case;
+
+static void binary(kernel_builder *b, const binary_case *c, uint32_t op, fill_kind kind)
+{
+    struct actc_params_binary p = {.n = 1, .op = op, .alpha = 0.3f};
+    for (int k = 0; k < 4; k++) {
+        p.n *= c->size[k];
+        p.size[k] = c->size[k];
+        p.sa[k] = c->sa[k];
+        p.sb[k] = c->sb[k];
+    }
+    kernel_begin(b, ACTC_KERNEL_binary, element_groups(p.n), &p);
+    kernel_view(b, 0, c->a, kind);
+    kernel_view(b, 1, c->b, kind);
+    kernel_view(b, 2, p.n, kind);
+    kernel_end(b, "(op=%s,%s,n=%u,fill=%s)", binary_ops[op], c->name, p.n, fill_name(kind));
+}
+
+static void binaries(kernel_builder *b)
+{
+    static const binary_case cases[] = {
+        {"one", {1, 1, 1, 1}, {0}, {0}, 1, 1},
+        {"flat", {1, 1, 1, 1025}, {0, 0, 0, 1}, {0, 0, 0, 1}, 1025, 1025},
+        {"flat", {2, 3, 5, 141}, {2115, 705, 141, 1}, {2115, 705, 141, 1}, 4230, 4230},
+        {"channels", {1, 1, 131, 13}, {0, 0, 13, 1}, {0, 0, 0, 1}, 1703, 13},
+        {"gate", {3, 1, 77, 7}, {539, 0, 7, 1}, {7, 0, 0, 1}, 1617, 21},
+        {"pixels", {1, 2, 345, 3}, {0, 1035, 3, 1}, {0, 345, 1, 0}, 2070, 690},
+        {"first-broadcast", {4, 5, 6, 7}, {0, 7, 0, 1}, {210, 42, 7, 1}, 35, 840},
+        {"transposed", {1, 1, 33, 31}, {0, 0, 1, 33}, {0, 0, 31, 1}, 1023, 1023},
+    };
+    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++)
+        for (uint32_t op = 0; op < ACTC_BINARY_OPS; op++)
+            for (uint32_t k = 0; k < 2; k++)
+                binary(b, &cases[t], op, k ? FILL_SPECIAL : FILL_TINY);
+}
+
 void parity_element_cases(parity_list *list)
 {
     kernel_builder b = {.list = list};
     copies(&b);
     functions(&b);
+    binaries(&b);
     b.full = true;
     large_copies(&b);
     for (uint32_t op = 0; op < ACTC_UNARY_OPS; op++)

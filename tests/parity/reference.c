@@ -14,6 +14,7 @@ static const reference_fn references[ACTC_KERNEL_COUNT] = {
     [ACTC_KERNEL_relu_fwd] = reference_relu_fwd,
     [ACTC_KERNEL_relu_fwd_mask] = reference_relu_fwd_mask,
     [ACTC_KERNEL_relu_bwd_value] = reference_relu_bwd_value,
+    [ACTC_KERNEL_binary] = reference_binary,
     [ACTC_KERNEL_max_pool_fwd] = reference_max_pool_fwd,
     [ACTC_KERNEL_max_pool_bwd] = reference_max_pool_bwd,
     [ACTC_KERNEL_nll_loss_fwd] = reference_nll_loss_fwd,

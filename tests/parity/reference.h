@@ -38,6 +38,7 @@ void reference_unary_bwd(const void *params, reference_view *views);
 void reference_relu_fwd(const void *params, reference_view *views);
 void reference_relu_fwd_mask(const void *params, reference_view *views);
 void reference_relu_bwd_value(const void *params, reference_view *views);
+void reference_binary(const void *params, reference_view *views);
 void reference_max_pool_fwd(const void *params, reference_view *views); /* reference_pool.c */
 void reference_max_pool_bwd(const void *params, reference_view *views);
 void reference_nll_loss_fwd(const void *params, reference_view *views); /* reference_loss.c */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "../../src/exact/binary.h"
 #include "../../src/exact/unary.h"
 
 void reference_copy_nd(const void *params, reference_view *views)
@@ -107,6 +108,27 @@ void reference_unary_bwd(const void *params, reference_view *views)
             s.e += 2 * (1 + fabs(views[1].value[i])) * views[1].error[i];
         const approximate dx = times(dy, s);
         reference_store(&views[2], i, dx.v, dx.e + views[0].error[i] * (fabs(s.v) + s.e), 0, 0);
+    }
+}
+
+/* ---- functions of two numbers ---- */
+
+void reference_binary(const void *params, reference_view *views)
+{
+    const struct actc_params_binary *p = params;
+    for (uint32_t i = 0; i < p->n; i++) {
+        uint32_t rest = i, ia = 0, ib = 0;
+        for (int k = 3; k >= 0; k--) {
+            ia += rest % p->size[k] * p->sa[k];
+            ib += rest % p->size[k] * p->sb[k];
+            rest /= p->size[k];
+        }
+        const double a = views[0].value[ia], b = views[1].value[ib], ea = views[0].error[ia], eb = views[1].error[ib];
+        const double factor = p->op == ACTC_BINARY_SUB ? -1 : p->op == ACTC_BINARY_AXPY ? p->alpha : 1;
+        if (p->op == ACTC_BINARY_MUL)
+            reference_store(&views[2], i, a * b, fabs(a) * eb + fabs(b) * ea + ea * eb, 1, fabs(a * b));
+        else
+            reference_store(&views[2], i, a + factor * b, ea + fabs(factor) * eb + REFERENCE_TINY, 2, fabs(a) + fabs(factor * b));
     }
 }
 

@@ -1,5 +1,6 @@
 /* test_cpu_kernels.c: every other kernel of the CPU backend against an obvious scalar form: the same
  * bits from every instruction set of this machine and from 1, 2 and 3 threads, with guard zones around what is written. */
+#include "exact/binary.h"
 #include "exact/unary.h"
 #include "kernel_check.h"
 
@@ -157,6 +158,46 @@ static void unary(void **state)
     assert_true(actc_tanh(0.0f) == 0.0f && actc_tanh(-INFINITY) == -1.0f && actc_tanh(100.0f) == 1.0f);
     assert_true(actc_normal_cdf(0.0f) == 0.5f && actc_normal_cdf(-100.0f) == 0.0f && actc_normal_cdf(INFINITY) == 1.0f);
     assert_true(isnan(actc_sigmoid(NAN)) && isnan(actc_tanh(NAN)) && isnan(actc_normal_cdf(NAN)));
+}
+
+static void binary(void **state)
+{
+    (void)state;
+    test_rng r = {10};
+    static const struct actc_params_binary cases[] = {
+        {0, 1, 0, 0, {1, 1, 1, 1}, {0}, {0}},
+        {0, 2160, 0, 0, {2, 3, 5, 72}, {1080, 360, 72, 1}, {1080, 360, 72, 1}},
+        {0, 2100, 0, 0, {1, 1, 210, 10}, {0, 0, 10, 1}, {0, 0, 0, 1}},
+        {0, 2100, 0, 0, {2, 105, 1, 10}, {1050, 10, 0, 1}, {105, 1, 0, 0}},
+        {0, 1800, 0, 0, {4, 5, 9, 10}, {10, 0, 0, 1}, {1, 4, 20, 180}},
+    };
+    for (size_t t = 0; t < ACTC_BINARY_OPS * sizeof cases / sizeof *cases; t++) {
+        struct actc_params_binary p = cases[t / ACTC_BINARY_OPS];
+        const uint32_t n = 2200;
+        p.groups = element_groups(p.n);
+        p.op = (uint32_t)(t % ACTC_BINARY_OPS);
+        p.alpha = 0.7f;
+        float *a = fill(&r, n, 40), *b = fill(&r, n, 40);
+        uint32_t *y = words(p.n);
+        for (uint32_t i = 0; i < p.n; i++) {
+            uint32_t rest = i, ia = 0, ib = 0;
+            for (int k = 3; k >= 0; k--) {
+                ia += rest % p.size[k] * p.sa[k];
+                ib += rest % p.size[k] * p.sb[k];
+                rest /= p.size[k];
+            }
+            assert_true(ia < n && ib < n);
+            float u = ref_flush(a[ia]), v = ref_flush(b[ib]);
+            y[i] = float_bits(ref_canon(p.op == ACTC_BINARY_ADD   ? u + v
+                                        : p.op == ACTC_BINARY_SUB ? u - v
+                                        : p.op == ACTC_BINARY_MUL ? u * v
+                                                                  : u + ref_flush(p.alpha * v)));
+        }
+        CHECK(binary, p, p.groups, IN(a, n), IN(b, n), OUT(y, p.n));
+        free(a);
+        free(b);
+        free(y);
+    }
 }
 
 static void copy_nd(void **state)
@@ -465,6 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),        cmocka_unit_test(unary),
+        cmocka_unit_test(binary),
         cmocka_unit_test(max_pool),
         cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
