@@ -1,16 +1,12 @@
-/* count_correct.cu: rows whose highest score is at the label. One group. */
+/* count_correct.cu: rows whose highest score is at the label, a count for every block of them. */
 #include "loss.cuh"
 
-ACTC_CUDA_KERNEL(count_correct, const float *scores, const uint *labels, const uint *step, uint *result)
+ACTC_CUDA_KERNEL(count_correct, const float *scores, const uint *labels, const uint *step, uint *counts)
 {
     ACTC_GROUP(group);
-    __shared__ uint total;
-    const uint t = threadIdx.x;
-    if (t == 0u)
-        total = 0u;
-    __syncthreads();
-    uint correct = 0u;
-    for (uint r = t; r < p.rows; r += ACTC_GROUP_SIZE) {
+    const uint r = group * ACTC_GROUP_SIZE + threadIdx.x;
+    int correct = 0;
+    if (r < p.rows && actc_row_counts(r, labels[r], p.cols, p.positions, step)) {
         const float *in = scores + r * p.cols;
         uint best = 0u;
         float highest = actc_canon(in[0]);
@@ -21,11 +17,9 @@ ACTC_CUDA_KERNEL(count_correct, const float *scores, const uint *labels, const u
                 best = c;
             }
         }
-        correct += actc_row_counts(r, labels[r], p.cols, step) && best == labels[r] ? 1u : 0u;
+        correct = best == labels[r];
     }
-    if (correct != 0u)
-        atomicAdd(&total, correct); /* integers: any order gives the same sum */
-    __syncthreads();
-    if (t == 0u && group == 0u)
-        result[ACTC_RESULT_CORRECT] = total;
+    const uint count = (uint)__syncthreads_count(correct);
+    if (threadIdx.x == 0u)
+        counts[group] = count;
 }

@@ -1,5 +1,5 @@
 /* loss_reduce.cu: the batch's loss by 256 strided sums and a binary tree. One group. */
-#include "common.cuh"
+#include "loss.cuh"
 
 ACTC_CUDA_KERNEL(loss_reduce, const float *loss, const uint *step, uint *result)
 {
@@ -16,8 +16,9 @@ ACTC_CUDA_KERNEL(loss_reduce, const float *loss, const uint *step, uint *result)
             a[t] = ACTC_ADD(a[t], a[t + s]);
     }
     if (t == 0u && group == 0u) {
-        const float total = p.mean != 0u ? ACTC_MUL(a[0], ACTC_BITS_F32(step[ACTC_STEP_INV_ROWS])) : a[0];
-        const uint bits = actc_canon_bits(total);
+        const uint value = actc_canon_bits(p.mean != 0u ? ACTC_MUL(a[0], actc_flush_bits(step[p.norm])) : a[0]);
+        const uint bits = actc_loss_total(result[ACTC_RESULT_LOSS], p.first, value, p.weight);
+        result[ACTC_RESULT_VALUES + p.slot] = value;
         result[ACTC_RESULT_LOSS] = bits;
         if (actc_not_finite(bits) != 0u)
             result[ACTC_RESULT_BAD] = 1u;

@@ -7,6 +7,6 @@ ACTC_CUDA_KERNEL(nll_loss_fwd, const float *log_p, const uint *labels, const uin
     const uint r = group * ACTC_GROUP_SIZE + threadIdx.x;
     if (r >= p.rows)
         return;
-    const float v = actc_row_counts(r, labels[r], p.cols, step) ? actc_flush(log_p[r * p.cols + labels[r]]) : 0.0f;
+    const float v = actc_row_counts(r, labels[r], p.cols, p.positions, step) ? actc_flush(log_p[r * p.cols + labels[r]]) : 0.0f;
     loss[r] = actc_canon(ACTC_SUB(0.0f, v));
 }

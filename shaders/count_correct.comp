@@ -1,11 +1,11 @@
-/* count_correct: how many rows have their highest score at the label, by one group. */
+/* count_correct: how many rows of each group have their highest score at the label. */
 #version 450
 #include "common.glsl"
 
 ACTC_READ(0, scores);
 ACTC_READ(1, labels);
 ACTC_READ(2, steps);
-ACTC_WRITE(3, result);
+ACTC_WRITE(3, counts);
 #include "loss.glsl"
 
 shared uint correct;
@@ -15,8 +15,10 @@ void actc_kernel(uint group, uint lane)
     if (lane == 0u)
         correct = 0u;
     barrier();
-    for (uint row = lane; row < p.rows; row += ACTC_GROUP_SIZE) {
-        uint label = actc_label_of(row), winner = 0u;
+    uint row = group * ACTC_GROUP_SIZE + lane;
+    uint label = row < p.rows ? actc_label_of(row) : p.cols;
+    if (label < p.cols) {
+        uint winner = 0u;
         float best = actc_canon(uintBitsToFloat(scores[row * p.cols]));
         for (uint c = 1u; c < p.cols; c++) {
             float v = actc_canon(uintBitsToFloat(scores[row * p.cols + c]));
@@ -30,5 +32,5 @@ void actc_kernel(uint group, uint lane)
     }
     barrier();
     if (lane == 0u)
-        result[ACTC_RESULT_CORRECT] = correct;
+        counts[group] = correct;
 }

@@ -1,6 +1,7 @@
 /* loss_reduce: the sum or mean of the rows' losses, by one group. */
 #version 450
 #include "common.glsl"
+#include "exact/loss.h"
 
 ACTC_READ(0, loss);
 ACTC_READ(1, steps);
@@ -21,10 +22,12 @@ void actc_kernel(uint group, uint lane)
         barrier();
     }
     if (lane == 0u) {
-        float total = sums[0];
+        float sum = sums[0];
         if (p.mean != 0u)
-            total = ACTC_MUL(total, uintBitsToFloat(steps[ACTC_STEP_INV_ROWS]));
-        uint bits = actc_canon_bits(total);
+            sum = ACTC_MUL(sum, ACTC_LOAD(steps, p.norm));
+        uint value = actc_canon_bits(sum);
+        uint bits = actc_loss_total(result[ACTC_RESULT_LOSS], p.first, value, p.weight);
+        result[ACTC_RESULT_VALUES + p.slot] = value;
         result[ACTC_RESULT_LOSS] = bits;
         if (actc_not_finite(bits) != 0u)
             result[ACTC_RESULT_BAD] = 1u;

@@ -1,4 +1,4 @@
-/* nll_loss_bwd: -1 / rows at the label of each row that counts, else +0. */
+/* nll_loss_bwd: -scale at the label of each row that counts, else +0. */
 #version 450
 #include "common.glsl"
 
@@ -9,7 +9,7 @@ ACTC_WRITE(2, dx);
 
 void actc_kernel(uint group, uint lane)
 {
-    float inv_rows = uintBitsToFloat(steps[ACTC_STEP_INV_ROWS]);
+    float scale = actc_loss_scale(steps[p.norm], p.weight);
     ACTC_FOR_ELEMENTS(i, p.rows * p.cols)
-        dx[i] = i % p.cols == actc_label_of(i / p.cols) ? actc_canon_bits(-inv_rows) : 0u;
+        dx[i] = i % p.cols == actc_label_of(i / p.cols) ? actc_canon_bits(-scale) : 0u;
 }

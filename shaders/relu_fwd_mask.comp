@@ -1,6 +1,7 @@
-/* relu_fwd_mask: y = max(x, 0) and a bit an element, set where y is not zero. */
+/* relu_fwd_mask: y = min(max(x, 0), cap) and a bit an element, set where the gradient passes. */
 #version 450
 #include "common.glsl"
+#include "exact/norm.h"
 
 ACTC_READ(0, x);
 ACTC_WRITE(1, y);
@@ -16,9 +17,9 @@ void actc_kernel(uint group, uint lane)
     barrier();
     ACTC_FOR_ELEMENTS(i, p.n)
     {
-        uint v = actc_relu_bits(x[i]);
+        uint v = actc_clip_bits(actc_relu_bits(x[i]), floatBitsToUint(p.cap));
         y[i] = v;
-        if (v != 0u)
+        if (actc_clip_passes(v, floatBitsToUint(p.cap)))
             atomicOr(words[i % ACTC_GROUP_ELEMENTS / 32u], 1u << (i % 32u));
     }
     barrier();

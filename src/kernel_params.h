@@ -6,15 +6,15 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (reduce_*, nll_loss_fwd): ceil(outputs / ACTC_GROUP_SIZE).
+ *   one invocation an output (reduce_*, nll_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
  *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
  *     most ACTC_SOFTMAX_SERIAL.
- *   loss_reduce, count_correct: 1.
+ *   loss_reduce, count_reduce: 1.
  *   gemm, conv_* and depthwise_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
  *
  * Below, flush and canon are actc_flush and actc_canon of exact/exact.h: "y = a + b" in an arithmetic kernel means
- * y = canon(flush(a) + flush(b)). Kernels that move data (transpose) keep every bit.
+ * y = canon(flush(a) + flush(b)). Kernels that move data (transpose, copy_nd) keep every bit.
  */
 #ifndef ACTC_KERNEL_PARAMS_H
 #define ACTC_KERNEL_PARAMS_H
@@ -37,7 +37,6 @@ typedef unsigned int uint;
 #define ACTC_STEP_STEP_LO 2
 #define ACTC_STEP_STEP_HI 3
 #define ACTC_STEP_ROWS 4          /* samples of the batch that count */
-#define ACTC_STEP_INV_ROWS 5      /* f32: 1 / rows whose label is not -1 */
 #define ACTC_STEP_GRAD_SCALE 6    /* f32: 1 / accumulated batches */
 #define ACTC_STEP_STEP_SIZE 7     /* f32: lr / (1 - beta1^t), or lr for SGD */
 #define ACTC_STEP_ROOT 8          /* f32: 1 / sqrt(1 - beta2^t) */
@@ -48,24 +47,32 @@ typedef unsigned int uint;
 #define ACTC_STEP_BLOCK_BYTES 256
 
 /* Words of the result block: what a step tells the host and its own update. */
-#define ACTC_RESULT_LOSS 0        /* f32: mean of the batch (training) or sum (evaluation); written by loss_reduce */
+#define ACTC_RESULT_LOSS 0        /* f32: the weighted sum of the losses' values; written by loss_reduce */
 /* 0: all finite. 1: the loss is not. 2 + i: it is, and element i is the first of the gradients that is not. Kernels only
  * ever lower it, 0 counting as the highest (so an atomic min needs care: compare-and-swap in the rare bad case); the
  * program or the host clears it before the first batch of a step. */
 #define ACTC_RESULT_BAD 1
-#define ACTC_RESULT_CORRECT 2     /* written by count_correct */
-#define ACTC_RESULT_VALUES 8      /* words 8..23: what loss or metric s came to, f32 or a count */
+#define ACTC_RESULT_VALUES 8      /* words 8..23: losses, f32, the mean of the batch (training) or the sum (evaluation); counts, u32 */
 #define ACTC_RESULT_BLOCK_BYTES 256
 
-/* y = x where x > 0, +0 where x <= 0; NaN stays NaN: actc_relu_bits. */
-struct actc_params_relu_fwd { uint groups, n; };
-/* The same, and bit i % 32 of mask word i / 32 set where y is not zero (NaN sets it too: its gradient passes, as in
- * PyTorch). ceil(n / 32) words are written; bits past n are 0. */
-struct actc_params_relu_fwd_mask { uint groups, n; };
+/* y = actc_clip_bits(actc_relu_bits(x), cap) of exact/norm.h: min(max(x, 0), cap), NaN stays NaN. cap > 0: +Inf for ReLU, 6 for
+ * ReLU6. */
+struct actc_params_relu_fwd { uint groups, n; float cap; };
+/* The same, and bit i % 32 of mask word i / 32 set where actc_clip_passes(y, cap): strictly between 0 and cap (NaN sets it
+ * too: its gradient passes, as in PyTorch). ceil(n / 32) words are written; bits past n are 0. */
+struct actc_params_relu_fwd_mask { uint groups, n; float cap; };
 /* dx = dy where the bit is set, else +0. */
 struct actc_params_relu_bwd_mask { uint groups, n; };
-/* dx = dy where y > 0 or y is NaN, else +0; y may be a restored X^lambda, with negative values. */
-struct actc_params_relu_bwd_value { uint groups, n; };
+/* dx = dy where 0 < y < cap or y is NaN, else +0; y may be a restored X^lambda, with values below 0 and above the cap. */
+struct actc_params_relu_bwd_value { uint groups, n; float cap; };
+/* y = actc_unary(op, flush(x), a, b) of exact/unary.h, which has the operations ACTC_UNARY_*. */
+struct actc_params_unary { uint groups, n, op; float a, b; };
+/* dx = dy * actc_unary_slope(op, flush(saved), a); saved is y or x, as the operation says there, or empty. */
+struct actc_params_unary_bwd { uint groups, n, op; float a; };
+/* y = actc_binary(op, flush(a), flush(b), alpha) of exact/binary.h, which has the operations ACTC_BINARY_*, for n elements
+ * (i0,...,i3) of a space of `size`, i3 fastest; y is dense, a and b at the sum of ik * sa[k] and ik * sb[k] (0: broadcast). y may
+ * be a's or b's view, where that is dense. */
+struct actc_params_binary { uint groups, n, op; float alpha; uint size[4], sa[4], sb[4]; };
 /* c = a + b */
 struct actc_params_add { uint groups, n; };
 /* y = x * scale where the random bits are below `threshold`, else +0. inner, channels: the random number of element i is
@@ -76,14 +83,18 @@ struct actc_params_dropout { uint groups, n, path, threshold, inner, channels; f
 struct actc_params_spread { uint groups, n, inner, channels; float scale; };
 /* y[b][c][r] = x[b][r][c] for n = batch * rows * cols elements; moves bits. */
 struct actc_params_transpose { uint groups, n, rows, cols; };
-/* n: elements of y (batch,oh,ow,channels). The window is scanned in row-major order over positions inside the image (at
- * least one lies there); a later value wins only by actc_beats: greater, or the first NaN; values compared are canon(x),
- * y is the winner's. index: ky*kw + kx of the winner, one byte an element, byte i % 4 (little endian) of word i / 4;
- * bytes past n in the last word are 0. kh*kw <= 256. */
-struct actc_params_max_pool2d_fwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
-/* n: elements of dx (batch,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
- * ascending order of (oy, ox). */
-struct actc_params_max_pool2d_bwd { uint groups, n, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw; };
+/* Element (i0,...,i5) of a space of `size`, n elements, i5 fastest: target[target_at + the sum of ik * ds[k]] becomes
+ * source[source_at + the sum of ik * ss[k]], bit for bit; or target + source where `accumulate`. Indices count modulo 2^32,
+ * so that a stride may be negative. No two elements share a place in the target; the rest of it stays as it is. */
+struct actc_params_copy_nd { uint groups, n, size[6], ss[6], ds[6], source_at, target_at, accumulate; };
+/* n: elements of y (batch,od,oh,ow,channels); images have a depth of 1. The window is scanned in row-major order over
+ * positions inside the image (at least one lies there); a later value wins only by actc_beats: greater, or the first NaN;
+ * values compared are canon(x), y is the winner's. index: (kz*kh + ky)*kw + kx of the winner, one byte an element, byte i % 4
+ * (little endian) of word i / 4; bytes past n in the last word are 0. kd*kh*kw <= 256. */
+struct actc_params_max_pool_fwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
+/* n: elements of dx (batch,id,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
+ * ascending order of (oz, oy, ox). */
+struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
 /* Sums over the rows of x (outer,rows,cols) in chunks of ACTC_SUM_ROWS, chunks = ceil(rows / ACTC_SUM_ROWS):
  * partial[o][j][w][c] = +0 plus term w of rows r ascending in [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))). The
  * terms of an op, read through flush; y has the shape of x; functions are those of exact/norm.h:
@@ -162,19 +173,26 @@ struct actc_params_softmax_fwd { uint groups, rows, cols, log; };
 /* log: s = sum of dy[c], dx[c] = dy[c] - actc_exp(y[c]) * s; else s = sum of actc_product(dy[c], y[c]), dx[c] = y[c] *
  * (dy[c] - s). s adds as in softmax_fwd. */
 struct actc_params_softmax_bwd { uint groups, rows, cols, log; };
-/* Labels are i32. A row counts where it is below the step block's ROWS and its label lies in [0, cols); -1 is PyTorch's
- * ignore_index. loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
-struct actc_params_nll_loss_fwd { uint groups, rows, cols; };
-/* dx = -INV_ROWS at the label of a row that counts, +0 everywhere else. */
-struct actc_params_nll_loss_bwd { uint groups, rows, cols; };
-/* dx = (actc_exp(log p) - (1 at the label, else 0)) * INV_ROWS, +0 in rows that do not count. */
-struct actc_params_cross_entropy_bwd { uint groups, rows, cols; };
+/* Losses, and what they get right, by rows of `cols` classes, `positions` rows a sample (1; of a map, its pixels). Labels are
+ * i32. A row counts where it is below ROWS * positions of the step block and its label lies in [0, cols); -1 is PyTorch's
+ * ignore_index. `norm` is the word of the step block with 1 / what the loss counts, `slot` the loss's or metric's number:
+ * VALUES + slot is its word of the result block. scale = actc_loss_scale(step[norm], weight) of exact/loss.h.
+ *
+ * loss[row] = -(log p)[row][label], +0 where the row does not count. One invocation a row. */
+struct actc_params_nll_loss_fwd { uint groups, rows, cols, positions; };
+/* dx = -scale at the label of a row that counts, +0 everywhere else. */
+struct actc_params_nll_loss_bwd { uint groups, rows, cols, positions, norm; float weight; };
+/* dx = (actc_exp(log p) - (1 at the label, else 0)) * scale, +0 in rows that do not count. */
+struct actc_params_cross_entropy_bwd { uint groups, rows, cols, positions, norm; float weight; };
 /* Invocation t of 256: a[t] = +0 plus loss[t], loss[t + 256], ... ascending; then a[t] += a[t + s] for t < s with
- * s = 128, 64, ... 1. LOSS = mean ? a[0] * INV_ROWS : a[0]; BAD becomes 1 where LOSS is not finite. */
-struct actc_params_loss_reduce { uint groups, rows, mean; };
-/* CORRECT = rows that count whose highest score is at the label; scanned with actc_beats, so the lowest index wins a tie
- * and the first NaN beats all. */
-struct actc_params_count_correct { uint groups, rows, cols; };
+ * s = 128, 64, ... 1. VALUES[slot] = mean ? a[0] * step[norm] : a[0]; LOSS = actc_loss_total(LOSS, first, VALUES[slot],
+ * weight), so that the losses of a network add up; BAD becomes 1 where LOSS is not finite. */
+struct actc_params_loss_reduce { uint groups, rows, mean, norm, slot, first; float weight; };
+/* counts[g] = those of the ACTC_GROUP_SIZE rows from g * ACTC_GROUP_SIZE on that count and whose highest score is at the
+ * label; scanned with actc_beats, so the lowest index wins a tie and the first NaN beats all. One invocation a row. */
+struct actc_params_count_correct { uint groups, rows, cols, positions; };
+/* VALUES[slot] = the sum of n counts, an integer. */
+struct actc_params_count_reduce { uint groups, n, slot; };
 /* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */

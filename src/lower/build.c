@@ -166,7 +166,7 @@ static void lower_entries(actc_lower *lower)
         if (!is_read(lower, tensor))
             continue;
         uint64_t bytes = actc_lower_bytes(lower, tensor);
-        uint32_t channels = channels_to_move(&lower->shapes[tensor->id]);
+        uint32_t channels = tensor->dtype == ACTC_F32 ? channels_to_move(&lower->shapes[tensor->id]) : 1; /* labels have none */
         actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, bytes, tensor->name);
         if (lower->status != ACTC_OK)
             return;

@@ -1,4 +1,5 @@
 /* elementwise.c: ReLU and addition. */
+#include <math.h>
 #include <string.h>
 
 #include "../lower/lower.h"
@@ -29,11 +30,11 @@ static void relu_forward(actc_lower *lower, const actc_op *op)
     actc_view x = actc_lower_input(lower, op, 0), y = actc_lower_output_inplace(lower, op);
     uint32_t n = (uint32_t)actc_lower_elements(lower, op->output);
     if (actc_lower_wants_mask(lower, op->output)) {
-        struct actc_params_relu_fwd_mask params = {.n = n};
+        struct actc_params_relu_fwd_mask params = {.n = n, .cap = INFINITY};
         actc_view mask = actc_lower_keep_mask(lower, op, ((uint64_t)n + 31) / 32 * 4);
         ACTC_EMIT_ELEMENTWISE(lower, relu_fwd_mask, &params, x, y, mask);
     } else {
-        struct actc_params_relu_fwd params = {.n = n};
+        struct actc_params_relu_fwd params = {.n = n, .cap = INFINITY};
         ACTC_EMIT_ELEMENTWISE(lower, relu_fwd, &params, x, y);
     }
 }
@@ -50,7 +51,7 @@ static void relu_backward(actc_lower *lower, const actc_op *op, const actc_gradi
         struct actc_params_relu_bwd_mask params = {.n = n};
         ACTC_EMIT_ELEMENTWISE(lower, relu_bwd_mask, &params, dy, sign, dx);
     } else {
-        struct actc_params_relu_bwd_value params = {.n = n};
+        struct actc_params_relu_bwd_value params = {.n = n, .cap = INFINITY};
         ACTC_EMIT_ELEMENTWISE(lower, relu_bwd_value, &params, dy, sign, dx);
     }
     actc_lower_commit_gradient(lower, op, 0, dx);

@@ -3,42 +3,55 @@
 
 #include "../lower/lower.h"
 
-static bool rows_shape(const actc_shape *in, char *why, size_t why_size)
+/* Scores are (N,C), or maps (N,C,H,W) or (N,C,D,H,W), which lie channels-last: rows of C, `positions` a sample. */
+static bool scores_shape(const actc_shape *in, char *why, size_t why_size)
 {
     char text[96];
-    if (in->ndim != 2)
-        snprintf(why, why_size, "needs an input N,C, got %s", actc_shape_text(in, text));
-    return in->ndim == 2;
+    bool good = in->ndim == 2 || in->ndim == 4 || in->ndim == 5;
+    if (!good)
+        snprintf(why, why_size, "needs an input N,C or N,C,H,W or N,C,D,H,W, got %s", actc_shape_text(in, text));
+    return good;
 }
 
 static bool log_softmax_infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
     (void)op;
     *out = in[0];
-    return rows_shape(in, why, why_size);
+    return scores_shape(in, why, why_size);
 }
 
 static bool loss_infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
+    char scores[96], labels[96];
     *out = (actc_shape){.ndim = 0};
     if (op->inputs[1]->dtype != ACTC_I32) {
         snprintf(why, why_size, "the second input must be the labels (actc_label_input)");
         return false;
     }
-    return rows_shape(in, why, why_size);
+    if (!scores_shape(in, why, why_size))
+        return false;
+    bool same = in[1].ndim == in[0].ndim - 1 && in[1].dims[0] == in[0].dims[0];
+    for (int i = 2; i < in[0].ndim && same; i++)
+        same = in[1].dims[i - 1] == in[0].dims[i];
+    if (!same)
+        snprintf(why, why_size, "scores %s need a label for each of their positions, got labels %s", actc_shape_text(&in[0], scores),
+                 actc_shape_text(&in[1], labels));
+    return same;
 }
 
-/* Classes lie in [0, columns of the scores), or are -1. */
+/* Classes lie in [0, channels of the scores), or are -1. */
 static bool count_labels(const actc_op *op, uint32_t index, const int32_t *labels, int64_t elements, int64_t *counted, char *why,
                          size_t why_size)
 {
-    int64_t classes = op->inputs[0]->shape.dims[1];
-    (void)index;
+    int64_t classes = op->inputs[0]->shape.dims[1], positions = actc_shape_elements(&op->inputs[index]->shape);
     *counted = 0;
     for (int64_t i = 0; i < elements; i++) {
         if (labels[i] < -1 || labels[i] >= classes) {
-            snprintf(why, why_size, "label %d of sample %lld: must be 0 to %lld, or -1 to ignore the sample", labels[i], (long long)i,
-                     (long long)classes - 1);
+            char where[48] = "";
+            if (positions > 1)
+                snprintf(where, sizeof where, ", position %lld", (long long)(i % positions));
+            snprintf(why, why_size, "label %d of sample %lld%s: must be 0 to %lld, or -1 to ignore the %s", labels[i],
+                     (long long)(i / positions), where, (long long)classes - 1, positions > 1 ? "position" : "sample");
             return false;
         }
         *counted += labels[i] >= 0;
@@ -53,10 +66,15 @@ static actc_view labels_of(actc_lower *lower, const actc_op *op)
     return actc_lower_input(lower, op, 1);
 }
 
-static void rows_cols(const actc_lower *lower, const actc_tensor *tensor, uint32_t *rows, uint32_t *cols)
+typedef struct loss_rows {
+    uint32_t rows, cols, positions;
+} loss_rows;
+
+static loss_rows rows_of(const actc_lower *lower, const actc_tensor *scores)
 {
-    *rows = (uint32_t)lower->shapes[tensor->id].dims[0];
-    *cols = (uint32_t)lower->shapes[tensor->id].dims[1];
+    const actc_shape *shape = &lower->shapes[scores->id];
+    const int64_t rows = actc_shape_elements(shape) / shape->dims[1];
+    return (loss_rows){(uint32_t)rows, (uint32_t)shape->dims[1], (uint32_t)(rows / shape->dims[0])};
 }
 
 /* ---- log_softmax ---- */
@@ -74,8 +92,8 @@ static uint32_t softmax_groups(uint32_t rows, uint32_t cols)
 
 static void emit_log_softmax(actc_lower *lower, const actc_op *op, actc_view y)
 {
-    struct actc_params_softmax_fwd params = {.log = 1};
-    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    const loss_rows r = rows_of(lower, op->inputs[0]);
+    struct actc_params_softmax_fwd params = {.rows = r.rows, .cols = r.cols, .log = 1};
     ACTC_EMIT(lower, softmax_fwd, softmax_groups(params.rows, params.cols), &params, actc_lower_input(lower, op, 0), y);
 }
 
@@ -88,8 +106,8 @@ static void log_softmax_backward(actc_lower *lower, const actc_op *op, const act
 {
     if (!gradients->input[0])
         return;
-    struct actc_params_softmax_bwd params = {.log = 1};
-    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    const loss_rows r = rows_of(lower, op->inputs[0]);
+    struct actc_params_softmax_bwd params = {.rows = r.rows, .cols = r.cols, .log = 1};
     actc_view y = actc_lower_restore_all(lower, op->output), dx = actc_lower_input_gradient(lower, op, 0, false);
     ACTC_EMIT(lower, softmax_bwd, softmax_groups(params.rows, params.cols), &params, actc_lower_output_gradient(lower, op), y, dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
@@ -107,16 +125,31 @@ actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *
 
 /* ---- nll_loss ---- */
 
-/* Losses of the rows, then their mean (training) or sum (evaluation) into the result block. */
+/* Losses of the rows, then their mean (training) or sum (evaluation) into the result block. Of many rows, as a batch of maps
+ * has, chunks are summed first: one group alone would take long, and its chains of additions round more. */
+#define LOSS_ROWS 65536u
+
 static void emit_nll(actc_lower *lower, const actc_op *op, actc_view log_p)
 {
-    struct actc_params_nll_loss_fwd params = {0};
-    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
-    actc_view rows = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)params.rows * 4, op->path);
-    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(params.rows), &params, log_p, labels_of(lower, op),
-              actc_lower_step_block(lower), rows);
-    struct actc_params_loss_reduce reduce = {.rows = params.rows, .mean = lower->training};
-    ACTC_EMIT(lower, loss_reduce, 1, &reduce, rows, actc_lower_step_block(lower), actc_lower_result_block(lower));
+    const loss_rows r = rows_of(lower, op->inputs[0]);
+    struct actc_params_nll_loss_fwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions};
+    actc_view losses = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)r.rows * 4, op->path);
+    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(r.rows), &params, log_p, labels_of(lower, op), actc_lower_step_block(lower), losses);
+    uint32_t rows = r.rows;
+    while (rows > LOSS_ROWS) {
+        struct actc_params_reduce_partial sum = {.op = ACTC_REDUCE_SUM, .outer = 1, .rows = rows, .cols = 1,
+                                                 .chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS};
+        actc_view sums = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)sum.chunks * 4, op->path);
+        ACTC_EMIT(lower, reduce_partial, actc_groups(sum.chunks), &sum, losses, ACTC_NO_VIEW, ACTC_NO_VIEW, sums);
+        losses = sums;
+        rows = sum.chunks;
+    }
+    double weight;
+    bool first;
+    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
+    struct actc_params_loss_reduce reduce = {.rows = rows, .mean = lower->training, .norm = ACTC_STEP_NORM + slot, .slot = slot,
+                                             .first = first, .weight = (float)weight};
+    ACTC_EMIT(lower, loss_reduce, 1, &reduce, losses, actc_lower_step_block(lower), actc_lower_result_block(lower));
 }
 
 static void nll_forward(actc_lower *lower, const actc_op *op)
@@ -128,10 +161,14 @@ static void nll_backward(actc_lower *lower, const actc_op *op, const actc_gradie
 {
     if (!gradients->input[0])
         return;
-    struct actc_params_nll_loss_bwd params = {0};
-    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    const loss_rows r = rows_of(lower, op->inputs[0]);
+    double weight;
+    bool first;
+    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
+    struct actc_params_nll_loss_bwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions, .norm = ACTC_STEP_NORM + slot,
+                                      .weight = (float)weight};
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
-    ACTC_EMIT(lower, nll_loss_bwd, actc_element_groups((uint64_t)params.rows * params.cols), &params, labels_of(lower, op),
+    ACTC_EMIT(lower, nll_loss_bwd, actc_element_groups((uint64_t)r.rows * r.cols), &params, labels_of(lower, op),
               actc_lower_step_block(lower), dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
@@ -164,10 +201,14 @@ static void cross_entropy_backward(actc_lower *lower, const actc_op *op, const a
 {
     if (!gradients->input[0])
         return;
-    struct actc_params_cross_entropy_bwd params = {0};
-    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
+    const loss_rows r = rows_of(lower, op->inputs[0]);
+    double weight;
+    bool first;
+    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
+    struct actc_params_cross_entropy_bwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions, .norm = ACTC_STEP_NORM + slot,
+                                      .weight = (float)weight};
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
-    ACTC_EMIT(lower, cross_entropy_bwd, actc_element_groups((uint64_t)params.rows * params.cols), &params,
+    ACTC_EMIT(lower, cross_entropy_bwd, actc_element_groups((uint64_t)r.rows * r.cols), &params,
               actc_lower_kept(lower, op, 0), labels_of(lower, op), actc_lower_step_block(lower), dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
@@ -188,10 +229,16 @@ actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor
 
 static void correct_forward(actc_lower *lower, const actc_op *op)
 {
-    struct actc_params_count_correct params = {0};
-    rows_cols(lower, op->inputs[0], &params.rows, &params.cols);
-    ACTC_EMIT(lower, count_correct, 1, &params, actc_lower_input(lower, op, 0), labels_of(lower, op), actc_lower_step_block(lower),
-              actc_lower_result_block(lower));
+    const loss_rows r = rows_of(lower, op->inputs[0]);
+    const uint32_t groups = actc_groups(r.rows);
+    double weight;
+    bool first;
+    struct actc_params_count_correct params = {.rows = r.rows, .cols = r.cols, .positions = r.positions};
+    struct actc_params_count_reduce reduce = {.n = groups, .slot = actc_lower_slot(lower, op, &weight, &first)};
+    actc_view counts = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)groups * 4, op->path);
+    ACTC_EMIT(lower, count_correct, groups, &params, actc_lower_input(lower, op, 0), labels_of(lower, op),
+              actc_lower_step_block(lower), counts);
+    ACTC_EMIT(lower, count_reduce, 1, &reduce, counts, actc_lower_result_block(lower));
 }
 
 const actc_op_def actc_count_correct_def = {.kind = "metric", .role = ACTC_OP_METRIC, .infer = loss_infer,

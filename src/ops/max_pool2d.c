@@ -29,9 +29,9 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
 #define POOL_PARAMS(type)                                                                                        \
     (struct type)                                                                                                \
     {                                                                                                            \
-        .n = n, .channels = (uint32_t)x[1], .ih = (uint32_t)x[2], .iw = (uint32_t)x[3], .oh = (uint32_t)y[2],    \
-        .ow = (uint32_t)y[3], .kh = a->kernel[0], .kw = a->kernel[1], .sh = a->stride[0], .sw = a->stride[1],    \
-        .ph = a->padding[0], .pw = a->padding[1]                                                                 \
+        .n = n, .channels = (uint32_t)x[1], .id = 1, .ih = (uint32_t)x[2], .iw = (uint32_t)x[3], .od = 1,        \
+        .oh = (uint32_t)y[2], .ow = (uint32_t)y[3], .kd = 1, .kh = a->kernel[0], .kw = a->kernel[1], .sd = 1,    \
+        .sh = a->stride[0], .sw = a->stride[1], .ph = a->padding[0], .pw = a->padding[1]                         \
     }
 
 static void forward(actc_lower *lower, const actc_op *op)
@@ -39,12 +39,12 @@ static void forward(actc_lower *lower, const actc_op *op)
     const actc_pool2d_attributes *a = op->attributes;
     const int64_t *x = lower->shapes[op->inputs[0]->id].dims, *y = lower->shapes[op->output->id].dims;
     uint32_t n = (uint32_t)actc_lower_elements(lower, op->output);
-    struct actc_params_max_pool2d_fwd params = POOL_PARAMS(actc_params_max_pool2d_fwd);
+    struct actc_params_max_pool_fwd params = POOL_PARAMS(actc_params_max_pool_fwd);
     actc_view in = actc_lower_input(lower, op, 0), out = actc_lower_output(lower, op);
     /* Evaluation has no use for the index; the kernel writes it to scratch memory there. */
     actc_view index = actc_lower_has_backward(lower, op) ? actc_lower_keep(lower, op, 0, ACTC_MEMORY_MASKS, n)
                                                          : actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, n, op->path);
-    ACTC_EMIT_ELEMENTWISE(lower, max_pool2d_fwd, &params, in, out, index);
+    ACTC_EMIT_ELEMENTWISE(lower, max_pool_fwd, &params, in, out, index);
 }
 
 static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
@@ -54,9 +54,9 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     const actc_pool2d_attributes *a = op->attributes;
     const int64_t *x = lower->shapes[op->inputs[0]->id].dims, *y = lower->shapes[op->output->id].dims;
     uint32_t n = (uint32_t)actc_lower_elements(lower, op->inputs[0]);
-    struct actc_params_max_pool2d_bwd params = POOL_PARAMS(actc_params_max_pool2d_bwd);
+    struct actc_params_max_pool_bwd params = POOL_PARAMS(actc_params_max_pool_bwd);
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
-    ACTC_EMIT_ELEMENTWISE(lower, max_pool2d_bwd, &params, actc_lower_output_gradient(lower, op),
+    ACTC_EMIT_ELEMENTWISE(lower, max_pool_bwd, &params, actc_lower_output_gradient(lower, op),
                           actc_lower_kept(lower, op, 0), dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }

@@ -81,8 +81,6 @@ static actc_status fill_norms(actc_network *network, uint32_t program, const act
             continue;
         ACTC_RETURN_IF_ERROR(count_targets(network, op, bindings, count, samples, &network->counted[i]));
         put_f32(block, ACTC_STEP_NORM + (int)i, 1.0 / (double)network->counted[i]);
-        if (i == 0)
-            put_f32(block, ACTC_STEP_INV_ROWS, 1.0 / (double)network->counted[i]);
     }
     return ACTC_OK;
 }
@@ -347,7 +345,7 @@ actc_status actc_network_evaluate(actc_network *network, const float *inputs, co
     float loss;
     memcpy(&loss, &network->result[ACTC_RESULT_LOSS], sizeof loss);
     *loss_sum += loss;
-    *correct += network->result[ACTC_RESULT_CORRECT];
+    *correct += network->result[ACTC_RESULT_VALUES + graph->n_losses];
     return ACTC_OK;
 }
 

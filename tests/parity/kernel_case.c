@@ -30,7 +30,8 @@ parity_case *kernel_end(kernel_builder *b, const char *format, ...)
     actc_kernel_id id = b->spec.command.u.kernel.id;
     const actc_kernel_info *info = &actc_kernel_infos[id];
     parity_case *c = parity_add(b->list, PARITY_KERNEL, info->parity, kernel_case_run, &b->spec, sizeof b->spec, "%s%s",
-                                info->name, text);
+                                b->name ? b->name : info->name, text);
+    b->name = NULL;
     c->kernel = (int)id;
     c->bench = kernel_case_bench;
     c->full = b->full;
@@ -43,7 +44,8 @@ static void fill_step(const kernel_spec *spec, uint32_t *step)
 {
     float lr = spec->learning_rate;
     step[ACTC_STEP_ROWS] = spec->rows;
-    step[ACTC_STEP_INV_ROWS] = float_bits(spec->rows ? 1.0f / (float)spec->rows : 0.0f);
+    for (int i = 0; i < (int)ACTC_STEP_VALUES; i++)
+        step[ACTC_STEP_NORM + i] = float_bits(spec->rows ? 1.0f / (float)(spec->rows + (uint32_t)i) : 0.0f);
     step[ACTC_STEP_GRAD_SCALE] = float_bits(0.5f);
     step[ACTC_STEP_STEP_SIZE] = float_bits(lr / (1.0f - 0.9f));
     step[ACTC_STEP_ROOT] = float_bits(1.0f / sqrtf(1.0f - 0.999f));

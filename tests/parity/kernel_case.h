@@ -28,6 +28,7 @@ typedef struct kernel_builder {
     parity_list *list;
     kernel_spec spec;
     bool full;
+    const char *name; /* of the next case, instead of the kernel's: what the case was called before the kernel could do more */
 } kernel_builder;
 
 /* A KERNEL command of a kernel; its views follow. */

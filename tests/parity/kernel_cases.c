@@ -2,6 +2,8 @@
  * kernels go wrong; all EXACT. */
 #include "kernel_case.h"
 
+#include <stdio.h>
+
 /* The step block of losses and optimisers. */
 static void set_step(kernel_builder *b, uint32_t index, uint32_t rows, float lr, uint32_t first)
 {
@@ -31,7 +33,7 @@ static void elementwise(kernel_builder *b)
         fill_kind kind = t % 2 ? FILL_SPECIAL : n == 257 ? FILL_EQUAL : FILL_TINY;
         const char *fill = fill_name(kind);
         uint64_t groups = element_groups(n);
-        struct actc_params_relu_fwd p = {0, n};
+        struct actc_params_relu_fwd p = {0, n, INFINITY};
         kernel_begin(b, ACTC_KERNEL_relu_fwd, groups, &p);
         kernel_view(b, 0, n, kind);
         kernel_view(b, 1, n, kind);
@@ -102,75 +104,131 @@ static void dropout_transpose(kernel_builder *b)
 
 /* ---- pooling ---- */
 
+typedef struct pool_case {
+    uint32_t batch, channels, i[3], k[3], s[3], p[3]; /* depth, height, width */
+} pool_case;
+
+static void max_pool(kernel_builder *b, const pool_case *c, fill_kind kind)
+{
+    const uint32_t *i = c->i, *k = c->k, *s = c->s, *p = c->p;
+    uint32_t o[3], inputs = c->batch * c->channels, outputs = inputs;
+    for (int a = 0; a < 3; a++) {
+        o[a] = (i[a] + 2 * p[a] - k[a]) / s[a] + 1;
+        inputs *= i[a];
+        outputs *= o[a];
+    }
+    struct actc_params_max_pool_fwd params = {0, outputs, c->channels, i[0], i[1], i[2], o[0], o[1], o[2],
+                                              k[0], k[1], k[2], s[0], s[1], s[2], p[0], p[1], p[2]};
+    char window[96];
+    const bool flat = i[0] == 1 && k[0] == 1;
+    if (flat)
+        snprintf(window, sizeof window, "hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u", i[1], i[2], k[1], k[2], s[1], s[2], p[1], p[2]);
+    else
+        snprintf(window, sizeof window, "dhw=%ux%ux%u,k=%ux%ux%u,s=%ux%ux%u,p=%ux%ux%u", i[0], i[1], i[2], k[0], k[1], k[2], s[0],
+                 s[1], s[2], p[0], p[1], p[2]);
+    b->name = flat ? "max_pool2d_fwd" : NULL;
+    kernel_begin(b, ACTC_KERNEL_max_pool_fwd, element_groups(outputs), &params);
+    kernel_view(b, 0, inputs, kind);
+    kernel_view(b, 1, outputs, kind);
+    kernel_view(b, 2, (outputs + 3) / 4, kind);
+    kernel_end(b, "(n=%u,c=%u,%s,fill=%s)", c->batch, c->channels, window, fill_name(kind));
+    params.n = inputs;
+    b->name = flat ? "max_pool2d_bwd" : NULL;
+    kernel_begin(b, ACTC_KERNEL_max_pool_bwd, element_groups(inputs), &params);
+    kernel_view(b, 0, outputs, kind);
+    kernel_view(b, 1, (outputs + 3) / 4, KERNEL_FILL_PLACES);
+    b->spec.places = k[0] * k[1] * k[2];
+    kernel_view(b, 2, inputs, kind);
+    kernel_end(b, "(n=%u,c=%u,%s,fill=%s)", c->batch, c->channels, window, fill_name(kind));
+}
+
 static void pooling(kernel_builder *b)
 {
-    static const struct { uint32_t batch, channels, ih, iw, kh, kw, sh, sw, ph, pw; } cases[] = {
-        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},   {2, 8, 24, 24, 2, 2, 2, 2, 0, 0}, {1, 3, 7, 9, 3, 3, 2, 2, 1, 1},
-        {2, 5, 6, 5, 3, 2, 1, 2, 1, 0},   {1, 300, 5, 5, 2, 2, 2, 2, 0, 0}, {1, 2, 33, 31, 16, 16, 3, 5, 8, 7},
-        {3, 7, 4, 4, 4, 4, 4, 4, 0, 0},   {1, 1, 5, 5, 2, 2, 3, 3, 0, 0}, /* a stride over the window leaves gaps */
-        {1, 1, 1, 1021, 1, 3, 1, 1, 0, 1},
+    static const pool_case cases[] = {
+        {1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+        {2, 8, {1, 24, 24}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
+        {1, 3, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},
+        {2, 5, {1, 6, 5}, {1, 3, 2}, {1, 1, 2}, {0, 1, 0}},
+        {1, 300, {1, 5, 5}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
+        {1, 2, {1, 33, 31}, {1, 16, 16}, {1, 3, 5}, {0, 8, 7}},
+        {3, 7, {1, 4, 4}, {1, 4, 4}, {1, 4, 4}, {0, 0, 0}},
+        {1, 1, {1, 5, 5}, {1, 2, 2}, {1, 3, 3}, {0, 0, 0}}, /* a stride over the window leaves gaps */
+        {1, 1, {1, 1, 1021}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}},
+        {2, 8, {6, 8, 10}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}},
+        {1, 5, {7, 9, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}},
+        {2, 3, {5, 4, 6}, {3, 2, 1}, {1, 2, 2}, {1, 0, 0}},
+        {1, 2, {9, 11, 7}, {6, 6, 7}, {2, 3, 1}, {3, 2, 3}},
+        {3, 1, {5, 1, 3}, {2, 1, 1}, {3, 1, 2}, {0, 0, 0}},
     };
-    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
-        uint32_t i = (uint32_t)t / 2, batch = cases[i].batch, channels = cases[i].channels, ih = cases[i].ih,
-                 iw = cases[i].iw;
-        uint32_t kh = cases[i].kh, kw = cases[i].kw, sh = cases[i].sh, sw = cases[i].sw, ph = cases[i].ph, pw = cases[i].pw;
-        uint32_t oh = (ih + 2 * ph - kh) / sh + 1, ow = (iw + 2 * pw - kw) / sw + 1;
-        uint32_t inputs = batch * ih * iw * channels, outputs = batch * oh * ow * channels;
-        fill_kind kind = t % 2 ? FILL_SPECIAL : FILL_EQUAL; /* ties: the first place must win */
-        struct actc_params_max_pool2d_fwd p = {0, outputs, channels, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw};
-        kernel_begin(b, ACTC_KERNEL_max_pool2d_fwd, element_groups(outputs), &p);
-        kernel_view(b, 0, inputs, kind);
-        kernel_view(b, 1, outputs, kind);
-        kernel_view(b, 2, (outputs + 3) / 4, kind);
-        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph,
-                   pw, fill_name(kind));
-        p.n = inputs;
-        kernel_begin(b, ACTC_KERNEL_max_pool2d_bwd, element_groups(inputs), &p);
-        kernel_view(b, 0, outputs, kind);
-        kernel_view(b, 1, (outputs + 3) / 4, KERNEL_FILL_PLACES);
-        b->spec.places = kh * kw;
-        kernel_view(b, 2, inputs, kind);
-        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,k=%ux%u,s=%ux%u,p=%ux%u,fill=%s)", batch, channels, ih, iw, kh, kw, sh, sw, ph,
-                   pw, fill_name(kind));
-    }
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++)
+        max_pool(b, &cases[t / 2], t % 2 ? FILL_SPECIAL : FILL_EQUAL); /* ties: the first place must win */
+    max_pool(b, &cases[10], FILL_TINY);
 }
 
 /* ---- losses, optimisers ---- */
 
+static void losses_of(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t positions, uint32_t counted, float weight,
+                      fill_kind kind)
+{
+    const size_t n = (size_t)rows * cols;
+    const uint32_t norm = ACTC_STEP_NORM + (positions > 1 ? 3 : 0);
+    char more[64] = ""; /* where it is not the one loss of single labels */
+    if (positions > 1)
+        snprintf(more, sizeof more, ",positions=%u,weight=%g", positions, (double)weight);
+    const struct actc_params_nll_loss_fwd nll = {0, rows, cols, positions};
+    const struct actc_params_nll_loss_bwd nll_bwd = {0, rows, cols, positions, norm, weight};
+    const struct actc_params_cross_entropy_bwd entropy_bwd = {0, rows, cols, positions, norm, weight};
+    const struct actc_params_count_correct count = {0, rows, cols, positions};
+    const struct { actc_kernel_id id; const void *params; bool scores; uint64_t groups; size_t out; } kernels[] = {
+        {ACTC_KERNEL_nll_loss_fwd, &nll, true, output_groups(rows), rows},
+        {ACTC_KERNEL_nll_loss_bwd, &nll_bwd, false, element_groups(n), n},
+        {ACTC_KERNEL_cross_entropy_bwd, &entropy_bwd, true, element_groups(n), n},
+        {ACTC_KERNEL_count_correct, &count, true, output_groups(rows), output_groups(rows)},
+    };
+    for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
+        kernel_begin(b, kernels[k].id, kernels[k].groups, kernels[k].params);
+        uint32_t at = 0;
+        if (kernels[k].scores)
+            kernel_view(b, at++, n, kind);
+        kernel_view(b, at++, rows, KERNEL_FILL_LABELS);
+        b->spec.classes = cols;
+        set_step(b, at++, counted, 1e-3f, 0);
+        kernel_view(b, at, kernels[k].out, kind);
+        kernel_end(b, "(rows=%u,cols=%u,counted=%u%s,fill=%s)", rows, cols, counted, more, fill_name(kind));
+    }
+}
+
 static void losses(kernel_builder *b)
 {
-    static const uint32_t cases[][3] = {{1, 1, 1}, {128, 10, 128}, {300, 7, 300}, {700, 3, 650}, {257, 11, 0}, {5, 1000, 5}};
+    static const struct { uint32_t rows, cols, positions, counted; float weight; } cases[] = {
+        {1, 1, 1, 1, 1},     {128, 10, 1, 128, 1}, {300, 7, 1, 300, 1},      {700, 3, 1, 650, 1},     {257, 11, 1, 0, 1},
+        {5, 1000, 1, 5, 1},  {693, 14, 77, 9, 1},  {693, 14, 77, 5, 0.3f}, {4096, 3, 1024, 3, 0.5f}, {258, 2, 2, 129, 2},
+    };
     static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL}; /* equal scores: the first is the answer */
     for (size_t t = 0; t < 3 * sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t / 3][0], cols = cases[t / 3][1], counted = cases[t / 3][2];
-        size_t n = (size_t)rows * cols;
-        fill_kind kind = kinds[t % 3];
-        struct actc_params_nll_loss_fwd p = {0, rows, cols};
-        static const actc_kernel_id ids[] = {ACTC_KERNEL_nll_loss_fwd, ACTC_KERNEL_nll_loss_bwd,
-                                             ACTC_KERNEL_cross_entropy_bwd, ACTC_KERNEL_count_correct};
-        for (size_t k = 0; k < 4; k++) {
-            uint64_t groups = k == 0 ? output_groups(rows) : k == 3 ? 1 : element_groups(n);
-            kernel_begin(b, ids[k], groups, &p);
-            uint32_t at = 0;
-            if (ids[k] != ACTC_KERNEL_nll_loss_bwd)
-                kernel_view(b, at++, n, kind);
-            kernel_view(b, at++, rows, KERNEL_FILL_LABELS);
-            b->spec.classes = cols;
-            set_step(b, at++, counted, 1e-3f, 0);
-            if (k == 3)
-                set_result(b, at, 0);
-            else
-                kernel_view(b, at, k == 0 ? rows : n, kind);
-            kernel_end(b, "(rows=%u,cols=%u,counted=%u,fill=%s)", rows, cols, counted, fill_name(kind));
-        }
-        for (uint32_t mean = 0; mean < 2; mean++) {
-            struct actc_params_loss_reduce q = {0, rows, mean};
+        uint32_t rows = cases[t / 3].rows, counted = cases[t / 3].counted;
+        const fill_kind kind = kinds[t % 3];
+        losses_of(b, rows, cases[t / 3].cols, cases[t / 3].positions, counted, cases[t / 3].weight, kind);
+        if (cases[t / 3].positions > 1)
+            continue;
+        for (uint32_t k = 0; k < 4; k++) {
+            const uint32_t mean = k % 2, slot = k < 2 ? 0 : ACTC_STEP_VALUES - 1;
+            struct actc_params_loss_reduce q = {0, rows, mean, ACTC_STEP_NORM + slot, slot, k < 2, k < 2 ? 1.0f : 0.7f};
             kernel_begin(b, ACTC_KERNEL_loss_reduce, 1, &q);
             kernel_view(b, 0, rows, kind);
             set_step(b, 1, counted, 1e-3f, 0);
             set_result(b, 2, mean ? 7 : 0);
-            kernel_end(b, "(rows=%u,counted=%u,mean=%u,fill=%s)", rows, counted, mean, fill_name(kind));
+            kernel_end(b, "(rows=%u,counted=%u,mean=%u,slot=%u,first=%u,weight=%g,fill=%s)", rows, counted, mean, slot, q.first,
+                       (double)q.weight, fill_name(kind));
         }
+    }
+    static const uint32_t counts[] = {1, 255, 256, 257, 5003};
+    for (uint32_t t = 0; t < sizeof counts / sizeof *counts; t++) {
+        struct actc_params_count_reduce p = {0, counts[t], t};
+        kernel_begin(b, ACTC_KERNEL_count_reduce, 1, &p);
+        kernel_view(b, 0, counts[t], FILL_BITS);
+        set_result(b, 1, 0);
+        kernel_end(b, "(n=%u,slot=%u)", p.n, p.slot);
     }
 }
 
@@ -223,7 +281,7 @@ static void many_groups(kernel_builder *b)
 static void long_views(kernel_builder *b)
 {
     const uint32_t n = (32u << 20) + 4099;
-    struct actc_params_relu_fwd p = {0, n};
+    struct actc_params_relu_fwd p = {0, n, INFINITY};
     kernel_begin(b, ACTC_KERNEL_relu_fwd, element_groups(n), &p);
     kernel_view(b, 0, n, FILL_TINY);
     kernel_view(b, 1, n, FILL_TINY);
@@ -274,4 +332,7 @@ void parity_kernel_cases(parity_list *list)
     many_groups(&b);
     b.full = true;
     long_views(&b);
+    losses_of(&b, 4u << 18, 3, 1u << 18, 4, 1, FILL_NORMAL);
+    max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
+    max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

@@ -7,8 +7,8 @@
 #include "parity.h"
 
 static void (*const registries[])(parity_list *) = {
-    parity_kernel_cases, parity_product_cases, parity_codec_kernel_cases, parity_operator_cases, parity_codec_cases,
-    parity_step_cases,   parity_norm_cases,
+    parity_kernel_cases,   parity_element_cases, parity_norm_cases, parity_product_cases, parity_codec_kernel_cases,
+    parity_operator_cases, parity_codec_cases,   parity_step_cases,
 };
 
 const char *parity_level_name(parity_level level)

@@ -84,12 +84,18 @@ static int64_t evaluated_samples(const operator_run *o, int index)
     return index == 0 ? o->operator.batch : (o->operator.batch + 1) / 2;
 }
 
+/* The word of the result block with the first metric. */
+static size_t metric_word(const prepared *p)
+{
+    return ACTC_RESULT_VALUES + p->graph->n_losses;
+}
+
 static bool evaluate(const operator_run *o, parity_run *run, prepared *p, int index, float *loss, int64_t *correct)
 {
     if (actc_network_evaluate_batch(p->network, p->batch.bindings, p->batch.n, evaluated_samples(o, index)) != ACTC_OK)
         return failed(run);
     memcpy(loss, &p->network->result[ACTC_RESULT_LOSS], sizeof *loss);
-    *correct = p->network->result[ACTC_RESULT_CORRECT];
+    *correct = p->graph->n_metrics ? p->network->result[metric_word(p)] : 0;
     return true;
 }
 
@@ -260,8 +266,8 @@ static bool add_evaluation(const operator_run *o, parity_run *run, numbers *all,
     count->got[0] = (float)correct;
     count->value[0] = (double)correct;
     if (float64) { /* what ties within the errors may go either way */
-        float64_result(p->network, ACTC_RESULT_CORRECT, count->error);
-        count->error[0] = count->error[0] < INFINITY ? 0 : (double)o->operator.batch;
+        float64_result(p->network, (uint32_t)metric_word(p), count->error);
+        count->error[0] = count->error[0] < INFINITY ? 0 : (double)p->network->counted[p->graph->n_losses];
     }
     return float64 ? float64_read_output(p->network, 0, output->value, output->error)
                    : actc_network_read_output(p->network, 0, output->got) == ACTC_OK;

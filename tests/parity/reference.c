@@ -8,6 +8,10 @@
 #include <string.h>
 
 static const reference_fn references[ACTC_KERNEL_COUNT] = {
+    [ACTC_KERNEL_copy_nd] = reference_copy_nd,
+    [ACTC_KERNEL_unary] = reference_unary,
+    [ACTC_KERNEL_unary_bwd] = reference_unary_bwd,
+    [ACTC_KERNEL_binary] = reference_binary,
     [ACTC_KERNEL_relu_fwd] = reference_relu_fwd,
     [ACTC_KERNEL_relu_fwd_mask] = reference_relu_fwd_mask,
     [ACTC_KERNEL_relu_bwd_mask] = reference_relu_bwd_mask,
@@ -17,13 +21,14 @@ static const reference_fn references[ACTC_KERNEL_COUNT] = {
     [ACTC_KERNEL_dropout] = reference_dropout,
     [ACTC_KERNEL_spread] = reference_spread,
     [ACTC_KERNEL_transpose] = reference_transpose,
-    [ACTC_KERNEL_max_pool2d_fwd] = reference_max_pool2d_fwd,
-    [ACTC_KERNEL_max_pool2d_bwd] = reference_max_pool2d_bwd,
+    [ACTC_KERNEL_max_pool_fwd] = reference_max_pool_fwd,
+    [ACTC_KERNEL_max_pool_bwd] = reference_max_pool_bwd,
     [ACTC_KERNEL_nll_loss_fwd] = reference_nll_loss_fwd,
     [ACTC_KERNEL_nll_loss_bwd] = reference_nll_loss_bwd,
     [ACTC_KERNEL_cross_entropy_bwd] = reference_cross_entropy_bwd,
     [ACTC_KERNEL_loss_reduce] = reference_loss_reduce,
     [ACTC_KERNEL_count_correct] = reference_count_correct,
+    [ACTC_KERNEL_count_reduce] = reference_count_reduce,
     [ACTC_KERNEL_finite_check] = reference_finite_check,
     [ACTC_KERNEL_state_commit] = reference_state_commit,
     [ACTC_KERNEL_sgd] = reference_sgd,

@@ -15,6 +15,7 @@
 #include "../../backends/backend.h"
 
 #define REFERENCE_UNIT 0x1p-24 /* of a rounding to nearest in float32 */
+#define REFERENCE_BITS (-1.0) /* error of a word that is no float: its bits count */
 #define REFERENCE_TINY 0x1p-60 /* magnitudes below are read, and stored, as zero (src/exact/exact.h) */
 
 /* Element i is word i of the view. `value` and `error` are of views that hold floats, `bits` of those that hold integers (masks,
@@ -42,6 +43,10 @@ bool reference_has(const actc_command *command);
 bool reference_command(const actc_command *command, reference_view *views);
 
 /* The functions, by the file that they are in; reference.c has the table. */
+void reference_copy_nd(const void *params, reference_view *views); /* reference_element.c */
+void reference_unary(const void *params, reference_view *views);
+void reference_unary_bwd(const void *params, reference_view *views);
+void reference_binary(const void *params, reference_view *views);
 void reference_relu_fwd(const void *params, reference_view *views); /* reference_layers.c */
 void reference_relu_fwd_mask(const void *params, reference_view *views);
 void reference_relu_bwd_mask(const void *params, reference_view *views);
@@ -51,13 +56,14 @@ void reference_accumulate(const void *params, reference_view *views);
 void reference_dropout(const void *params, reference_view *views);
 void reference_spread(const void *params, reference_view *views);
 void reference_transpose(const void *params, reference_view *views);
-void reference_max_pool2d_fwd(const void *params, reference_view *views);
-void reference_max_pool2d_bwd(const void *params, reference_view *views);
+void reference_max_pool_fwd(const void *params, reference_view *views);
+void reference_max_pool_bwd(const void *params, reference_view *views);
 void reference_nll_loss_fwd(const void *params, reference_view *views); /* reference_step.c */
 void reference_nll_loss_bwd(const void *params, reference_view *views);
 void reference_cross_entropy_bwd(const void *params, reference_view *views);
 void reference_loss_reduce(const void *params, reference_view *views);
 void reference_count_correct(const void *params, reference_view *views);
+void reference_count_reduce(const void *params, reference_view *views);
 void reference_finite_check(const void *params, reference_view *views);
 void reference_state_commit(const void *params, reference_view *views);
 void reference_sgd(const void *params, reference_view *views);

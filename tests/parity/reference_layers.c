@@ -4,17 +4,29 @@
 
 /* ---- ReLU ---- */
 
-static void put_relu(reference_view *y, size_t i, num x)
+/* min(max(x, 0), cap), with the exact error where x is beyond either for sure: so that what is equal is known to be. */
+static void put_relu(reference_view *y, size_t i, num x, double cap)
 {
-    y->value[i] = x.v > 0 ? x.v : 0;
-    y->error[i] = x.v < -x.e ? 0 : x.e; /* so that zeros are known to be equal */
+    y->value[i] = x.v > cap ? cap : x.v > 0 ? x.v : 0;
+    y->error[i] = x.v < -x.e || x.v - x.e > cap ? 0 : x.e;
+}
+
+/* Whether the gradient passes at x, and whether that is open. */
+static bool passes(num x, double cap)
+{
+    return x.v >= REFERENCE_TINY && x.v < cap;
+}
+
+static bool pass_is_open(num x, double cap)
+{
+    return reference_sign_is_open(x.v, x.e) || (cap < INFINITY && reference_sign_is_open(x.v - cap, x.e) && x.e > 0);
 }
 
 void reference_relu_fwd(const void *params, reference_view *views)
 {
     const struct actc_params_relu_fwd *p = params;
     for (size_t i = 0; i < p->n; i++)
-        put_relu(&views[1], i, get(&views[0], i));
+        put_relu(&views[1], i, get(&views[0], i), p->cap);
 }
 
 void reference_relu_fwd_mask(const void *params, reference_view *views)
@@ -22,16 +34,16 @@ void reference_relu_fwd_mask(const void *params, reference_view *views)
     const struct actc_params_relu_fwd_mask *p = params;
     for (size_t i = 0; i < p->n; i++) {
         num x = get(&views[0], i);
-        put_relu(&views[1], i, x);
-        reference_put_bit(&views[2], i, x.v >= REFERENCE_TINY, reference_sign_is_open(x.v, x.e));
+        put_relu(&views[1], i, x, p->cap);
+        reference_put_bit(&views[2], i, passes(x, p->cap), pass_is_open(x, p->cap));
     }
 }
 
 /* dy where the gate is open; where that is not decided, perhaps dy. */
-static void put_gated(reference_view *dx, size_t i, num dy, bool passes, bool open)
+static void put_gated(reference_view *dx, size_t i, num dy, bool pass, bool open)
 {
-    dx->value[i] = passes ? dy.v : 0;
-    dx->error[i] = reference_bound(open ? fabs(dy.v) + dy.e : passes ? dy.e : 0);
+    dx->value[i] = pass ? dy.v : 0;
+    dx->error[i] = reference_bound(open ? fabs(dy.v) + dy.e : pass ? dy.e : 0);
 }
 
 void reference_relu_bwd_mask(const void *params, reference_view *views)
@@ -46,7 +58,7 @@ void reference_relu_bwd_value(const void *params, reference_view *views)
     const struct actc_params_relu_bwd_value *p = params;
     for (size_t i = 0; i < p->n; i++) {
         num y = get(&views[1], i);
-        put_gated(&views[2], i, get(&views[0], i), y.v >= REFERENCE_TINY, reference_sign_is_open(y.v, y.e));
+        put_gated(&views[2], i, get(&views[0], i), passes(y, p->cap), pass_is_open(y, p->cap));
     }
 }
 
@@ -102,22 +114,40 @@ void reference_transpose(const void *params, reference_view *views)
 
 /* ---- pooling ---- */
 
-void reference_max_pool2d_fwd(const void *params, reference_view *views)
+typedef struct actc_params_max_pool_fwd pool; /* of the backward pass, too */
+
+/* Where place k of the window of output position o (over all images) lies in x, without channels; -1 where outside. */
+static int64_t position(const pool *p, size_t o, uint32_t k)
 {
-    const struct actc_params_max_pool2d_fwd *p = params;
+    const uint32_t in[3] = {p->id, p->ih, p->iw}, out[3] = {p->od, p->oh, p->ow}, kernel[3] = {p->kd, p->kh, p->kw},
+                   stride[3] = {p->sd, p->sh, p->sw}, padding[3] = {p->pd, p->ph, p->pw};
+    int64_t at = 0, step = 1;
+    for (int a = 2; a >= 0; a--) {
+        int64_t i = (int64_t)(o % out[a]) * stride[a] + k % kernel[a] - padding[a];
+        if (i < 0 || i >= in[a])
+            return -1;
+        at += i * step;
+        step *= in[a];
+        o /= out[a];
+        k /= kernel[a];
+    }
+    return at + (int64_t)o * step;
+}
+
+void reference_max_pool_fwd(const void *params, reference_view *views)
+{
+    const pool *p = params;
     for (size_t i = 0; i < p->n; i++) {
-        const size_t c = i % p->channels, pixel = i / p->channels, ox = pixel % p->ow, oy = pixel / p->ow % p->oh,
-                     image = pixel / p->ow / p->oh;
         num best = {0, 0};
         double highest = -INFINITY; /* what any of them may be */
         uint32_t index = UINT32_MAX;
         bool open = false;
         for (int pass = 0; pass < 2; pass++) /* the winner, and then who else may be it */
-            for (uint32_t k = 0; k < p->kh * p->kw; k++) {
-                size_t py = oy * p->sh + k / p->kw, px = ox * p->sw + k % p->kw; /* in the padded image */
-                if (py < p->ph || px < p->pw || py - p->ph >= p->ih || px - p->pw >= p->iw)
+            for (uint32_t k = 0; k < p->kd * p->kh * p->kw; k++) {
+                int64_t at = position(p, i / p->channels, k);
+                if (at < 0)
                     continue;
-                num x = get(&views[0], ((image * p->ih + py - p->ph) * p->iw + px - p->pw) * p->channels + c);
+                num x = get(&views[0], (size_t)at * p->channels + i % p->channels);
                 if (pass == 1) {
                     highest = x.v + x.e > highest ? x.v + x.e : highest;
                     open |= k != index && reference_sign_is_open(best.v - x.v, best.e + x.e);
@@ -138,29 +168,35 @@ static size_t first_window(size_t at, uint32_t taps, uint32_t stride)
     return at < taps ? 0 : (at - taps) / stride + 1;
 }
 
-void reference_max_pool2d_bwd(const void *params, reference_view *views)
+/* A window's part in the gradient of a position: all of it where its maximum lies at `place`. */
+static void take_window(const reference_view *views, size_t window, size_t place, total *sum, double *additions)
 {
-    const struct actc_params_max_pool2d_bwd *p = params;
+    num dy = get(&views[0], window);
+    bool open = reference_is_open(&views[1], window, 4);
+    bool mine = (views[1].bits[window / 4] >> 8 * (window % 4) & 0xff) == place;
+    if (open)
+        dy.e += fabs(dy.v);
+    if (!mine)
+        dy.v = 0;
+    if (mine || open) {
+        take(sum, dy);
+        ++*additions;
+    }
+}
+
+void reference_max_pool_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_max_pool_bwd *p = params;
     for (size_t i = 0; i < p->n; i++) {
-        const size_t c = i % p->channels, pixel = i / p->channels, py = pixel / p->iw % p->ih + p->ph, px = pixel % p->iw + p->pw,
-                     image = pixel / p->iw / p->ih;
+        const size_t c = i % p->channels, pixel = i / p->channels, px = pixel % p->iw + p->pw, py = pixel / p->iw % p->ih + p->ph,
+                     pz = pixel / p->iw / p->ih % p->id + p->pd, image = pixel / p->iw / p->ih / p->id;
         total sum = {0, 0, 0};
         double additions = 0;
-        for (size_t oy = first_window(py, p->kh, p->sh); oy < p->oh && oy * p->sh <= py; oy++)
-            for (size_t ox = first_window(px, p->kw, p->sw); ox < p->ow && ox * p->sw <= px; ox++) {
-                size_t window = ((image * p->oh + oy) * p->ow + ox) * p->channels + c;
-                num dy = get(&views[0], window);
-                bool open = reference_is_open(&views[1], window, 4);
-                bool mine = (views[1].bits[window / 4] >> 8 * (window % 4) & 0xff) == (py - oy * p->sh) * p->kw + px - ox * p->sw;
-                if (open)
-                    dy.e += fabs(dy.v);
-                if (!mine)
-                    dy.v = 0;
-                if (mine || open) {
-                    take(&sum, dy);
-                    additions++;
-                }
-            }
+        for (size_t oz = first_window(pz, p->kd, p->sd); oz < p->od && oz * p->sd <= pz; oz++)
+            for (size_t oy = first_window(py, p->kh, p->sh); oy < p->oh && oy * p->sh <= py; oy++)
+                for (size_t ox = first_window(px, p->kw, p->sw); ox < p->ow && ox * p->sw <= px; ox++)
+                    take_window(views, (((image * p->od + oz) * p->oh + oy) * p->ow + ox) * p->channels + c,
+                                ((pz - oz * p->sd) * p->kh + py - oy * p->sh) * p->kw + px - ox * p->sw, &sum, &additions);
         put(&views[2], i, sum_of(&sum, additions));
     }
 }

@@ -3,9 +3,16 @@
 
 /* ---- losses ---- */
 
-static bool row_counts(uint32_t row, uint32_t label, uint32_t cols, const reference_view *step)
+static bool row_counts(uint32_t row, uint32_t label, uint32_t cols, uint32_t positions, const reference_view *step)
 {
-    return row < step->bits[ACTC_STEP_ROWS] && label < cols;
+    return row / positions < step->bits[ACTC_STEP_ROWS] && label < cols;
+}
+
+/* What the gradient of a loss is times: 1 / (what it counts), times its weight. */
+static num loss_scale(const reference_view *step, uint32_t norm, float weight)
+{
+    num scale = {reference_step_float(step, norm), 0};
+    return weight == 1 ? scale : mul(scale, (num){weight, 0});
 }
 
 void reference_nll_loss_fwd(const void *params, reference_view *views)
@@ -14,7 +21,7 @@ void reference_nll_loss_fwd(const void *params, reference_view *views)
     for (uint32_t r = 0; r < p->rows; r++) {
         uint32_t label = views[1].bits[r];
         num log_p = {0, 0};
-        if (row_counts(r, label, p->cols, &views[2]))
+        if (row_counts(r, label, p->cols, p->positions, &views[2]))
             log_p = get(&views[0], (size_t)r * p->cols + label);
         put(&views[3], r, (num){0 - log_p.v, log_p.e});
     }
@@ -23,22 +30,23 @@ void reference_nll_loss_fwd(const void *params, reference_view *views)
 void reference_nll_loss_bwd(const void *params, reference_view *views)
 {
     const struct actc_params_nll_loss_bwd *p = params;
+    const num scale = loss_scale(&views[1], p->norm, p->weight);
     for (size_t i = 0; i < (size_t)p->rows * p->cols; i++) {
         uint32_t r = (uint32_t)(i / p->cols), label = views[0].bits[r];
-        bool at = row_counts(r, label, p->cols, &views[1]) && i % p->cols == label;
-        views[2].value[i] = at ? -reference_step_float(&views[1], ACTC_STEP_INV_ROWS) : 0;
-        views[2].error[i] = 0;
+        bool at = row_counts(r, label, p->cols, p->positions, &views[1]) && i % p->cols == label;
+        views[2].value[i] = at ? -scale.v : 0;
+        views[2].error[i] = at ? scale.e : 0;
     }
 }
 
 void reference_cross_entropy_bwd(const void *params, reference_view *views)
 {
     const struct actc_params_cross_entropy_bwd *p = params;
-    const num scale = {reference_step_float(&views[2], ACTC_STEP_INV_ROWS), 0};
+    const num scale = loss_scale(&views[2], p->norm, p->weight);
     for (size_t i = 0; i < (size_t)p->rows * p->cols; i++) {
         uint32_t r = (uint32_t)(i / p->cols), label = views[1].bits[r];
         num hot = {i % p->cols == label, 0}, g = {0, 0};
-        if (row_counts(r, label, p->cols, &views[2]))
+        if (row_counts(r, label, p->cols, p->positions, &views[2]))
             g = mul(sub(exponential(get(&views[0], i)), hot), scale);
         put(&views[3], i, g);
     }
@@ -52,33 +60,54 @@ void reference_loss_reduce(const void *params, reference_view *views)
         take(&sum, get(&views[0], r));
     num loss = sum_of(&sum, p->rows / ACTC_GROUP_SIZE + 10);
     if (p->mean)
-        loss = mul(loss, (num){reference_step_float(&views[1], ACTC_STEP_INV_ROWS), 0});
-    put(&views[2], ACTC_RESULT_LOSS, loss);
-    if (!isfinite(loss.v))
+        loss = mul(loss, (num){reference_step_float(&views[1], p->norm), 0});
+    put(&views[2], ACTC_RESULT_VALUES + p->slot, loss);
+    num all = p->weight == 1 ? loss : mul(loss, (num){p->weight, 0});
+    if (!p->first)
+        all = add(get(&views[2], ACTC_RESULT_LOSS), all);
+    put(&views[2], ACTC_RESULT_LOSS, all);
+    if (!isfinite(all.v))
         views[2].bits[ACTC_RESULT_BAD] = 1;
+}
+
+/* As kernels compare it. */
+static double flushed(double v)
+{
+    return fabs(v) < REFERENCE_TINY ? 0 : v;
 }
 
 void reference_count_correct(const void *params, reference_view *views)
 {
     const struct actc_params_count_correct *p = params;
-    uint32_t correct = 0;
-    bool open = false;
+    const reference_view *scores = &views[0];
     for (uint32_t r = 0; r < p->rows; r++) {
         const size_t base = (size_t)r * p->cols;
         uint32_t best = 0, label = views[1].bits[r];
-        if (!row_counts(r, label, p->cols, &views[2]))
+        bool open = false;
+        if (!row_counts(r, label, p->cols, p->positions, &views[2]))
             continue;
         for (uint32_t c = 1; c < p->cols; c++)
-            if (views[0].value[base + c] > views[0].value[base + best])
+            if (flushed(scores->value[base + c]) > flushed(scores->value[base + best]))
                 best = c;
         for (uint32_t c = 0; c < p->cols; c++)
-            open |= c != best && reference_sign_is_open(views[0].value[base + best] - views[0].value[base + c],
-                                                        views[0].error[base + best] + views[0].error[base + c]);
-        correct += best == label;
+            open |= c != best && reference_sign_is_open(scores->value[base + best] - scores->value[base + c],
+                                                        scores->error[base + best] + scores->error[base + c]);
+        views[3].bits[r / ACTC_GROUP_SIZE] += best == label;
+        if (open)
+            views[3].error[r / ACTC_GROUP_SIZE] = INFINITY;
     }
-    views[3].bits[ACTC_RESULT_CORRECT] = correct;
-    if (open)
-        views[3].error[ACTC_RESULT_CORRECT] = INFINITY;
+}
+
+void reference_count_reduce(const void *params, reference_view *views)
+{
+    const struct actc_params_count_reduce *p = params;
+    const size_t slot = ACTC_RESULT_VALUES + p->slot;
+    views[1].bits[slot] = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        views[1].bits[slot] += views[0].bits[i];
+        if (views[0].error[i] == INFINITY)
+            views[1].error[slot] = INFINITY;
+    }
 }
 
 /* ---- updates ---- */

@@ -65,12 +65,13 @@ typedef enum fill_kind {
     FILL_TINY,    /* also zeros of both signs, subnormals, both sides of the flush thresholds, powers of two */
     FILL_SPECIAL, /* also NaN of several payloads, infinities, the largest numbers */
     FILL_EQUAL,   /* one value: everything ties */
-    FILL_BITS     /* any bits */
+    FILL_BITS,    /* any bits */
+    FILL_WIDE     /* magnitudes from 2^-20 to 2^7, evenly by exponent: where functions of one number bend and saturate */
 } fill_kind;
 
 static inline const char *fill_name(fill_kind kind)
 {
-    static const char *const names[] = {"normal", "tiny", "special", "equal", "bits"};
+    static const char *const names[] = {"normal", "tiny", "special", "equal", "bits", "wide"};
     return names[kind];
 }
 
@@ -87,6 +88,10 @@ static inline uint32_t fill_value(test_rng *r, fill_kind kind)
     };
     if (kind == FILL_BITS)
         return rng_next(r);
+    if (kind == FILL_WIDE) {
+        uint32_t u = rng_next(r);
+        return (u & 0x807fffffu) | (107 + rng_next(r) % 27) << 23;
+    }
     if (kind == FILL_EQUAL)
         return 0x3fa00000;
     uint32_t odd = rng_next(r) % 8;

@@ -1,5 +1,7 @@
 /* test_cpu_kernels.c: every other kernel of the CPU backend against an obvious scalar form: the same
  * bits from every instruction set of this machine and from 1, 2 and 3 threads, with guard zones around what is written. */
+#include "exact/binary.h"
+#include "exact/unary.h"
 #include "kernel_check.h"
 
 /* 1, around a vector, a mask word, a group, and several groups with a remainder. */
@@ -26,7 +28,7 @@ static void relu(void **state)
             mask[i / 32] |= (uint32_t)(isnan(x[i]) || x[i] >= 0x1p-60f) << i % 32;
             dx[i] = isnan(x[i]) || x[i] >= 0x1p-60f ? float_bits(ref_canon(dy[i])) : 0;
         }
-        struct actc_params_relu_fwd p = {element_groups(n), n};
+        struct actc_params_relu_fwd p = {element_groups(n), n, INFINITY};
         CHECK(relu_fwd, p, p.groups, IN(x, n), OUT(y, n));
         CHECK(relu_fwd_mask, p, p.groups, IN(x, n), OUT(y, n), OUT(mask, n_words));
         CHECK(relu_bwd_mask, p, p.groups, IN(dy, n), IN(mask, n_words), OUT(dx, n));
@@ -127,55 +129,189 @@ static void transpose(void **state)
     }
 }
 
+/* What the functions are worth is held to float64 by actc-parity; here, what they are bit for bit at a few numbers. */
+static void unary(void **state)
+{
+    (void)state;
+    test_rng r = {9};
+    for (size_t t = 0; t < N_SIZES; t++) {
+        const uint32_t n = sizes[t];
+        for (uint32_t op = 0; op < ACTC_UNARY_OPS; op++) {
+            float *x = fill(&r, n, 40), *dy = fill(&r, n, 40);
+            uint32_t *y = words(n), *dx = words(n);
+            const float a = 1.5f, b = -0.25f;
+            for (uint32_t i = 0; i < n; i++) {
+                y[i] = float_bits(ref_canon(actc_unary(op, ref_flush(x[i]), a, b)));
+                dx[i] = float_bits(ref_canon(ref_flush(dy[i]) * actc_unary_slope(op, ref_flush(x[i]), a)));
+            }
+            struct actc_params_unary p = {element_groups(n), n, op, a, b};
+            CHECK(unary, p, p.groups, IN(x, n), OUT(y, n));
+            struct actc_params_unary_bwd q = {element_groups(n), n, op, a};
+            CHECK(unary_bwd, q, q.groups, IN(dy, n), IN(x, op == ACTC_UNARY_SCALE ? 0 : n), OUT(dx, n));
+            free(x);
+            free(dy);
+            free(y);
+            free(dx);
+        }
+    }
+    assert_true(actc_sigmoid(0.0f) == 0.5f && actc_sigmoid(-INFINITY) == 0.0f && actc_sigmoid(INFINITY) == 1.0f);
+    assert_true(actc_tanh(0.0f) == 0.0f && actc_tanh(-INFINITY) == -1.0f && actc_tanh(100.0f) == 1.0f);
+    assert_true(actc_normal_cdf(0.0f) == 0.5f && actc_normal_cdf(-100.0f) == 0.0f && actc_normal_cdf(INFINITY) == 1.0f);
+    assert_true(isnan(actc_sigmoid(NAN)) && isnan(actc_tanh(NAN)) && isnan(actc_normal_cdf(NAN)));
+}
+
+static void binary(void **state)
+{
+    (void)state;
+    test_rng r = {10};
+    static const struct actc_params_binary cases[] = {
+        {0, 1, 0, 0, {1, 1, 1, 1}, {0}, {0}},
+        {0, 2160, 0, 0, {2, 3, 5, 72}, {1080, 360, 72, 1}, {1080, 360, 72, 1}},
+        {0, 2100, 0, 0, {1, 1, 210, 10}, {0, 0, 10, 1}, {0, 0, 0, 1}},
+        {0, 2100, 0, 0, {2, 105, 1, 10}, {1050, 10, 0, 1}, {105, 1, 0, 0}},
+        {0, 1800, 0, 0, {4, 5, 9, 10}, {10, 0, 0, 1}, {1, 4, 20, 180}},
+    };
+    for (size_t t = 0; t < ACTC_BINARY_OPS * sizeof cases / sizeof *cases; t++) {
+        struct actc_params_binary p = cases[t / ACTC_BINARY_OPS];
+        const uint32_t n = 2200;
+        p.groups = element_groups(p.n);
+        p.op = (uint32_t)(t % ACTC_BINARY_OPS);
+        p.alpha = 0.7f;
+        float *a = fill(&r, n, 40), *b = fill(&r, n, 40);
+        uint32_t *y = words(p.n);
+        for (uint32_t i = 0; i < p.n; i++) {
+            uint32_t rest = i, ia = 0, ib = 0;
+            for (int k = 3; k >= 0; k--) {
+                ia += rest % p.size[k] * p.sa[k];
+                ib += rest % p.size[k] * p.sb[k];
+                rest /= p.size[k];
+            }
+            assert_true(ia < n && ib < n);
+            float u = ref_flush(a[ia]), v = ref_flush(b[ib]);
+            y[i] = float_bits(ref_canon(p.op == ACTC_BINARY_ADD   ? u + v
+                                        : p.op == ACTC_BINARY_SUB ? u - v
+                                        : p.op == ACTC_BINARY_MUL ? u * v
+                                                                  : u + ref_flush(p.alpha * v)));
+        }
+        CHECK(binary, p, p.groups, IN(a, n), IN(b, n), OUT(y, p.n));
+        free(a);
+        free(b);
+        free(y);
+    }
+}
+
+static void copy_nd(void **state)
+{
+    (void)state;
+    test_rng r = {6};
+    static const struct actc_params_copy_nd cases[] = {
+        {0, 1, {1, 1, 1, 1, 1, 1}, {0}, {0}, 5, 1299, 0},
+        {0, 1300, {1, 1, 1, 1, 1, 1300}, {0, 0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 1}, 0, 0, 0},
+        {0, 1260, {3, 2, 5, 2, 3, 7}, {7, 630, 126, 63, 21, 1}, {420, 210, 42, 21, 7, 1}, 40, 3, 0},
+        {0, 1200, {1, 1, 1, 1, 120, 10}, {0, 0, 0, 0, 1, 120}, {0, 0, 0, 0, 10, 1}, 0, 0, 0},
+        {0, 1100, {1, 1, 1, 10, 1, 110}, {0, 0, 0, 0u - 110, 0, 0u - 1}, {0, 0, 0, 130, 0, 1}, 1099, 20, 0},
+        {0, 1290, {1, 1, 1, 1, 1290, 1}, {0}, {0, 0, 0, 0, 1, 0}, 3, 4, 0},
+    };
+    const uint32_t n = 1300;
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
+        struct actc_params_copy_nd p = cases[t / 2];
+        p.groups = element_groups(p.n);
+        p.accumulate = t % 2;
+        float *source = fill(&r, n, 40), *before = fill(&r, n, 40);
+        uint32_t *after = words(n), at[6];
+        memcpy(after, before, 4 * (size_t)n);
+        for (at[0] = 0; at[0] < p.size[0]; at[0]++)
+        for (at[1] = 0; at[1] < p.size[1]; at[1]++)
+        for (at[2] = 0; at[2] < p.size[2]; at[2]++)
+        for (at[3] = 0; at[3] < p.size[3]; at[3]++)
+        for (at[4] = 0; at[4] < p.size[4]; at[4]++)
+        for (at[5] = 0; at[5] < p.size[5]; at[5]++) {
+            uint32_t from = p.source_at, to = p.target_at;
+            for (int k = 0; k < 6; k++) {
+                from += at[k] * p.ss[k];
+                to += at[k] * p.ds[k];
+            }
+            assert_true(from < n && to < n);
+            float sum = ref_canon(ref_flush(before[to]) + ref_flush(source[from]));
+            memcpy(&after[to], p.accumulate ? &sum : &source[from], 4);
+        }
+        CHECK(copy_nd, p, p.groups, IN(source, n), INOUT(before, after, n));
+        free(source);
+        free(before);
+        free(after);
+    }
+}
+
 typedef struct pool_case {
-    uint32_t batch, channels, ih, iw, kh, kw, sh, sw, ph, pw;
+    uint32_t batch, channels, i[3], k[3], s[3], p[3]; /* depth, height, width */
 } pool_case;
+
+/* Where position `place` of the window of output position o (of all images) lies in x, without channels; -1 where outside. */
+static int64_t pool_position(const pool_case *c, const uint32_t out[3], uint32_t o, uint32_t place)
+{
+    int64_t at = 0, stride = 1;
+    for (int a = 2; a >= 0; a--) {
+        int64_t i = (int64_t)(o % out[a] * c->s[a] + place % c->k[a]) - c->p[a];
+        if (i < 0 || i >= c->i[a])
+            return -1;
+        at += i * stride;
+        stride *= c->i[a];
+        o /= out[a];
+        place /= c->k[a];
+    }
+    return at + o * stride;
+}
 
 static void max_pool(void **state)
 {
     (void)state;
     test_rng r = {5};
     static const pool_case cases[] = {
-        {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},  {2, 8, 24, 24, 2, 2, 2, 2, 0, 0}, {1, 3, 7, 9, 3, 3, 2, 2, 1, 1},
-        {2, 5, 6, 5, 3, 2, 1, 2, 1, 0},  {1, 300, 5, 5, 2, 2, 2, 2, 0, 0}, {1, 2, 33, 31, 16, 16, 3, 5, 8, 7},
-        {3, 7, 4, 4, 4, 4, 4, 4, 0, 0},  {1, 1, 5, 5, 2, 2, 3, 3, 0, 0}, /* a stride over the window leaves gaps */
+        {1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},    {2, 8, {1, 24, 24}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},
+        {1, 3, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},    {2, 5, {1, 6, 5}, {1, 3, 2}, {1, 1, 2}, {0, 1, 0}},
+        {1, 300, {1, 5, 5}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}},  {1, 2, {1, 33, 31}, {1, 16, 16}, {1, 3, 5}, {0, 8, 7}},
+        {3, 7, {1, 4, 4}, {1, 4, 4}, {1, 4, 4}, {0, 0, 0}},    {1, 1, {1, 5, 5}, {1, 2, 2}, {1, 3, 3}, {0, 0, 0}}, /* gaps */
+        {2, 11, {5, 6, 7}, {3, 2, 3}, {2, 1, 2}, {1, 0, 1}},   {1, 3, {9, 4, 5}, {6, 6, 7}, {3, 2, 1}, {3, 3, 3}},
     };
     for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
         const pool_case *c = &cases[t];
-        uint32_t oh = (c->ih + 2 * c->ph - c->kh) / c->sh + 1, ow = (c->iw + 2 * c->pw - c->kw) / c->sw + 1;
-        uint32_t n_in = c->batch * c->ih * c->iw * c->channels, n_out = c->batch * oh * ow * c->channels;
+        uint32_t o[3], n_in = c->batch * c->channels, n_out = n_in;
+        for (int a = 0; a < 3; a++) {
+            o[a] = (c->i[a] + 2 * c->p[a] - c->k[a]) / c->s[a] + 1;
+            n_in *= c->i[a];
+            n_out *= o[a];
+        }
         float *x = fill(&r, n_in, 40), *dy = fill(&r, n_out, 20), *sum = calloc(n_in, sizeof *sum);
         uint32_t *y = words(n_out), *index = words((n_out + 3) / 4), *dx = words(n_in);
         assert_non_null(sum);
-        /* Output pixels ascending, so that each input element adds its windows in ascending order too. */
+        /* Output positions ascending, so that each input element adds its windows in ascending order too. */
         for (uint32_t i = 0; i < n_out; i++) {
-            uint32_t ch = i % c->channels, ox = i / c->channels % ow, oy = i / c->channels / ow % oh;
-            uint32_t b = i / c->channels / ow / oh, place = UINT32_MAX, at = 0;
+            uint32_t place = UINT32_MAX, winner = 0;
             float best = 0;
-            for (uint32_t k = 0; k < c->kh * c->kw; k++) {
-                int iy = (int)(oy * c->sh + k / c->kw) - (int)c->ph, ix = (int)(ox * c->sw + k % c->kw) - (int)c->pw;
-                if (iy < 0 || ix < 0 || iy >= (int)c->ih || ix >= (int)c->iw)
+            for (uint32_t k = 0; k < c->k[0] * c->k[1] * c->k[2]; k++) {
+                int64_t at = pool_position(c, o, i / c->channels, k);
+                if (at < 0)
                     continue;
-                uint32_t from = ((b * c->ih + (uint32_t)iy) * c->iw + (uint32_t)ix) * c->channels + ch;
+                uint32_t from = (uint32_t)at * c->channels + i % c->channels;
                 float v = ref_canon(x[from]);
                 if (place == UINT32_MAX || v > best || (isnan(v) && !isnan(best))) {
                     best = v;
                     place = k;
-                    at = from;
+                    winner = from;
                 }
             }
             y[i] = float_bits(best);
             ((uint8_t *)index)[i] = (uint8_t)place;
-            sum[at] += ref_flush(dy[i]);
+            sum[winner] += ref_flush(dy[i]);
         }
         for (uint32_t i = 0; i < n_in; i++)
             dx[i] = float_bits(ref_canon(sum[i]));
-        struct actc_params_max_pool2d_fwd p = {element_groups(n_out), n_out, c->channels, c->ih, c->iw, oh, ow,
-                                               c->kh, c->kw, c->sh, c->sw, c->ph, c->pw};
-        CHECK(max_pool2d_fwd, p, p.groups, IN(x, n_in), OUT(y, n_out), OUT(index, (n_out + 3) / 4));
+        struct actc_params_max_pool_fwd p = {element_groups(n_out), n_out, c->channels, c->i[0], c->i[1], c->i[2], o[0], o[1], o[2],
+                                             c->k[0], c->k[1], c->k[2], c->s[0], c->s[1], c->s[2], c->p[0], c->p[1], c->p[2]};
+        CHECK(max_pool_fwd, p, p.groups, IN(x, n_in), OUT(y, n_out), OUT(index, (n_out + 3) / 4));
         p.groups = element_groups(n_in);
         p.n = n_in;
-        CHECK(max_pool2d_bwd, p, p.groups, IN(dy, n_out), IN(index, (n_out + 3) / 4), OUT(dx, n_in));
+        CHECK(max_pool_bwd, p, p.groups, IN(dy, n_out), IN(index, (n_out + 3) / 4), OUT(dx, n_in));
         free(x);
         free(dy);
         free(sum);
@@ -189,47 +325,54 @@ static void losses(void **state)
 {
     (void)state;
     test_rng r = {8};
-    static const uint32_t cases[][3] = {{1, 1, 1}, {128, 10, 128}, {300, 7, 300}, {700, 3, 650}, {1000, 10, 0}};
+    static const uint32_t cases[][4] = {{1, 1, 1, 1},     {128, 10, 128, 1}, {300, 7, 300, 1},
+                                        {700, 3, 650, 1}, {1000, 10, 0, 1},  {1001, 5, 8, 91}};
     for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
-        uint32_t rows = cases[t][0], cols = cases[t][1], counted = cases[t][2], correct = 0;
+        const uint32_t rows = cases[t][0], cols = cases[t][1], counted = cases[t][2], positions = cases[t][3];
+        const uint32_t groups = invocation_groups(rows), norm = ACTC_STEP_NORM + 2, slot = 2;
+        const float weight = positions > 1 ? 0.3f : 1.0f;
         size_t n = (size_t)rows * cols;
         float *y = fill(&r, n, 0), *loss = calloc(rows, 4), *d_nll = calloc(n, 4), *d_ce = calloc(n, 4);
-        float *scores = fill(&r, n, 60), inv = counted ? 1.0f / (float)counted : 0.0f;
+        float *scores = fill(&r, n, 60), inv = counted ? 1.0f / (float)counted : 0.0f, scale = inv * weight;
+        uint32_t *counts = calloc(groups, 4), correct = 0;
         int32_t *labels = calloc(rows, 4);
-        assert_true(loss && d_nll && d_ce && labels);
+        assert_true(loss && d_nll && d_ce && labels && counts);
         uint32_t step[64] = {0}, result[64], after[64];
         step[ACTC_STEP_ROWS] = counted;
-        step[ACTC_STEP_INV_ROWS] = float_bits(inv);
+        step[ACTC_STEP_NORM + 2] = float_bits(inv);
         for (uint32_t i = 0; i < rows; i++) {
             /* -1 is ignored, and so must be what lies outside, or memory behind the row would be read */
             labels[i] = rng_next(&r) % 8 == 0 ? -1 : rng_next(&r) % 16 == 0 ? (int32_t)cols + 5 : (int32_t)(rng_next(&r) % cols);
-            bool counts = i < counted && labels[i] >= 0 && labels[i] < (int32_t)cols;
+            bool taken = i < counted * positions && labels[i] >= 0 && labels[i] < (int32_t)cols;
             uint32_t best = 0;
             for (uint32_t c = 0; c < cols; c++) {
                 size_t at = (size_t)i * cols + c;
                 y[at] = -fabsf(y[at]) * 3;
-                if (counts) {
+                if (taken) {
                     bool hit = (int32_t)c == labels[i];
-                    d_nll[at] = hit ? ref_canon(-inv) : 0.0f;
-                    d_ce[at] = ref_canon((actc_exp(ref_flush(y[at])) - (hit ? 1.0f : 0.0f)) * inv);
+                    d_nll[at] = hit ? ref_canon(-scale) : 0.0f;
+                    d_ce[at] = ref_canon((actc_exp(ref_flush(y[at])) - (hit ? 1.0f : 0.0f)) * scale);
                     loss[i] = hit ? ref_canon(-ref_flush(y[at])) : loss[i];
                 }
                 float v = ref_canon(scores[at]), high = ref_canon(scores[(size_t)i * cols + best]);
                 if (v > high || (isnan(v) && !isnan(high)))
                     best = c;
             }
-            correct += counts && (int32_t)best == labels[i];
+            counts[i / 256] += taken && (int32_t)best == labels[i];
         }
-        struct actc_params_nll_loss_fwd p = {invocation_groups(rows), rows, cols};
-        CHECK(nll_loss_fwd, p, p.groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(loss, rows));
-        p.groups = element_groups(n);
-        CHECK(nll_loss_bwd, p, p.groups, IN(labels, rows), IN(step, 64), OUT(d_nll, n));
-        CHECK(cross_entropy_bwd, p, p.groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(d_ce, n));
-        p.groups = 1;
+        struct actc_params_nll_loss_fwd p = {groups, rows, cols, positions};
+        CHECK(nll_loss_fwd, p, groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(loss, rows));
+        struct actc_params_nll_loss_bwd back = {element_groups(n), rows, cols, positions, norm, weight};
+        CHECK(nll_loss_bwd, back, back.groups, IN(labels, rows), IN(step, 64), OUT(d_nll, n));
+        CHECK(cross_entropy_bwd, back, back.groups, IN(y, n), IN(labels, rows), IN(step, 64), OUT(d_ce, n));
+        CHECK(count_correct, p, groups, IN(scores, n), IN(labels, rows), IN(step, 64), OUT(counts, groups));
         for (int i = 0; i < 64; i++)
             result[i] = after[i] = rng_next(&r);
-        after[ACTC_RESULT_CORRECT] = correct;
-        CHECK(count_correct, p, 1, IN(scores, n), IN(labels, rows), IN(step, 64), INOUT(result, after, 64));
+        for (uint32_t g = 0; g < groups; g++)
+            correct += counts[g];
+        after[ACTC_RESULT_VALUES + slot] = correct;
+        struct actc_params_count_reduce count = {1, groups, slot};
+        CHECK(count_reduce, count, 1, IN(counts, groups), INOUT(result, after, 64));
 
         for (uint32_t variant = 0; variant < 3; variant++) {
             bool mean = variant != 1;
@@ -243,9 +386,12 @@ static void losses(void **state)
                     a[i] += a[i + s];
             result[ACTC_RESULT_BAD] = 0;
             memcpy(after, result, sizeof after);
-            after[ACTC_RESULT_LOSS] = float_bits(ref_canon(mean ? a[0] * inv : a[0]));
+            float value = ref_canon(mean ? a[0] * inv : a[0]), before = positions > 1 ? 0.75f : NAN;
+            result[ACTC_RESULT_LOSS] = float_bits(before);
+            after[ACTC_RESULT_VALUES + slot] = float_bits(value);
+            after[ACTC_RESULT_LOSS] = float_bits(ref_canon((positions > 1 ? before : 0.0f) + ref_flush(value * weight)));
             after[ACTC_RESULT_BAD] = variant == 2;
-            struct actc_params_loss_reduce q = {1, rows, mean};
+            struct actc_params_loss_reduce q = {1, rows, mean, norm, slot, positions == 1, weight};
             CHECK(loss_reduce, q, 1, IN(loss, rows), IN(step, 64), INOUT(result, after, 64));
             result[ACTC_RESULT_BAD] = 7; /* an earlier batch's gradient: stays unless the loss is bad */
             after[ACTC_RESULT_BAD] = variant == 2 ? 1 : 7;
@@ -257,6 +403,7 @@ static void losses(void **state)
         free(d_ce);
         free(scores);
         free(labels);
+        free(counts);
     }
 }
 
@@ -401,7 +548,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(dropout),       cmocka_unit_test(transpose), cmocka_unit_test(spread), cmocka_unit_test(state_commit),      cmocka_unit_test(max_pool),
+        cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
+        cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
+        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),
         cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
     };

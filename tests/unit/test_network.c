@@ -401,6 +401,93 @@ static void bad_labels(void **state)
     actc_network_destroy(&network);
 }
 
+enum { MAP_BATCH = 2, MAP_PIXELS = 20, MAP_ROWS = MAP_BATCH * MAP_PIXELS, MAP_CLASSES = 6 };
+
+/* Two losses and a metric of the classes of pixels: of maps, or of every pixel as a sample of its own. */
+static actc_network *pixel_network(const fixture *f, bool maps)
+{
+    const int64_t image[] = {3, 4, 5};
+    actc_graph *graph;
+    actc_network *network;
+    CHECK(f->context, actc_graph_create(f->context, "pixels", &graph));
+    actc_tensor *x = actc_input(graph, "x", image, maps ? 3 : 1);
+    actc_tensor *labels = actc_input_of(graph, "labels", ACTC_I32, image + 1, maps ? 2 : 0);
+    actc_conv2d_options conv = actc_conv2d_options_default(MAP_CLASSES, 1);
+    actc_linear_options linear = actc_linear_options_default(MAP_CLASSES);
+    x = maps ? actc_conv2d(graph, "scores", x, &conv) : actc_linear(graph, "scores", x, &linear);
+    actc_graph_add_loss(graph, actc_cross_entropy(graph, "loss", x, labels), 1);
+    actc_graph_add_loss(graph, actc_nll_loss(graph, "other", actc_log_softmax(graph, "log_p", x), labels), 0.5);
+    actc_graph_add_metric(graph, actc_count_correct(graph, "correct", x, labels));
+    CHECK(f->context, actc_graph_status(graph));
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = options.eval_batch = maps ? MAP_BATCH : MAP_ROWS;
+    CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+    CHECK(f->context, actc_network_initialize(network));
+    actc_graph_destroy(&graph);
+    return network;
+}
+
+static double value_of(const fixture *f, const actc_network *network, size_t index, int64_t count)
+{
+    actc_value value = {.size = sizeof value};
+    CHECK(f->context, actc_network_value(network, index, &value));
+    assert_int_equal(value.count, count);
+    return value.value;
+}
+
+/* Losses of maps are those of their pixels one by one: values, gradients, and what is right, in part of a batch too. */
+static void losses_of_maps(void **state)
+{
+    const fixture *f = *state;
+    float images[MAP_ROWS * 3], pixels[MAP_ROWS * 3];
+    int32_t labels[MAP_ROWS];
+    int64_t counted[2] = {0, 0}; /* of the whole batch; of the first image */
+    for (int i = 0; i < MAP_ROWS * 3; i++) {
+        images[i] = sinf((float)(7 * i % 61));
+        pixels[(i / 60 * MAP_PIXELS + i % 20) * 3 + i / 20 % 3] = images[i];
+    }
+    for (int i = 0; i < MAP_ROWS; i++) {
+        labels[i] = i % 7 == 3 ? -1 : i * 5 % MAP_CLASSES;
+        counted[0] += labels[i] >= 0;
+        counted[1] += labels[i] >= 0 && i < MAP_PIXELS;
+    }
+    actc_network *maps = pixel_network(f, true), *rows = pixel_network(f, false);
+    const actc_binding batch[] = {{"x", images}, {"labels", labels}}, flat[] = {{"x", pixels}, {"labels", labels}};
+    actc_step_result result = {.size = sizeof result}, same = result;
+    float a[MAP_CLASSES * 3], b[MAP_CLASSES * 3];
+    for (size_t i = 0; i < 2; i++) { /* weight and bias */
+        CHECK(f->context, actc_network_read_state(maps, i, a));
+        CHECK(f->context, actc_network_write_state(rows, i, a));
+    }
+    CHECK(f->context, actc_network_train(maps, batch, 2, 0, &result));
+    CHECK(f->context, actc_network_train(rows, flat, 2, 0, &same));
+    assert_true(result.loss > 0.5f && fabsf(result.loss - same.loss) < 1e-5f);
+    for (size_t i = 0; i < actc_network_state_count(maps); i++) {
+        actc_state_info info = {.size = sizeof info};
+        CHECK(f->context, actc_network_state_info(maps, i, &info));
+        if (info.kind != ACTC_STATE_GRADIENT)
+            continue;
+        CHECK(f->context, actc_network_read_state(maps, i, a));
+        CHECK(f->context, actc_network_read_state(rows, i, b));
+        for (int64_t k = 0; k < actc_shape_elements(&info.shape); k++)
+            assert_true(fabsf(a[k] - b[k]) < 1e-6f && a[k] != 0);
+    }
+    for (int part = 0; part < 2; part++) {
+        CHECK(f->context, actc_network_evaluate_batch(maps, batch, 2, MAP_BATCH - part));
+        CHECK(f->context, actc_network_evaluate_batch(rows, flat, 2, MAP_ROWS - part * MAP_PIXELS));
+        for (size_t i = 0; i < 3; i++) {
+            double value = value_of(f, maps, i, counted[part]);
+            assert_true(value > 0 && fabs(value - value_of(f, rows, i, counted[part])) < 1e-4);
+        }
+        assert_true(fabs(value_of(f, maps, 0, counted[part]) - value_of(f, maps, 1, counted[part])) < 1e-4);
+    }
+    labels[MAP_PIXELS + 7] = MAP_CLASSES;
+    assert_int_equal(actc_network_train(maps, batch, 2, 0, NULL), ACTC_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(actc_error_message(f->context), "label 6 of sample 1, position 7"));
+    actc_network_destroy(&maps);
+    actc_network_destroy(&rows);
+}
+
 /* A network with two consumers of a tensor, an addition, strides and padding, tied weights: lowered, planned and run. */
 static void branches(void **state)
 {
@@ -461,7 +548,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test(name)
         TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
         TEST(accumulates), TEST(pending_batches_are_applied), TEST(evaluates_part_of_a_batch),
-        TEST(statistics_need_whole_batches), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches), TEST(compile_only),
+        TEST(statistics_need_whole_batches), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches), TEST(losses_of_maps),
+        TEST(compile_only),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);
 }

@@ -4,6 +4,7 @@
  * Runs on whatever devices the environment shows (meson pins lavapipe). A machine without one fails: a skip would hide
  * that nothing was tested.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -422,7 +423,7 @@ static void run_one_kernel(fixture *f)
     char message[1200];
     uint32_t x[7] = {0x3f800000, 0xbf800000}, y[7];
     void *data[2] = {x, y};
-    struct actc_params_relu_fwd p = {0, 7};
+    struct actc_params_relu_fwd p = {0, 7, INFINITY};
     char *home = strdup(getenv("XDG_CACHE_HOME"));
     open_vulkan(f, false, true);
     setenv("XDG_CACHE_HOME", "/proc/elsewhere", 1);

@@ -34,10 +34,10 @@ VARIANTS = {
         '#define ACTC_MAC(sum, a, b) __builtin_fmaf(a, b, sum)',
         'gemm_exact(*'),
     'tie-to-the-highest-index-in-pooling': (
-        'max_pool2d_fwd', 'src/exact/exact.h',
+        'max_pool_fwd', 'src/exact/exact.h',
         'return v > best || (v != v && best == best);',
         'return v >= best || (v != v && best == best);',
-        'max_pool2d_fwd(*'),
+        'max_pool*_fwd(*'),
     'tie-to-the-highest-index-in-selection': (
         'codec_tile', 'kernels_cuda/codec_tile.cu',
         '(keys[j] == key && j < t)',

@@ -1,6 +1,8 @@
 /* cross_entropy_bwd.c: the gradient of softmax cross-entropy from the log-probabilities. */
 #include "kernel.h"
 
+#include "exact/loss.h"
+
 ACTC_CPU_KERNEL(cross_entropy_bwd)
 {
     const struct actc_params_cross_entropy_bwd *p = params;
@@ -9,10 +11,10 @@ ACTC_CPU_KERNEL(cross_entropy_bwd)
     const uint32_t *step = views[2];
     float *dx = views[3];
     actc_cpu_span span = actc_cpu_elements(begin, end, (uint64_t)p->rows * p->cols);
-    float scale = ACTC_BITS_F32(step[ACTC_STEP_INV_ROWS]);
+    float scale = actc_loss_scale(step[p->norm], p->weight);
     for (uint32_t i = span.first; i < span.last;) {
         uint32_t r = i / p->cols, c = i % p->cols, count = ACTC_MIN(p->cols - c, span.last - i);
-        bool counts = actc_cpu_row_counts(r, labels[r], p->cols, step);
+        bool counts = actc_cpu_row_counts(r, labels[r], p->cols, p->positions, step);
         uint32_t label = counts ? (uint32_t)labels[r] : 0u;
         const float *in = log_p + i;
         float *out = dx + i;

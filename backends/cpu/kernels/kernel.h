@@ -39,10 +39,10 @@ static inline actc_cpu_span actc_cpu_share(uint32_t begin, uint32_t end, uint32_
     return (actc_cpu_span){(uint32_t)(units * begin / groups), (uint32_t)(units * end / groups)};
 }
 
-/* Whether a row of a loss counts: below ROWS and with a label in range. */
-static inline bool actc_cpu_row_counts(uint32_t row, int32_t label, uint32_t cols, const uint32_t *step)
+/* Whether a row of a loss counts: of a sample that does, and with a label in range. */
+static inline bool actc_cpu_row_counts(uint32_t row, int32_t label, uint32_t cols, uint32_t positions, const uint32_t *step)
 {
-    return row < step[ACTC_STEP_ROWS] && (uint32_t)label < cols;
+    return row < step[ACTC_STEP_ROWS] * positions && (uint32_t)label < cols;
 }
 
 #endif

@@ -10,7 +10,7 @@ ACTC_CPU_KERNEL(nll_loss_fwd)
     float *loss = views[3];
     actc_cpu_span span = actc_cpu_invocations(begin, end, p->rows);
     for (uint32_t r = span.first; r < span.last; r++) {
-        bool counts = actc_cpu_row_counts(r, labels[r], p->cols, step);
+        bool counts = actc_cpu_row_counts(r, labels[r], p->cols, p->positions, step);
         float v = counts ? actc_flush(log_p[(uint64_t)r * p->cols + (uint32_t)labels[r]]) : 0.0f;
         loss[r] = actc_canon(ACTC_SUB(0.0f, v));
     }
