@@ -6,7 +6,7 @@
 #
 # Without an option: gcc and clang with -Werror, CUDA compiled, Vulkan on lavapipe
 # and SwiftShader. Every test runs with gcc's build; with clang's those of the
-# library but for the suite "drivers" (SwiftShader, shaders for GPUs); and those
+# library but for the suite "drivers" (most shaders on drivers); and those
 # that a build with neither Vulkan nor CUDA could break.
 #   --long      with clang's build the suite "drivers", too; every codec's options
 #               and shapes together on SwiftShader, not a quarter of them
