@@ -27,7 +27,7 @@ typedef struct actc_model {
     actc_model_option options[ACTC_MODEL_MAX_OPTIONS]; /* the first without a name ends them */
     const char *dataset;      /* the default --data; NULL: none of those that actc reads is of its shape */
     double mean, std;         /* normalisation of its inputs */
-    /* Inputs "input" and "label", loss "loss". Errors stick in the graph. */
+    /* Inputs "input" and "label", one a sample or one a position of it; loss "loss". Errors stick in the graph. */
     void (*build)(actc_graph *graph, const actc_model_config *config);
 } actc_model;
 
@@ -44,5 +44,6 @@ extern const actc_model actc_model_mnistnet;
 /* resnet18, resnet34, resnet50, resnet101, resnet152, resnet152star, wideresnet101 */
 extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
+extern const actc_model actc_model_unet3d;
 
 #endif

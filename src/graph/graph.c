@@ -324,7 +324,8 @@ actc_tensor *actc_graph_append(actc_graph *graph, const char *name, const actc_o
     char why[256] = "";
     actc_shape out;
     if (!infer(prototype, NULL, &out, why, sizeof why))
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (%s): %s", name, prototype->def->kind, why);
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s%s (%s): %s", graph->n_scopes ? graph->scopes[graph->n_scopes - 1] : "",
+                               name, prototype->def->kind, why);
     if (!actc_grow((void **)&graph->ops, &graph->ops_capacity, graph->n_ops + 1, sizeof *graph->ops))
         return no_memory(graph);
     actc_op *op = copy_op(prototype);

@@ -56,11 +56,20 @@ static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor 
 
 static actc_tensor *build_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    actc_max_pool2d_options options = actc_max_pool2d_options_default(1);
+    actc_pool_options options = actc_pool_options_default(1);
     take(options.kernel, o->kernel);
     take(options.stride, o->stride);
     take(options.padding, o->padding);
-    return actc_max_pool2d(graph, name, x, &options);
+    return actc_max_pool(graph, name, x, &options);
+}
+
+/* relu(x) behind x, and x again. */
+static actc_tensor *build_concat(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char relu[64];
+    snprintf(relu, sizeof relu, "%s_relu", name);
+    actc_tensor *parts[] = {x, actc_relu(graph, relu, x), x};
+    return actc_concat(graph, name, parts, 3, o->axis);
 }
 
 static actc_tensor *build_dropout(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -111,6 +120,23 @@ static actc_tensor *build_log_softmax(actc_graph *graph, const char *name, actc_
 static actc_tensor *nll(actc_graph *graph, actc_tensor *x)
 {
     return actc_nll_loss(graph, "loss", x, actc_label_input(graph, "label"));
+}
+
+/* A label a position. */
+static actc_tensor *positions_label(actc_graph *graph, actc_tensor *x)
+{
+    actc_shape shape = actc_tensor_shape(x);
+    return actc_input_of(graph, "label", ACTC_I32, shape.dims + 2, shape.ndim - 2);
+}
+
+static actc_tensor *nll_of_positions(actc_graph *graph, actc_tensor *x)
+{
+    return actc_nll_loss(graph, "loss", x, positions_label(graph, x));
+}
+
+static actc_tensor *cross_entropy_of_positions(actc_graph *graph, actc_tensor *x)
+{
+    return actc_cross_entropy(graph, "loss", x, positions_label(graph, x));
 }
 
 static actc_tensor *cross_entropy(actc_graph *graph, actc_tensor *x)
@@ -185,6 +211,16 @@ const operator_case operator_cases[] = {
      .mixes_samples = true},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"max_pool3d(n=2,c=3,dhw=5x6x4,k=3x2x2,s=2x2x1,p=1x0x1)", "pool", build_max_pool, VOLUME(2, 2, 5, 6, 4),
+     .width = 3, .options = {.kernel = {3, 2, 2}, .stride = {2, 2, 1}, .padding = {1, 0, 1}}},
+    {"concat(n=2,c=3,hw=5x4,axis=1)", "concat", build_concat, IMAGE(2, 2, 5, 4), .width = 3, .options = {.axis = 1}, .uses = ""},
+    {"concat(n=2,c=3,dhw=2x4x3,axis=2)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 2}},
+    {"concat(n=2,c=3,dhw=2x4x3,axis=4)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 4}},
+    {"concat(n=3,f=37,axis=1)", "concat", build_concat, VECTOR(3, 5), .width = 37, .options = {.axis = 1}},
+    {"log_softmax_nll(n=2,classes=5,hw=4x7,ignored=5)", "softmax", build_log_softmax, IMAGE(2, 2, 4, 7),
+     .width = 5, .layer = "log_softmax", .loss = nll_of_positions, .ignored = 5},
+    {"cross_entropy(n=2,classes=3,dhw=5x7x11,ignored=4)", "loss", NULL, VOLUME(2, 2, 5, 7, 11),
+     .width = 3, .loss = cross_entropy_of_positions, .ignored = 4},
 };
 const size_t operator_n_cases = sizeof operator_cases / sizeof *operator_cases;
 

@@ -16,6 +16,7 @@
 /* What operators take. Entries that a kind does not know are not read; strides and dilations of 0 are 1. */
 typedef struct operator_options {
     int64_t out, kernel[3], stride[3], padding[3], dilation[3], groups, output_padding[3]; /* out: channels or features */
+    int axis;
     double p;
     bool no_bias, no_affine, no_track;
 } operator_options;

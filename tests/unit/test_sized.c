@@ -153,19 +153,19 @@ static actc_status call_batch_norm(void *s)
     return build(add_batch_norm, 3, s);
 }
 
-static void fill_max_pool2d(void *s)
+static void fill_max_pool(void *s)
 {
-    *(actc_max_pool2d_options *)s = actc_max_pool2d_options_default(2);
+    *(actc_pool_options *)s = actc_pool_options_default(2);
 }
 
-static void add_max_pool2d(actc_graph *graph, actc_tensor *x, const void *options)
+static void add_max_pool(actc_graph *graph, actc_tensor *x, const void *options)
 {
-    actc_max_pool2d(graph, "pool", x, options);
+    actc_max_pool(graph, "pool", x, options);
 }
 
-static actc_status call_max_pool2d(void *s)
+static actc_status call_max_pool(void *s)
 {
-    return build(add_max_pool2d, 3, s);
+    return build(add_max_pool, 3, s);
 }
 
 static void fill_network(void *s)
@@ -351,7 +351,7 @@ static const sized structs[] = {
     OPTIONS(actc_conv_options, dilation, fill_conv2d, call_conv2d),
     OPTIONS(actc_linear_options, weight_parameter, fill_linear, call_linear),
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
-    OPTIONS(actc_max_pool2d_options, padding, fill_max_pool2d, call_max_pool2d), /* actc_pool_options */
+    OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),
     OPTIONS(actc_optimizer_options, epsilon, fill_optimizer, call_optimizer),
     OPTIONS(actc_loader_options, mean, fill_loader, call_loader),

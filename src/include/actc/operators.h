@@ -103,18 +103,25 @@ typedef struct actc_pool_options {
 } actc_pool_options;
 /* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
 ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_pool_options actc_pool_options_default(int64_t kernel);
+/* x (N,C,H,W) or (N,C,D,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
+ACTC_API actc_tensor *actc_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
+/* The same, of (N,C,H,W) alone. */
 typedef actc_pool_options actc_max_pool2d_options;
 ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel);
-/* x (N,C,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
 ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_max_pool2d_options *options);
 
 /* ---- moving ---- */
 
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
 ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
+/* `count` tensors of the same shape but for their size along `axis` (1: channels or features; not the batch), one behind the other.
+ * Nothing is saved. */
+ACTC_API actc_tensor *actc_concat(actc_graph *graph, const char *name, actc_tensor *const *inputs, uint32_t count, int axis);
+
 /* ---- losses and metrics ----
- * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph. Targets are i32 classes (N) of
- * logits (N,C); -1 marks what does not count. */
+ * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph: i32 classes (N) of scores (N,C), or one a
+ * position, (N,H,W) of (N,C,H,W) and (N,D,H,W) of (N,C,D,H,W); -1 marks what does not count. */
 
 ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities, actc_tensor *labels);
 /* log-softmax and NLL in one. */
