@@ -150,6 +150,9 @@ bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);
+/* Whether the operator keeps this input normalised, and packs it so in the forward pass: what is restored is that, then. */
+bool actc_lower_normalised(const actc_lower *lower, const actc_tensor *tensor);
+void actc_lower_pack_normalised(actc_lower *lower, const actc_tensor *tensor, actc_view xhat);
 /* Depth planes of a tensor through all samples: samples where it has no depth. */
 uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor);
 /* Saved sign of an operator's own output. mask: *is_mask true, else the values. */

@@ -204,6 +204,7 @@ const operator_case operator_cases[] = {
     {"conv_transpose3d(n=1,c=4,dhw=3x4x2,o=3,k=2x2x2,s=2x2x2)", "conv", build_conv_transpose, VOLUME(1, 2, 3, 4, 2),
      .width = 4, .options = {.out = 3, .kernel = {2, 2, 2}, .stride = {2, 2, 2}}},
     {"batch_norm(n=3,c=5,hw=6x7)", "bn", build_batch_norm, IMAGE(3, 2, 6, 7), .width = 5, .uses = ""},
+    {"batch_norm(n=2,c=4,hw=5x9)", "bn", build_batch_norm, IMAGE(2, 2, 5, 9), .width = 4, .uses = "bn=input"},
     {"batch_norm(n=130,f=9)", "bn", build_batch_norm, VECTOR(130, 6), .width = 9},
     {"batch_norm(n=2,c=3,dhw=3x4x5,affine=0)", "bn", build_batch_norm, VOLUME(2, 2, 3, 4, 5),
      .width = 3, .options = {.no_affine = true}},
