@@ -118,9 +118,7 @@ static int make_plan(memory_run *run, const char *compress, memory_plan *plan)
     actc_network *network = NULL;
     options.train_batch = run->s->batch;
     options.compress = compress;
-    options.optimizer = actc_optimizer_options_default(strcmp(run->s->optim, "sgd") == 0    ? ACTC_OPTIMIZER_SGD
-                                                       : strcmp(run->s->optim, "adam") == 0 ? ACTC_OPTIMIZER_ADAM
-                                                                                            : ACTC_OPTIMIZER_ADAMW);
+    options.optimizer = actc_optimizer_options_default(tool_optimizer(run->s->optim));
     actc_status status = actc_network_create(run->device, run->graph, &options, &network);
     if (status != ACTC_OK && compress)
         return tool_failed_option(run->t, run->context, status, "compress");

@@ -370,7 +370,7 @@ static const sized structs[] = {
     FILLED(actc_input_info, shape, call_input),
     FILLED(actc_state_info, shape, call_state),
     FILLED(actc_memory_report, after_forward_category_bytes, call_memory),
-    FILLED(actc_timeline_entry, live_bytes, call_timeline),
+    FILLED(actc_timeline_entry, kind, call_timeline),
     FILLED(actc_saved_info, payload_bytes, call_saved),
     FILLED(actc_schedule, best, call_schedule),
 };
