@@ -365,8 +365,12 @@ static int close_fixtures(void **state)
     return tear_down(state);
 }
 
-int main(void)
+/* quick: without what needs no second driver of the same backend. */
+int main(int argc, char **argv)
 {
+    const struct CMUnitTest quick[] = {cmocka_unit_test(against_float64), cmocka_unit_test(one_hash_everywhere)};
+    if (argc > 1 && !strcmp(argv[1], "quick"))
+        return cmocka_run_group_tests_name("models", quick, open_fixtures, close_fixtures);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_float64),   cmocka_unit_test(compression_leaves_the_loss), cmocka_unit_test(buffers_are_committed_when_finite),
         cmocka_unit_test(in_place_changes_nothing), cmocka_unit_test(saved_and_loaded),  cmocka_unit_test(one_hash_everywhere), cmocka_unit_test(one_value_a_channel),
