@@ -72,6 +72,44 @@ static actc_tensor *build_concat(actc_graph *graph, const char *name, actc_tenso
     return actc_concat(graph, name, parts, 3, o->axis);
 }
 
+static actc_tensor *build_slice(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_slice(graph, name, x, o->axis, o->begin, o->end);
+}
+
+static actc_tensor *build_pad(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_pad(graph, name, x, o->before, o->after, o->p);
+}
+
+static actc_tensor *build_permute(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_permute(graph, name, x, o->order);
+}
+
+static actc_tensor *build_reshape(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_reshape(graph, name, x, o->dims, o->ndim);
+}
+
+/* Of a sequence of pixels, or of columns. */
+static actc_tensor *build_permute_sequence(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return actc_permute(graph, name, actc_reshape(graph, sequence, x, o->dims, o->ndim), o->order);
+}
+
+static actc_tensor *build_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_pixel_shuffle(graph, name, x, o->factor);
+}
+
+static actc_tensor *build_patchify(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_patchify(graph, name, x, o->kernel);
+}
+
 static actc_tensor *build_dropout(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_dropout(graph, name, x, o->p);
@@ -218,6 +256,40 @@ const operator_case operator_cases[] = {
     {"concat(n=2,c=3,dhw=2x4x3,axis=2)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 2}},
     {"concat(n=2,c=3,dhw=2x4x3,axis=4)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 4}},
     {"concat(n=3,f=37,axis=1)", "concat", build_concat, VECTOR(3, 5), .width = 37, .options = {.axis = 1}},
+    {"slice(n=2,c=7,hw=5x4,axis=1,begin=2,end=5)", "slice", build_slice, IMAGE(2, 2, 5, 4),
+     .width = 7, .options = {.axis = 1, .begin = 2, .end = 5}, .uses = ""},
+    {"slice(n=2,c=3,dhw=4x3x5,axis=2,begin=1,end=4)", "slice", build_slice, VOLUME(2, 1, 4, 3, 5),
+     .width = 3, .options = {.axis = 2, .begin = 1, .end = 4}},
+    {"slice(n=3,f=300,axis=1,begin=0,end=257)", "slice", build_slice, VECTOR(3, 5),
+     .width = 300, .options = {.axis = 1, .begin = 0, .end = 257}},
+    {"pad(n=2,c=3,hw=5x4,before=0x1x0,after=2x0x3,value=-1.5)", "pad", build_pad, IMAGE(2, 2, 5, 4),
+     .width = 3, .options = {.before = {0, 1, 0}, .after = {2, 0, 3}, .p = -1.5}, .uses = ""},
+    {"pad(n=2,c=2,dhw=3x2x4,before=1x2x0x1,after=0x1x1x1)", "pad", build_pad, VOLUME(2, 1, 3, 2, 4),
+     .width = 2, .options = {.before = {1, 2, 0, 1}, .after = {0, 1, 1, 1}}},
+    {"permute(n=2,c=3,hw=5x4,order=0213)", "permute", build_permute, IMAGE(2, 2, 5, 4),
+     .width = 3, .options = {.order = {0, 2, 1, 3}}, .uses = ""},
+    {"permute(n=2,c=3,dhw=2x4x5,order=04132)", "permute", build_permute, VOLUME(2, 2, 2, 4, 5),
+     .width = 3, .options = {.order = {0, 4, 1, 3, 2}}},
+    {"permute(n=2,t=9,d=35,order=021)", "permute", build_permute_sequence, VECTOR(2, 6),
+     .width = 315, .options = {.dims = {9, 35}, .ndim = 2, .order = {0, 2, 1}}},
+    {"reshape(n=3,c=5,hw=4x7,dims=140)", "reshape", build_reshape, IMAGE(3, 2, 4, 7),
+     .width = 5, .options = {.dims = {-1}, .ndim = 1}, .uses = ""},
+    {"reshape(n=3,c=4,hw=6x5,dims=8x5x3)", "reshape", build_reshape, IMAGE(3, 2, 6, 5),
+     .width = 4, .options = {.dims = {8, 5, 3}, .ndim = 3}},
+    {"reshape(n=2,c=6,hw=2x2,dims=4x3x2)", "reshape", build_reshape, IMAGE(2, 2, 2, 2),
+     .width = 6, .options = {.dims = {4, 3, 2}, .ndim = 3}},
+    {"reshape(n=2,c=3,hw=6x4,dims=3x2x3x4)", "reshape", build_reshape, IMAGE(2, 2, 6, 4),
+     .width = 3, .options = {.dims = {3, 2, 3, 4}, .ndim = 4}},
+    {"reshape(n=3,f=120,dims=2x3x4x5)", "reshape", build_reshape, VECTOR(3, 5),
+     .width = 120, .options = {.dims = {2, 3, -1, 5}, .ndim = 4}},
+    {"pixel_shuffle(n=2,c=12,hw=3x5,factor=2)", "pixel_shuffle", build_pixel_shuffle, IMAGE(2, 2, 3, 5),
+     .width = 12, .options = {.factor = 2}, .uses = ""},
+    {"pixel_shuffle(n=2,c=54,dhw=2x3x2,factor=3)", "pixel_shuffle", build_pixel_shuffle, VOLUME(2, 1, 2, 3, 2),
+     .width = 54, .options = {.factor = 3}},
+    {"patchify(n=2,c=3,hw=8x6,patch=4x2)", "patchify", build_patchify, IMAGE(2, 2, 8, 6),
+     .width = 3, .options = {.kernel = {4, 2}}, .uses = ""},
+    {"patchify(n=2,c=3,dhw=4x6x4,patch=2x3x4)", "patchify", build_patchify, VOLUME(2, 1, 4, 6, 4),
+     .width = 3, .options = {.kernel = {2, 3, 4}}},
     {"log_softmax_nll(n=2,classes=5,hw=4x7,ignored=5)", "softmax", build_log_softmax, IMAGE(2, 2, 4, 7),
      .width = 5, .layer = "log_softmax", .loss = nll_of_positions, .ignored = 5},
     {"cross_entropy(n=2,classes=3,dhw=5x7x11,ignored=4)", "loss", NULL, VOLUME(2, 2, 5, 7, 11),
