@@ -143,6 +143,16 @@ static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_t
     return actc_batch_norm(graph, name, x, &options);
 }
 
+/* Of x as it is, or of another shape. */
+static actc_tensor *build_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    actc_layer_norm_options options = actc_layer_norm_options_default();
+    options.affine = !o->no_affine;
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return actc_layer_norm(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x, &options);
+}
+
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     (void)o;
@@ -248,6 +258,11 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.no_affine = true}},
     {"batch_norm(n=4,c=3,hw=5x5,track=0)", "bn", build_batch_norm, IMAGE(4, 2, 5, 5), .width = 3, .options = {.no_track = true},
      .mixes_samples = true},
+    {"layer_norm(n=5,f=37)", "ln", build_layer_norm, VECTOR(5, 6), .width = 37, .uses = ""},
+    {"layer_norm(n=3,t=7,d=20)", "ln", build_layer_norm, VECTOR(3, 5), .width = 140, .options = {.dims = {7, 20}, .ndim = 2}},
+    {"layer_norm(n=2,t=66,d=5,affine=0)", "ln", build_layer_norm, VECTOR(2, 3),
+     .width = 330, .options = {.dims = {66, 5}, .ndim = 2, .no_affine = true}},
+    {"layer_norm(n=3,f=771)", "ln", build_layer_norm, VECTOR(3, 2), .width = 771},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
     {"max_pool3d(n=2,c=3,dhw=5x6x4,k=3x2x2,s=2x2x1,p=1x0x1)", "pool", build_max_pool, VOLUME(2, 2, 5, 6, 4),

@@ -89,6 +89,16 @@ ACTC_API actc_batch_norm_options actc_batch_norm_options_default(void);
  * "bias"; buffers "running_mean", "running_var"; counter "num_batches_tracked". Saves its input, and a
  * mean and an inverse deviation a channel. */
 ACTC_API actc_tensor *actc_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_batch_norm_options *options);
+typedef struct actc_layer_norm_options {
+    size_t size;
+    double epsilon; /* default 1e-5; 1e-12 to 1 */
+    bool affine;    /* weight and bias, an element each of the last dimension; default true */
+    bool frozen;    /* weight and bias get no gradient */
+} actc_layer_norm_options;
+ACTC_API actc_layer_norm_options actc_layer_norm_options_default(void);
+/* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension. Parameters "weight", "bias".
+ * Saves its input, and a mean and an inverse deviation a row. */
+ACTC_API actc_tensor *actc_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_layer_norm_options *options);
 /* x (N,C) -> log(softmax(x)) over C; saves its output. */
 ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
 
