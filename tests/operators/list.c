@@ -159,6 +159,14 @@ static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, a
     return actc_global_avg_pool(graph, name, x);
 }
 
+/* Of x as it is, or of another shape. */
+static actc_tensor *build_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return actc_softmax(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x);
+}
+
 static actc_tensor *build_log_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     (void)o;
@@ -307,6 +315,11 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.kernel = {2, 3, 4}}},
     {"log_softmax_nll(n=2,classes=5,hw=4x7,ignored=5)", "softmax", build_log_softmax, IMAGE(2, 2, 4, 7),
      .width = 5, .layer = "log_softmax", .loss = nll_of_positions, .ignored = 5},
+    {"softmax_nll(n=7,f=10)", "softmax", build_softmax, VECTOR(7, 6), .width = 10, .loss = nll, .uses = ""},
+    {"softmax(n=3,f=301)", "softmax", build_softmax, VECTOR(3, 4), .width = 301},
+    {"softmax(n=2,t=9,d=35)", "softmax", build_softmax, VECTOR(2, 6), .width = 315, .options = {.dims = {9, 35}, .ndim = 2}},
+    {"softmax(n=2,c=5,hw=4x7)", "softmax", build_softmax, IMAGE(2, 2, 4, 7), .width = 5},
+    {"softmax(n=1,c=67,dhw=2x3x2)", "softmax", build_softmax, VOLUME(1, 2, 2, 3, 2), .width = 67},
     {"cross_entropy(n=2,classes=3,dhw=5x7x11,ignored=4)", "loss", NULL, VOLUME(2, 2, 5, 7, 11),
      .width = 3, .loss = cross_entropy_of_positions, .ignored = 4},
 };

@@ -1,5 +1,5 @@
 /* Layer norm, on the CPU: a sequence that is restored in slices gives the gradients of one that is kept; what gets a gradient
- * where the weights are frozen or the input needs none; options that are refused. */
+ * where the weights are frozen or the input needs none; what it and softmax refuse. */
 #include "fill.h"
 
 #include <math.h>
@@ -131,6 +131,16 @@ static void test_refused(void **state)
     }
 }
 
+static void test_softmax_refused(void **state)
+{
+    (void)state;
+    actc_graph *graph;
+    ok(actc_graph_create(context, "norms", &graph));
+    assert_null(actc_softmax(graph, "attention", actc_input(graph, "x", NULL, 0)));
+    assert_non_null(strstr(actc_error_message(context), "attention (softmax): needs an input N,F, B,T,D, N,C,H,W or N,C,D,H,W, got 1"));
+    actc_graph_destroy(&graph);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -155,6 +165,6 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_slices), cmocka_unit_test(test_frozen),
-                                       cmocka_unit_test(test_refused)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_softmax_refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -99,6 +99,8 @@ ACTC_API actc_layer_norm_options actc_layer_norm_options_default(void);
 /* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension. Parameters "weight", "bias".
  * Saves its input, and a mean and an inverse deviation a row. */
 ACTC_API actc_tensor *actc_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_layer_norm_options *options);
+/* Softmax over the last dimension of (N,F) or (B,T,D), or over the channels of a map; saves its output. */
+ACTC_API actc_tensor *actc_softmax(actc_graph *graph, const char *name, actc_tensor *x);
 /* x (N,C) -> log(softmax(x)) over C; saves its output. */
 ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
 
