@@ -257,6 +257,16 @@ uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor)
     return (uint32_t)((bytes + most - 1) / most);
 }
 
+uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)
+{
+    const uint32_t planes = actc_lower_planes(lower, tensor);
+    const uint64_t bytes = actc_lower_bytes(lower, tensor);
+    uint32_t parts = actc_lower_has_planes(lower, tensor) ? actc_lower_slices(lower, tensor) : 1;
+    while (parts > 1 && (planes % parts || bytes / parts % ACTC_VIEW_ALIGNMENT))
+        parts--;
+    return parts;
+}
+
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);

@@ -147,6 +147,9 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
  * restore_planes counts depth planes through all samples, where the codec keeps each by itself (has_planes). */
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor);
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor);
+/* In how many equal parts, of whole planes and with aligned views, to go through a tensor and others of its shape, when one part
+ * does not depend on the others: about `slices`, or 1. */
+uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);

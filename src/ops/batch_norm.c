@@ -119,9 +119,7 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     geometry g = geometry_of(lower, op);
     actc_view dy = actc_lower_output_gradient(lower, op), statistics = actc_lower_kept(lower, op, STATISTICS);
     /* x is restored in parts, twice: for the sums, and for dx */
-    uint32_t planes = actc_lower_planes(lower, x), parts = actc_lower_has_planes(lower, x) ? actc_lower_slices(lower, x) : 1;
-    while (parts > 1 && (planes % parts || dy.bytes / parts % ACTC_VIEW_ALIGNMENT))
-        parts--;
+    const uint32_t planes = actc_lower_planes(lower, x), parts = actc_lower_parts(lower, x);
     uint64_t part = dy.bytes / parts;
     uint32_t rows = g.rows / parts, count = planes / parts;
     actc_view sums[2] = {actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, 4ull * g.cols, "sum of dy"),

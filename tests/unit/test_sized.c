@@ -153,6 +153,21 @@ static actc_status call_batch_norm(void *s)
     return build(add_batch_norm, 3, s);
 }
 
+static void fill_layer_norm(void *s)
+{
+    *(actc_layer_norm_options *)s = actc_layer_norm_options_default();
+}
+
+static void add_layer_norm(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    actc_layer_norm(graph, "ln", x, options);
+}
+
+static actc_status call_layer_norm(void *s)
+{
+    return build(add_layer_norm, 1, s);
+}
+
 static void fill_max_pool(void *s)
 {
     *(actc_pool_options *)s = actc_pool_options_default(2);
@@ -351,6 +366,7 @@ static const sized structs[] = {
     OPTIONS(actc_conv_options, dilation, fill_conv2d, call_conv2d),
     OPTIONS(actc_linear_options, weight_parameter, fill_linear, call_linear),
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
+    OPTIONS(actc_layer_norm_options, affine, fill_layer_norm, call_layer_norm),
     OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),
     OPTIONS(actc_optimizer_options, epsilon, fill_optimizer, call_optimizer),
