@@ -4,7 +4,8 @@
 
 #include <actc/actc.h>
 
-/* A number that a network can be built with beside its input's shape and its classes: widths, depths. */
+/* A number that a network can be built with beside its input's shape and its classes: widths, depths. "dropout", of every
+ * network that drops, is a share of its rates in percent: at 0 it is the same function in every step. */
 typedef struct actc_model_option {
     const char *name;
     const char *summary; /* a few words for --help */
