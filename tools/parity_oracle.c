@@ -196,7 +196,8 @@ static int read_file(oracle *o)
 /* ---- the network's tensors and the file's ---- */
 
 /* The prefixes under which the file has the tensors of a kind; a gradient's name brings its own. */
-static const char *const prefixes[] = {[ACTC_STATE_PARAMETER] = "param.", [ACTC_STATE_GRADIENT] = "", [ACTC_STATE_BUFFER] = "buffer."};
+static const char *const prefixes[] = {
+    [ACTC_STATE_PARAMETER] = "param.", [ACTC_STATE_GRADIENT] = "", [ACTC_STATE_BUFFER] = "buffer."};
 
 static char *file_name(const char *prefix, const char *name, char *text, size_t size)
 {
@@ -439,8 +440,8 @@ static void print_outcome(const oracle *o, const char *device, const outcome *ou
         snprintf(torch, sizeof torch, ", PyTorch's own float32 %.2e", o->torch);
     if (out->output_relative >= 0)
         snprintf(output, sizeof output, "; output %.2e", out->output_relative);
-    tool_line(to, "%s %s: loss %.9g, %.2e from %.9g (at most %.0e); gradients %.2e (at most %.2e%s); running statistics %.2e (at most "
-              "%.0e)%s", out->good ? "passed" : "FAILED", device, out->loss, out->loss_relative, o->loss, LOSS_BOUND,
+    tool_line(to, "%s %s: loss %.9g, %.2e from %.9g (at most %.0e); gradients %.2e (at most %.2e%s); running statistics %.2e "
+              "(at most %.0e)%s", out->good ? "passed" : "FAILED", device, out->loss, out->loss_relative, o->loss, LOSS_BOUND,
               out->gradients.relative, o->bound, torch, out->buffers.relative, BUFFER_BOUND, output);
     print_worst(to, "worst gradients", &out->gradients);
     if (!out->good)

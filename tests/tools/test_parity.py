@@ -413,8 +413,8 @@ class Oracle(Case):
         self.assertEqual((result["gradient_bound"], result["pytorch_f32_gradient_relative_l2"]), (1e-5, None))
 
     def test_bad_files(self):
-        for name in ("param.conv1.weight", "grad.fc.bias", "buffer.bn1.running_var", "buffer_after.bn1.running_mean", "input", "label",
-                     "output", "loss"):
+        for name in ("param.conv1.weight", "grad.fc.bias", "buffer.bn1.running_var", "buffer_after.bn1.running_mean", "input",
+                     "label", "output", "loss"):
             self.bad(lambda tensors, metadata: tensors.pop(name), f"no tensor '{name}'")
         for name in ("param.layer1.0.conv1.weight", "grad.fc.weight", "buffer_after.bn1.running_var"):
             self.bad(lambda tensors, metadata: tensors[name][1].append(1), f"'{name}' has the shape")
@@ -424,7 +424,7 @@ class Oracle(Case):
 
         for value in (5, -1, 1 << 40):
             self.bad(label(value), "'label' holds", "for sample 1", "classes 0 to 4")
-        self.bad(lambda tensors, metadata: tensors["label"].__setitem__(slice(1, 3), [[3], struct.pack("<3q", 0, 1, 2)]), "'label'", "(3)")
+        self.bad(lambda tensors, metadata: tensors.update(label=["I64", [3], struct.pack("<3q", 0, 1, 2)]), "'label'", "(3)")
         self.bad(lambda tensors, metadata: tensors.update({"param.extra": ["F64", [1], bytes(8)]}), "'param.extra'", "resnet18")
         self.bad(lambda tensors, metadata: tensors["loss"].__setitem__(slice(0, 3), ["F16", [], bytes(2)]), '"loss"', "F16")
         self.bad(lambda tensors, metadata: metadata.pop("net"), "'net'", "--net")

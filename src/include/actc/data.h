@@ -77,7 +77,8 @@ typedef struct actc_safetensors actc_safetensors; /* a file read into memory */
 
 /* Checks the header against the file's size, dtypes, shapes and offsets before anything is used. Tensors are
  * numbered in the order of their data. Those of another dtype than F32 or with more than ACTC_MAX_DIMS dimensions are
- * checked and passed over; F64, I64 and I32 can be had by name (actc_safetensors_read_f64). ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
+ * checked and passed over; F64, I64 and I32 can be had by name (actc_safetensors_read_f64).
+ * ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
 ACTC_API actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out);
 ACTC_API void actc_safetensors_destroy(actc_safetensors **file);
 ACTC_API size_t actc_safetensors_count(const actc_safetensors *file);
