@@ -236,6 +236,28 @@ static void parameter_counts(void **state)
     }
 }
 
+/* What an operator reads, by name: the graph's inputs, and the operators before it. */
+static void operator_inputs_are_named(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2, 4, 4};
+    actc_graph *graph = NULL;
+    ok(actc_graph_create(context, "named", &graph));
+    actc_tensor *x = actc_input(graph, "x", dims, 3);
+    actc_push_scope(graph, "block");
+    actc_tensor *y = actc_relu(graph, "relu", x);
+    actc_pop_scope(graph);
+    actc_add(graph, "add", y, x);
+    ok(actc_graph_status(graph));
+    assert_string_equal(actc_graph_operator_input(graph, 0, 0), "x");
+    assert_null(actc_graph_operator_input(graph, 0, 1));
+    assert_string_equal(actc_graph_operator_input(graph, 1, 0), "block/relu");
+    assert_string_equal(actc_graph_operator_input(graph, 1, 1), "x");
+    assert_null(actc_graph_operator_input(graph, 1, 2));
+    assert_null(actc_graph_operator_input(graph, 2, 0));
+    actc_graph_destroy(&graph);
+}
+
 /* A map that a convolution saves and its flattened form that a linear layer saves lie in the same memory, and count once. */
 static void shared_memory_counts_once(void **state)
 {
@@ -292,7 +314,7 @@ int main(void)
         cmocka_unit_test(useless_rules_say_what_to_name), cmocka_unit_test(useless_scopes_say_so),
         cmocka_unit_test(every_reader_counts), cmocka_unit_test(a_graph_keeps_its_message),
         cmocka_unit_test(parameter_counts), cmocka_unit_test(resnet18_fits),
-        cmocka_unit_test(shared_memory_counts_once),
+        cmocka_unit_test(operator_inputs_are_named), cmocka_unit_test(shared_memory_counts_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
