@@ -338,6 +338,29 @@ static void test_refused(void **state)
     }
 }
 
+/* Labels are no operator's input but as targets. */
+static void test_labels_refused(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {4};
+    for (int i = 0; i < 4; i++) {
+        actc_graph *graph;
+        ok(actc_graph_create(context, "moves", &graph));
+        actc_tensor *labels = actc_input_of(graph, "y", ACTC_I32, dims, 1), *x = actc_input(graph, "x", dims, 1);
+        actc_tensor *both[] = {x, labels};
+        switch (i) {
+        case 0: actc_slice(graph, "op", labels, 1, 0, 1); break;
+        case 1: actc_relu(graph, "op", labels); break;
+        case 2: actc_concat(graph, "op", both, 2, 1); break;
+        default: actc_cross_entropy(graph, "op", labels, actc_label_input(graph, "label")); break;
+        }
+        assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
+        if (!strstr(actc_error_message(context), i == 2 ? "input 1, y, is i32, must be f32" : "input 0, y, is i32, must be f32"))
+            fail_msg("%d: %s", i, actc_error_message(context));
+        actc_graph_destroy(&graph);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -359,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_permute),       cmocka_unit_test(test_reshape),  cmocka_unit_test(test_slice),   cmocka_unit_test(test_pad),
         cmocka_unit_test(test_pixel_shuffle), cmocka_unit_test(test_patchify), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_labels_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
