@@ -193,6 +193,14 @@ struct actc_params_loss_reduce { uint groups, rows, mean, norm, slot, first; flo
 struct actc_params_count_correct { uint groups, rows, cols, positions; };
 /* VALUES[slot] = the sum of n counts, an integer. */
 struct actc_params_count_reduce { uint groups, n, slot; };
+/* Losses of x and a target of its shape, n elements, `per_sample` of them a sample; an element counts where it is below
+ * ROWS * per_sample. The distances ACTC_DISTANCE_* and their functions are those of exact/loss.h.
+ *
+ * sums[g] = the total, as of a row above, of actc_distance(op, x, target) of the ACTC_GROUP_ELEMENTS elements from
+ * g * ACTC_GROUP_ELEMENTS on that count. */
+struct actc_params_distance_loss_fwd { uint groups, n, per_sample, op; };
+/* dx = actc_distance_slope(op, x, target) * scale, +0 where the element does not count. */
+struct actc_params_distance_loss_bwd { uint groups, n, per_sample, op, norm; float weight; };
 /* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */

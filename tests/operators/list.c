@@ -118,6 +118,23 @@ static actc_tensor *cross_entropy(actc_graph *graph, actc_tensor *x)
     return actc_cross_entropy(graph, "loss", x, actc_label_input(graph, "label"));
 }
 
+/* An f32 target of the shape of x. */
+static actc_tensor *target_of(actc_graph *graph, const actc_tensor *x)
+{
+    const actc_shape shape = actc_tensor_shape(x);
+    return actc_input_of(graph, "target", ACTC_F32, shape.dims + 1, shape.ndim - 1);
+}
+
+static actc_tensor *l1(actc_graph *graph, actc_tensor *x)
+{
+    return actc_l1_loss(graph, "loss", x, target_of(graph, x));
+}
+
+static actc_tensor *mse(actc_graph *graph, actc_tensor *x)
+{
+    return actc_mse_loss(graph, "loss", x, target_of(graph, x));
+}
+
 /* ---- the list ---- */
 
 #define VECTOR(n, f) .batch = n, .sample = {f}, .ndim = 1
@@ -185,6 +202,11 @@ const operator_case operator_cases[] = {
      .mixes_samples = true},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"l1_loss(n=5,f=259)", "loss", NULL, VECTOR(5, 9), .width = 259, .loss = l1, .uses = ""},
+    {"l1_loss(n=3,c=3,hw=11x9)", "loss", NULL, IMAGE(3, 2, 11, 9), .width = 3, .loss = l1},
+    {"mse_loss(n=1,f=1)", "loss", NULL, VECTOR(1, 3), .width = 1, .loss = mse},
+    {"mse_loss(n=3,c=2,dhw=5x6x7)", "loss", NULL, VOLUME(3, 1, 5, 6, 7), .width = 2, .loss = mse},
+    {"mse_loss(n=4,f=1031)", "loss", NULL, VECTOR(4, 7), .width = 1031, .loss = mse, .uses = ""},
 };
 const size_t operator_n_cases = sizeof operator_cases / sizeof *operator_cases;
 
@@ -235,7 +257,8 @@ bool operator_batch_make(const operator_case *c, const actc_graph *graph, operat
 void operator_batch_fill(const operator_case *c, const actc_graph *graph, uint64_t seed, operator_batch *batch)
 {
     test_rng r = {seed};
-    const int64_t classes = graph->losses[0].tensor->producer->inputs[0]->shape.dims[1];
+    const actc_tensor *const *ends = (const actc_tensor *const *)graph->losses[0].tensor->producer->inputs; /* scores, target */
+    const int64_t classes = ends[0]->shape.dims[1];
     for (size_t k = 0; k < batch->n; k++) {
         const actc_tensor *input = graph->inputs[k];
         for (size_t i = 0; i < elements(c, input); i++) {

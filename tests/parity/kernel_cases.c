@@ -1,5 +1,6 @@
 /* kernel_cases.c: every element-wise, pooling, loss and optimiser kernel of kernels.def, at sizes and values where
  * kernels go wrong; all EXACT. */
+#include "exact/loss.h"
 #include "kernel_case.h"
 
 #include <stdio.h>
@@ -232,6 +233,40 @@ static void losses(kernel_builder *b)
     }
 }
 
+/* n elements, `sample` a sample, of `counted` samples. */
+static void distance_loss(kernel_builder *b, uint32_t op, uint32_t n, uint32_t sample, uint32_t counted, float weight, fill_kind kind)
+{
+    const char *const names[] = {"l1", "l2"};
+    const struct actc_params_distance_loss_fwd p = {0, n, sample, op};
+    const struct actc_params_distance_loss_bwd q = {0, n, sample, op, ACTC_STEP_NORM + 2, weight};
+    for (int backward = 0; backward < 2; backward++) {
+        kernel_begin(b, backward ? ACTC_KERNEL_distance_loss_bwd : ACTC_KERNEL_distance_loss_fwd, element_groups(n),
+                     backward ? (const void *)&q : &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        set_step(b, 2, counted, 1e-3f, 0);
+        kernel_view(b, 3, backward ? n : element_groups(n), kind);
+        if (backward)
+            kernel_end(b, "(op=%s,n=%u,counted=%ux%u,weight=%g,fill=%s)", names[op], n, counted, sample, (double)weight, fill_name(kind));
+        else
+            kernel_end(b, "(op=%s,n=%u,counted=%ux%u,fill=%s)", names[op], n, counted, sample, fill_name(kind));
+    }
+}
+
+static void distance_losses(kernel_builder *b)
+{
+    static const struct { uint32_t samples, sample, counted; float weight; } cases[] = {
+        {1, 1, 1, 1},    {1, 255, 1, 1},   {2, 128, 1, 0.3f}, {257, 1, 200, 1},  {1, 1023, 1, 1},
+        {4, 256, 4, 1},  {5, 205, 5, 2},   {3, 1366, 2, 1},   {7, 587, 0, 1},    {29, 691, 23, 0.5f},
+    };
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL, FILL_NORMAL};
+    for (uint32_t t = 0; t < ACTC_DISTANCES * 4 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t k = t / ACTC_DISTANCES / 4, sample = cases[k].sample;
+        distance_loss(b, t % ACTC_DISTANCES, cases[k].samples * sample, sample, cases[k].counted, cases[k].weight,
+                      kinds[t / ACTC_DISTANCES % 4]);
+    }
+}
+
 static void optimisers(kernel_builder *b)
 {
     for (size_t t = 0; t < N_SIZES; t++) {
@@ -327,12 +362,15 @@ void parity_kernel_cases(parity_list *list)
     dropout_transpose(&b);
     pooling(&b);
     losses(&b);
+    distance_losses(&b);
     optimisers(&b);
     moves(&b);
     many_groups(&b);
     b.full = true;
     long_views(&b);
     losses_of(&b, 4u << 18, 3, 1u << 18, 4, 1, FILL_NORMAL);
+    for (uint32_t op = 0; op < ACTC_DISTANCES; op++)
+        distance_loss(&b, op, 16 * 3 * 192 * 192, 3 * 192 * 192, 16, 1, FILL_NORMAL);
     max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
     max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

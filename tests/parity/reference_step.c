@@ -1,4 +1,5 @@
 /* reference_step.c: losses, metrics and updates in float64. */
+#include "exact/loss.h"
 #include "reference_num.h"
 
 /* ---- losses ---- */
@@ -107,6 +108,40 @@ void reference_count_reduce(const void *params, reference_view *views)
         views[1].bits[slot] += views[0].bits[i];
         if (views[0].error[i] == INFINITY)
             views[1].error[slot] = INFINITY;
+    }
+}
+
+/* x - target of an element that counts, else 0. */
+static num distance(const reference_view *views, size_t i, uint32_t sample)
+{
+    num none = {0, 0};
+    return i / sample < views[2].bits[ACTC_STEP_ROWS] ? sub(get(&views[0], i), get(&views[1], i)) : none;
+}
+
+void reference_distance_loss_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_distance_loss_fwd *p = params;
+    for (size_t g = 0; g * ACTC_GROUP_ELEMENTS < p->n; g++) {
+        total sum = {0, 0, 0};
+        for (size_t i = g * ACTC_GROUP_ELEMENTS; i < p->n && i < (g + 1) * ACTC_GROUP_ELEMENTS; i++) {
+            num d = distance(views, i, p->per_sample);
+            take(&sum, p->op == ACTC_DISTANCE_L1 ? (num){fabs(d.v), d.e} : mul(d, d));
+        }
+        put(&views[3], g, sum_of(&sum, ACTC_GROUP_ELEMENTS / ACTC_GROUP_SIZE + 8));
+    }
+}
+
+void reference_distance_loss_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_distance_loss_bwd *p = params;
+    const num scale = loss_scale(&views[2], p->norm, p->weight);
+    for (size_t i = 0; i < p->n; i++) {
+        num d = distance(views, i, p->per_sample);
+        if (p->op == ACTC_DISTANCE_L1) /* the sign of a difference of two floats is never rounded away */
+            d = (num){(d.v > 0) - (d.v < 0), fabs(d.v) <= d.e && views[0].error[i] + views[1].error[i] > 0 ? 2 : 0};
+        else
+            d = add(d, d);
+        put(&views[3], i, mul(d, scale));
     }
 }
 

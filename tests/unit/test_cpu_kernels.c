@@ -1,6 +1,7 @@
 /* test_cpu_kernels.c: every other kernel of the CPU backend against an obvious scalar form: the same
  * bits from every instruction set of this machine and from 1, 2 and 3 threads, with guard zones around what is written. */
 #include "exact/binary.h"
+#include "exact/loss.h"
 #include "exact/unary.h"
 #include "kernel_check.h"
 
@@ -407,6 +408,44 @@ static void losses(void **state)
     }
 }
 
+static void distance_losses(void **state)
+{
+    (void)state;
+    test_rng r = {15};
+    /* samples, elements of each, samples that count */
+    static const uint32_t cases[][3] = {{1, 1, 1}, {3, 333, 3}, {4, 256, 2}, {5, 205, 5}, {7, 587, 0}, {13, 691, 12}};
+    for (size_t t = 0; t < ACTC_DISTANCES * sizeof cases / sizeof *cases; t++) {
+        const uint32_t op = t % ACTC_DISTANCES, each = cases[t / ACTC_DISTANCES][1], n = cases[t / ACTC_DISTANCES][0] * each;
+        const uint32_t counted = cases[t / ACTC_DISTANCES][2] * each, groups = element_groups(n), norm = ACTC_STEP_NORM + 1;
+        const float inv = 1.0f / 3, weight = t % 3 ? 0.7f : 1.0f, scale = ref_flush(inv * weight);
+        float *x = fill(&r, n, 20), *y = fill(&r, n, 20), *dx = calloc(n, 4), *sums = calloc(groups, 4);
+        assert_true(dx && sums);
+        uint32_t step[64] = {0};
+        step[ACTC_STEP_ROWS] = cases[t / ACTC_DISTANCES][2];
+        step[norm] = float_bits(inv);
+        for (uint32_t g = 0; g < groups; g++) {
+            float a[256] = {0};
+            for (uint32_t i = g * 1024; i < n && i < (g + 1) * 1024 && i < counted; i++) {
+                const float d = ref_flush(x[i]) - ref_flush(y[i]), f = ref_factor(d);
+                a[i % 256] += op == ACTC_DISTANCE_L1 ? fabsf(d) : f * f;
+                dx[i] = ref_canon((op == ACTC_DISTANCE_L2 ? d + d : d > 0 ? 1 : d < 0 ? -1 : d) * scale);
+            }
+            for (uint32_t s = 128; s > 0; s /= 2)
+                for (uint32_t i = 0; i < s; i++)
+                    a[i] += a[i + s];
+            sums[g] = ref_canon(a[0]);
+        }
+        struct actc_params_distance_loss_fwd p = {groups, n, each, op};
+        CHECK(distance_loss_fwd, p, groups, IN(x, n), IN(y, n), IN(step, 64), OUT(sums, groups));
+        struct actc_params_distance_loss_bwd back = {groups, n, each, op, norm, weight};
+        CHECK(distance_loss_bwd, back, groups, IN(x, n), IN(y, n), IN(step, 64), OUT(dx, n));
+        free(x);
+        free(y);
+        free(dx);
+        free(sums);
+    }
+}
+
 static void spread(void **state)
 {
     (void)state;
@@ -551,7 +590,8 @@ int main(void)
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
         cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
         cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),
-        cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
+        cmocka_unit_test(losses),        cmocka_unit_test(distance_losses),
+              cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,6 +58,11 @@ VARIANTS = {
         '        __syncthreads();\n        if (t < h)',
         '        if (t < h)',
         'ln_fwd(*'),
+    'samples-that-are-not-there-in-a-loss': (
+        'distance_loss_fwd', 'kernels_cuda/distance_loss_fwd.cu',
+        'const uint counted = min(p.n, step[ACTC_STEP_ROWS] * p.per_sample)',
+        'const uint counted = p.n',
+        'distance_loss_fwd(*'),
     'squares-about-half-the-mean': (
         'reduce_partial', 'src/exact/norm.h',
         'float d = actc_factor(ACTC_SUB(x, mean));',

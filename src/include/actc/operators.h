@@ -113,8 +113,8 @@ ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
 ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
 /* ---- losses and metrics ----
- * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph. Targets are i32 classes (N) of
- * logits (N,C); -1 marks what does not count. */
+ * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph: of losses of classes i32, (N) of logits (N,C), or
+ * (N,H,W) or (N,D,H,W) of maps; -1 marks what does not count. */
 
 ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities, actc_tensor *labels);
 /* log-softmax and NLL in one. */
@@ -122,6 +122,11 @@ ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, ac
 /* scores (N,C), labels (N) -> the number of places, whose label is not -1, where the largest of the C is at the
  * label (the lowest index wins a tie). A metric. */
 ACTC_API actc_tensor *actc_count_correct(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *labels);
+
+/* |prediction - target| and (prediction - target)^2, over all elements: PyTorch's L1Loss and MSELoss. The target is an f32 input of
+ * the prediction's shape and gets no gradient. Save both. */
+ACTC_API actc_tensor *actc_l1_loss(actc_graph *graph, const char *name, actc_tensor *prediction, actc_tensor *target);
+ACTC_API actc_tensor *actc_mse_loss(actc_graph *graph, const char *name, actc_tensor *prediction, actc_tensor *target);
 
 #ifdef __cplusplus
 }
