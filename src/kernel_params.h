@@ -6,7 +6,7 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (reduce_*, nll_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
+ *   one invocation an output (reduce_*, nll_loss_fwd, dice_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
  *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
  *     most ACTC_SOFTMAX_SERIAL.
  *   loss_reduce, count_reduce: 1.
@@ -105,6 +105,10 @@ struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, 
  *   MOMENTS       x; actc_squared_distance(x, m), m = actc_chunk_mean(the chunk's sum of x in this column, its rows)
  *   NORM_COLUMNS  x; actc_product(x, actc_normalise(y, mean[o][c], inverse[o][c]))
  *   NORM_ROWS     x; actc_product(x, actc_normalise(y, mean[o][r], inverse[o][r]))
+ *   OVERLAP       actc_product(x, y); actc_dice_size(0, x, y)
+ *   OVERLAP_SQUARES         the same of actc_dice_size(1, x, y)
+ *   OVERLAP_LABELS          as OVERLAP of the i32 labels y (outer,rows): y is 1 where label[o][r] is c, else 0
+ *   OVERLAP_LABELS_SQUARES  as OVERLAP_SQUARES of them
  * Statistics are the means and behind them the inverse deviations (SQUARE reads the means only). Views that an op does not
  * name are empty. One invocation an (o, j, c). ACTC_REDUCE_WIDTH is the number of terms. */
 #define ACTC_REDUCE_SUM 0u
@@ -114,7 +118,11 @@ struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, 
 #define ACTC_REDUCE_MOMENTS 4u
 #define ACTC_REDUCE_NORM_COLUMNS 5u
 #define ACTC_REDUCE_NORM_ROWS 6u
-#define ACTC_REDUCE_OPS 7u
+#define ACTC_REDUCE_OVERLAP 7u
+#define ACTC_REDUCE_OVERLAP_SQUARES 8u
+#define ACTC_REDUCE_OVERLAP_LABELS 9u
+#define ACTC_REDUCE_OVERLAP_LABELS_SQUARES 10u
+#define ACTC_REDUCE_OPS 11u
 #define ACTC_REDUCE_WIDTH(op) ((op) < ACTC_REDUCE_PAIR ? 1u : 2u)
 struct actc_params_reduce_partial { uint groups, op, outer, rows, cols, chunks; };
 /* partial (outer,chunks,width,cols): s = +0 plus partial[o][j][w][c] for j ascending; s = scale * s;
@@ -201,6 +209,16 @@ struct actc_params_count_reduce { uint groups, n, slot; };
 struct actc_params_distance_loss_fwd { uint groups, n, per_sample, op; };
 /* dx = actc_distance_slope(op, x, target) * scale, +0 where the element does not count. */
 struct actc_params_distance_loss_bwd { uint groups, n, per_sample, op, norm; float weight; };
+/* Dice of probabilities p and targets t over the rows of (outer,rows,cols), classes from `first` on, from the sums of p t and of
+ * p + t, or p^2 + t^2 where `squares`: reduce_partial's OVERLAP. Class c of o counts where c >= first and o < ROWS; functions are
+ * those of exact/loss.h.
+ *   inverse = actc_dice_inverse(size, smooth_dr), quotient = actc_dice_quotient(overlap, inverse, smooth_nr)
+ *   loss[o][c] = 1 - quotient; quotients (2,outer,cols) = quotient, inverse, where `keep`; all +0 where the class does not
+ * count. One invocation an (o, c). */
+struct actc_params_dice_loss_fwd { uint groups, outer, cols, first, keep; float smooth_nr, smooth_dr; };
+/* dp = actc_dice_slope(squares, p, t, quotient, flush(inverse * scale)), +0 where the inverse is 0. t is (outer,rows,cols), or
+ * where `labels` 1 at the i32 label of its row, else 0. n elements. */
+struct actc_params_dice_loss_bwd { uint groups, n, outer, rows, cols, labels, squares, norm; float weight; };
 /* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */

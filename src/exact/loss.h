@@ -38,4 +38,26 @@ ACTC_FN float actc_distance_slope(uint op, float x, float y)
     return op == ACTC_DISTANCE_L1 ? ACTC_BITS_F32(ACTC_SELECT(none, u, sign)) : ACTC_ADD(d, d);
 }
 
+/* Dice: 1 - (2 overlap + smooth_nr) / (size + smooth_dr). */
+
+/* 1 / (size + smooth_dr); NaN where that sum is not 2^-60 to 2^100. */
+ACTC_FN float actc_dice_inverse(float size, float smooth_dr)
+{
+    float d = ACTC_ADD(size, actc_flush(smooth_dr));
+    bool good = ACTC_F32_BITS(d) - ACTC_TINY_BITS <= 0x71800000u - ACTC_TINY_BITS; /* 2^100 */
+    return ACTC_BITS_F32(ACTC_SELECT(good, ACTC_F32_BITS(actc_flush(actc_reciprocal(good ? d : 1.0f))), ACTC_NAN_BITS));
+}
+
+ACTC_FN float actc_dice_quotient(float overlap, float inverse, float smooth_nr)
+{
+    return actc_flush(ACTC_MUL(ACTC_ADD(ACTC_ADD(overlap, overlap), actc_flush(smooth_nr)), inverse));
+}
+
+/* With regard to the probability p; factor: the inverse, times what the gradient is times. */
+ACTC_FN float actc_dice_slope(uint squares, float p, float target, float quotient, float factor)
+{
+    float part = squares != 0u ? ACTC_MUL(quotient, ACTC_ADD(p, p)) : quotient;
+    return ACTC_MUL(ACTC_SUB(part, ACTC_ADD(target, target)), factor);
+}
+
 #endif

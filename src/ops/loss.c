@@ -103,9 +103,10 @@ static bool loss_infer(const actc_op *op, const actc_shape *in, actc_shape *out,
 }
 
 /* Classes lie in [0, channels of the scores), or are -1. */
-static bool count_labels(const actc_op *op, uint32_t index, const int32_t *labels, int64_t elements, int64_t *counted, char *why,
+static bool count_labels(const actc_op *op, uint32_t index, const void *target, int64_t elements, int64_t *counted, char *why,
                          size_t why_size)
 {
+    const int32_t *labels = target;
     int64_t classes = op->inputs[0]->shape.dims[1], positions = actc_shape_elements(&op->inputs[index]->shape);
     *counted = 0;
     for (int64_t i = 0; i < elements; i++) {
@@ -156,7 +157,8 @@ static void log_softmax_backward(actc_lower *lower, const actc_op *op, const act
     const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
     struct actc_params_softmax_bwd params = {.rows = r.rows, .cols = r.cols, .log = 1};
     actc_view y = actc_lower_restore_all(lower, op->output), dx = actc_lower_input_gradient(lower, op, 0, false);
-    ACTC_EMIT(lower, softmax_bwd, actc_softmax_groups(params.rows, params.cols), &params, actc_lower_output_gradient(lower, op), y, dx);
+    ACTC_EMIT(lower, softmax_bwd, actc_softmax_groups(params.rows, params.cols), &params, actc_lower_output_gradient(lower, op), y,
+              dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
@@ -177,7 +179,8 @@ static void emit_nll(actc_lower *lower, const actc_op *op, actc_view log_p)
     const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
     struct actc_params_nll_loss_fwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions};
     actc_view losses = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)r.rows * 4, op->path);
-    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(r.rows), &params, log_p, labels_of(lower, op), actc_lower_step_block(lower), losses);
+    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(r.rows), &params, log_p, labels_of(lower, op), actc_lower_step_block(lower),
+              losses);
     actc_emit_loss(lower, op, losses, r.rows);
 }
 

@@ -135,6 +135,37 @@ static actc_tensor *mse(actc_graph *graph, actc_tensor *x)
     return actc_mse_loss(graph, "loss", x, target_of(graph, x));
 }
 
+static actc_tensor *dice(actc_graph *graph, actc_tensor *x, actc_dice_options options, bool labels)
+{
+    const actc_shape shape = actc_tensor_shape(x);
+    actc_tensor *target = labels ? actc_input_of(graph, "label", ACTC_I32, shape.dims + 2, shape.ndim - 2) : target_of(graph, x);
+    options.size = sizeof options;
+    return actc_dice_loss(graph, "loss", x, target, &options);
+}
+
+static actc_tensor *dice_brats(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, (actc_dice_options){.sigmoid = true, .include_background = true, .squared_pred = true, .smooth_dr = 1e-5},
+                false);
+}
+
+static actc_tensor *dice_spleen(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, (actc_dice_options){.softmax = true, .smooth_nr = 1e-5, .smooth_dr = 1e-5}, true);
+}
+
+static actc_tensor *dice_batch(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, (actc_dice_options){.softmax = true, .include_background = true, .squared_pred = true, .batch = true,
+                                              .smooth_nr = 1, .smooth_dr = 1}, true);
+}
+
+/* Of what is no less than zero. */
+static actc_tensor *dice_plain(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, actc_dice_options_default(), false);
+}
+
 /* ---- the list ---- */
 
 #define VECTOR(n, f) .batch = n, .sample = {f}, .ndim = 1
@@ -206,6 +237,13 @@ const operator_case operator_cases[] = {
     {"l1_loss(n=3,c=3,hw=11x9)", "loss", NULL, IMAGE(3, 2, 11, 9), .width = 3, .loss = l1},
     {"mse_loss(n=1,f=1)", "loss", NULL, VECTOR(1, 3), .width = 1, .loss = mse},
     {"mse_loss(n=3,c=2,dhw=5x6x7)", "loss", NULL, VOLUME(3, 1, 5, 6, 7), .width = 2, .loss = mse},
+    {"dice(n=2,c=3,dhw=5x6x7,sigmoid,squared,masks)", "loss", NULL, VOLUME(2, 2, 5, 6, 7),
+     .width = 3, .loss = dice_brats, .masks = true},
+    {"dice(n=3,c=4,hw=13x11,softmax,background=0,labels)", "loss", NULL, IMAGE(3, 2, 13, 11), .width = 4, .loss = dice_spleen},
+    {"dice(n=3,c=5,hw=9x8,softmax,squared,batch,labels)", "loss", NULL, IMAGE(3, 2, 9, 8),
+     .width = 5, .loss = dice_batch, .mixes_samples = true},
+    {"dice(n=4,c=70,softmax,background=0,labels)", "loss", NULL, VECTOR(4, 9), .width = 70, .loss = dice_spleen},
+    {"dice(n=2,c=3,hw=7x9,masks)", "relu", build_relu, IMAGE(2, 2, 7, 9), .width = 3, .loss = dice_plain, .masks = true},
     {"mse_loss(n=4,f=1031)", "loss", NULL, VECTOR(4, 7), .width = 1031, .loss = mse, .uses = ""},
 };
 const size_t operator_n_cases = sizeof operator_cases / sizeof *operator_cases;
@@ -262,6 +300,10 @@ void operator_batch_fill(const operator_case *c, const actc_graph *graph, uint64
     for (size_t k = 0; k < batch->n; k++) {
         const actc_tensor *input = graph->inputs[k];
         for (size_t i = 0; i < elements(c, input); i++) {
+            if (c->masks && input == ends[1]) {
+                ((float *)batch->data[k])[i] = (float)(rng_next(&r) % 2);
+                continue;
+            }
             if (input->dtype == ACTC_F32) {
                 ((float *)batch->data[k])[i] = bits_float(fill_value(&r, FILL_NORMAL)); /* with ties, for pooling */
                 continue;

@@ -234,7 +234,8 @@ static void losses(kernel_builder *b)
 }
 
 /* n elements, `sample` a sample, of `counted` samples. */
-static void distance_loss(kernel_builder *b, uint32_t op, uint32_t n, uint32_t sample, uint32_t counted, float weight, fill_kind kind)
+static void distance_loss(kernel_builder *b, uint32_t op, uint32_t n, uint32_t sample, uint32_t counted, float weight,
+                          fill_kind kind)
 {
     const char *const names[] = {"l1", "l2"};
     const struct actc_params_distance_loss_fwd p = {0, n, sample, op};
@@ -247,7 +248,8 @@ static void distance_loss(kernel_builder *b, uint32_t op, uint32_t n, uint32_t s
         set_step(b, 2, counted, 1e-3f, 0);
         kernel_view(b, 3, backward ? n : element_groups(n), kind);
         if (backward)
-            kernel_end(b, "(op=%s,n=%u,counted=%ux%u,weight=%g,fill=%s)", names[op], n, counted, sample, (double)weight, fill_name(kind));
+            kernel_end(b, "(op=%s,n=%u,counted=%ux%u,weight=%g,fill=%s)", names[op], n, counted, sample, (double)weight,
+                       fill_name(kind));
         else
             kernel_end(b, "(op=%s,n=%u,counted=%ux%u,fill=%s)", names[op], n, counted, sample, fill_name(kind));
     }
@@ -265,6 +267,48 @@ static void distance_losses(kernel_builder *b)
         distance_loss(b, t % ACTC_DISTANCES, cases[k].samples * sample, sample, cases[k].counted, cases[k].weight,
                       kinds[t / ACTC_DISTANCES % 4]);
     }
+}
+
+typedef struct dice_case {
+    uint32_t outer, rows, cols, counted, first;
+    float smooth_nr, weight;
+} dice_case;
+
+static void dice_loss(kernel_builder *b, const dice_case *c, uint32_t labels, uint32_t squares, fill_kind kind)
+{
+    const uint32_t n = c->outer * c->cols, rows = c->outer * c->rows, all = n * c->rows;
+    const struct actc_params_dice_loss_fwd p = {0, c->outer, c->cols, c->first, labels, c->smooth_nr, 1e-5f};
+    const struct actc_params_dice_loss_bwd q = {0, all, c->outer, c->rows, c->cols, labels, squares, ACTC_STEP_NORM + 1, c->weight};
+    if (!squares) {
+        kernel_begin(b, ACTC_KERNEL_dice_loss_fwd, output_groups(n), &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind | KERNEL_FILL_POSITIVE);
+        set_step(b, 2, c->counted, 1e-3f, 0);
+        kernel_view(b, 3, n, kind);
+        kernel_view(b, 4, p.keep ? 2 * n : 0, kind);
+        kernel_end(b, "(outer=%u,cols=%u,counted=%u,first=%u,keep=%u,smooth_nr=%g,fill=%s)", c->outer, c->cols, c->counted,
+                   c->first, p.keep, (double)p.smooth_nr, fill_name(kind));
+    }
+    kernel_begin(b, ACTC_KERNEL_dice_loss_bwd, element_groups(all), &q);
+    kernel_view(b, 0, all, kind);
+    kernel_view(b, 1, labels ? rows : all, labels ? (int)KERNEL_FILL_LABELS : (int)kind);
+    b->spec.classes = c->cols;
+    kernel_view(b, 2, 2 * n, kind);
+    set_step(b, 3, c->counted, 1e-3f, 0);
+    kernel_view(b, 4, all, kind);
+    kernel_end(b, "(outer=%u,rows=%u,cols=%u,labels=%u,squares=%u,weight=%g,fill=%s)", c->outer, c->rows, c->cols, labels, squares,
+               (double)c->weight, fill_name(kind));
+}
+
+static void dice_losses(kernel_builder *b)
+{
+    static const dice_case cases[] = {
+        {1, 1, 1, 1, 0, 1e-5f, 1}, {2, 77, 3, 2, 0, 0, 1},        {3, 341, 4, 2, 1, 1e-5f, 0.5f}, {5, 13, 14, 5, 1, 1, 1},
+        {300, 2, 2, 299, 0, 0, 1}, {2, 3, 2500, 1, 1, 1e-5f, 1}, {1, 1031, 5, 1, 1, 1e-5f, 2},   {2, 2, 600, 2, 0, 1e-5f, 1},
+    };
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_NORMAL};
+    for (uint32_t t = 0; t < 12 * sizeof cases / sizeof *cases; t++)
+        dice_loss(b, &cases[t / 12], t & 1, t >> 1 & 1, kinds[t / 4 % 3]);
 }
 
 static void optimisers(kernel_builder *b)
@@ -363,6 +407,7 @@ void parity_kernel_cases(parity_list *list)
     pooling(&b);
     losses(&b);
     distance_losses(&b);
+    dice_losses(&b);
     optimisers(&b);
     moves(&b);
     many_groups(&b);
@@ -371,6 +416,7 @@ void parity_kernel_cases(parity_list *list)
     losses_of(&b, 4u << 18, 3, 1u << 18, 4, 1, FILL_NORMAL);
     for (uint32_t op = 0; op < ACTC_DISTANCES; op++)
         distance_loss(&b, op, 16 * 3 * 192 * 192, 3 * 192 * 192, 16, 1, FILL_NORMAL);
+    dice_loss(&b, &(dice_case){1, 96 * 96 * 96, 3, 1, 0, 0, 1}, 0, 1, FILL_NORMAL);
     max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
     max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

@@ -66,6 +66,8 @@ void reference_count_correct(const void *params, reference_view *views);
 void reference_count_reduce(const void *params, reference_view *views);
 void reference_distance_loss_fwd(const void *params, reference_view *views);
 void reference_distance_loss_bwd(const void *params, reference_view *views);
+void reference_dice_loss_fwd(const void *params, reference_view *views);
+void reference_dice_loss_bwd(const void *params, reference_view *views);
 void reference_finite_check(const void *params, reference_view *views);
 void reference_state_commit(const void *params, reference_view *views);
 void reference_sgd(const void *params, reference_view *views);

@@ -2,6 +2,18 @@
 #include "exact/loss.h"
 #include "reference_num.h"
 
+/* 1 / x by a reciprocal within 2 ulp; x is positive, and its float32 counterpart at least `least`. */
+static num inverse_of(num x, double least)
+{
+    double low = x.v - x.e > least ? x.v - x.e : least, off = fmax(1 / low - 1 / x.v, 1 / x.v - 1 / (x.v + x.e));
+    return (num){1 / x.v, off + 5 * REFERENCE_UNIT / low};
+}
+
+static num quotient(num a, num b, double least)
+{
+    return mul(a, inverse_of(b, least));
+}
+
 /* ---- losses ---- */
 
 static bool row_counts(uint32_t row, uint32_t label, uint32_t cols, uint32_t positions, const reference_view *step)
@@ -145,6 +157,42 @@ void reference_distance_loss_bwd(const void *params, reference_view *views)
     }
 }
 
+void reference_dice_loss_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_dice_loss_fwd *p = params;
+    const size_t n = (size_t)p->outer * p->cols;
+    for (size_t i = 0; i < n; i++) {
+        num one = {1, 0}, loss = {0, 0}, inverse = {0, 0}, part = {0, 0};
+        num smooth_nr = {p->smooth_nr, 0}, smooth_dr = {p->smooth_dr, 0};
+        if (i / p->cols < views[2].bits[ACTC_STEP_ROWS] && i % p->cols >= p->first) {
+            num overlap = get(&views[0], i), size = add(get(&views[1], i), smooth_dr);
+            inverse = size.v > 0 ? inverse_of(size, 0.5 * p->smooth_dr) : (num){NAN, 0};
+            part = mul(add(add(overlap, overlap), smooth_nr), inverse);
+            loss = sub(one, part);
+        }
+        put(&views[3], i, loss);
+        if (p->keep) {
+            put(&views[4], i, part);
+            put(&views[4], n + i, inverse);
+        }
+    }
+}
+
+void reference_dice_loss_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_dice_loss_bwd *p = params;
+    const num scale = loss_scale(&views[3], p->norm, p->weight);
+    for (size_t i = 0; i < p->n; i++) {
+        size_t row = i / p->cols, c = i % p->cols, column = row / p->rows * p->cols + c;
+        num x = get(&views[0], i), t = p->labels ? (num){views[1].bits[row] == c, 0} : get(&views[1], i);
+        num part = get(&views[2], column), inverse = get(&views[2], (size_t)p->outer * p->cols + column), none = {0, 0};
+        if (p->squares)
+            part = mul(part, add(x, x));
+        num slope = mul(sub(part, add(t, t)), mul(inverse, scale));
+        put(&views[4], i, inverse.v == 0 ? none : slope); /* of a class that does not count */
+    }
+}
+
 /* ---- updates ---- */
 
 void reference_finite_check(const void *params, reference_view *views)
@@ -197,13 +245,6 @@ static num square_root(num x)
     double value = sqrt(x.v > 0 ? x.v : 0), low = sqrt(x.v > x.e ? x.v - x.e : 0), high = sqrt(x.v + x.e);
     double off = high - value > value - low ? high - value : value - low;
     return (num){value, off + 3 * REFERENCE_UNIT * (value + off)};
-}
-
-/* a / b by a reciprocal within 2 ulp; b is positive, and its float32 counterpart at least `least`. */
-static num quotient(num a, num b, double least)
-{
-    double low = b.v - b.e > least ? b.v - b.e : least, off = fmax(1 / low - 1 / b.v, 1 / b.v - 1 / (b.v + b.e));
-    return mul(a, (num){1 / b.v, off + 5 * REFERENCE_UNIT / low});
 }
 
 void reference_adam(const void *params, reference_view *views)

@@ -446,6 +446,59 @@ static void distance_losses(void **state)
     }
 }
 
+static void dice_losses(void **state)
+{
+    (void)state;
+    test_rng r = {16};
+    static const struct { uint32_t outer, rows, cols, counted, first; } cases[] = {
+        {1, 1, 1, 1, 0}, {2, 77, 3, 1, 0}, {3, 341, 4, 3, 1}, {300, 2, 2, 299, 1}, {2, 3, 2500, 2, 1}, {2, 5, 600, 2, 0}};
+    for (size_t t = 0; t < 4 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t outer = cases[t / 4].outer, rows = cases[t / 4].rows, cols = cases[t / 4].cols, first = cases[t / 4].first;
+        const uint32_t n = outer * cols, all = n * rows, labelled = t & 1, squares = t >> 1 & 1, norm = ACTC_STEP_NORM + 3;
+        const float smooth_nr = squares ? 0 : 1e-5f, smooth_dr = 1e-5f, inv = 0.125f, weight = 0.75f;
+        float *overlap = fill(&r, n, 10), *size = fill(&r, n, 10), *p = fill(&r, all, 10), *y = fill(&r, all, 10);
+        float *loss = calloc(n, 4), *quotients = calloc(2 * n, 4), *dp = calloc(all, 4);
+        uint32_t *labels = words(outer * rows), step[64] = {0};
+        assert_true(loss && quotients && dp);
+        step[ACTC_STEP_ROWS] = cases[t / 4].counted;
+        step[norm] = float_bits(inv);
+        for (uint32_t i = 0; i < n; i++) {
+            const float d = ref_flush(size[i]) + smooth_dr;
+            const float inverse = d >= 0x1p-60f && d <= 0x1p100f ? ref_flush(actc_reciprocal(d)) : NAN;
+            const float quotient = ref_flush((ref_flush(overlap[i]) + ref_flush(overlap[i]) + smooth_nr) * inverse);
+            if (i / cols >= cases[t / 4].counted || i % cols < first)
+                continue;
+            loss[i] = ref_canon(1.0f - quotient);
+            quotients[i] = ref_canon(quotient);
+            quotients[n + i] = ref_canon(inverse);
+        }
+        for (uint32_t i = 0; i < outer * rows; i++)
+            labels[i] = rng_next(&r) % cols;
+        for (uint32_t i = 0; i < all; i++) {
+            const uint32_t column = i / cols / rows * cols + i % cols;
+            const float inverse = quotients[n + column], factor = ref_flush(inverse * (inv * weight)), q = quotients[column];
+            const float v = ref_flush(p[i]), w = labelled ? labels[i / cols] == i % cols : ref_flush(y[i]);
+            dp[i] = inverse == 0 ? 0 : ref_canon(((squares ? q * (v + v) : q) - (w + w)) * factor);
+        }
+        struct actc_params_dice_loss_fwd forward = {invocation_groups(n), outer, cols, first, 1, smooth_nr, smooth_dr};
+        CHECK(dice_loss_fwd, forward, forward.groups, IN(overlap, n), IN(size, n), IN(step, 64), OUT(loss, n),
+              OUT(quotients, 2 * n));
+        forward.keep = 0;
+        CHECK(dice_loss_fwd, forward, forward.groups, IN(overlap, n), IN(size, n), IN(step, 64), OUT(loss, n), OUT(quotients, 0));
+        struct actc_params_dice_loss_bwd back = {element_groups(all), all, outer, rows, cols, labelled, squares, norm, weight};
+        CHECK(dice_loss_bwd, back, back.groups, IN(p, all), IN(labelled ? (const void *)labels : y, labelled ? outer * rows : all),
+              IN(quotients, 2 * n), IN(step, 64), OUT(dp, all));
+        free(overlap);
+        free(size);
+        free(p);
+        free(y);
+        free(loss);
+        free(quotients);
+        free(dp);
+        free(labels);
+    }
+}
+
 static void spread(void **state)
 {
     (void)state;
@@ -590,7 +643,7 @@ int main(void)
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
         cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
         cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),
-        cmocka_unit_test(losses),        cmocka_unit_test(distance_losses),
+        cmocka_unit_test(losses),        cmocka_unit_test(distance_losses), cmocka_unit_test(dice_losses),
               cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
     };
