@@ -95,6 +95,13 @@ struct actc_params_max_pool_fwd { uint groups, n, channels, id, ih, iw, od, oh, 
 /* n: elements of dx (batch,id,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
  * ascending order of (oz, oy, ox). */
 struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
+/* Bilinear resampling of x (batch,ih,iw,channels) to y (batch,oh,ow,channels), with the coordinates of exact/resize.h, scales sy
+ * and sx; n elements of y. With mix = actc_resize_mix: y = mix(mix(x00, x10, wy), mix(x01, x11, wy), wx) of the rows first and
+ * behind it (the last one: itself) and their inputs first and behind it. */
+struct actc_params_bilinear_fwd { uint groups, n, channels, ih, iw, oh, ow, corners; float sy, sx; };
+/* n elements of dx: dx = +0 plus share(ox) * flush(+0 plus share(oy) * dy, oy ascending), ox ascending, over the outputs from
+ * actc_resize_begin(i - 1) to actc_resize_begin(i + 1) - 1 of each axis; share = actc_resize_share. */
+#define actc_params_bilinear_bwd actc_params_bilinear_fwd
 /* Sums over the rows of x (outer,rows,cols) in chunks of ACTC_SUM_ROWS, chunks = ceil(rows / ACTC_SUM_ROWS):
  * partial[o][j][w][c] = +0 plus term w of rows r ascending in [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))). The
  * terms of an op, read through flush; y has the shape of x; functions are those of exact/norm.h:

@@ -102,6 +102,12 @@ static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, a
     return actc_global_avg_pool(graph, name, x);
 }
 
+/* To out x groups. */
+static actc_tensor *build_resize(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_resize_bilinear(graph, name, x, o->out, o->groups, o->p > 0);
+}
+
 static actc_tensor *build_log_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     (void)o;
@@ -233,6 +239,12 @@ const operator_case operator_cases[] = {
      .mixes_samples = true},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"resize_bilinear(n=2,c=5,hw=7x6,to=28x20)", "resize", build_resize, IMAGE(2, 2, 7, 6),
+     .width = 5, .options = {.out = 28, .groups = 20}, .uses = ""},
+    {"resize_bilinear(n=2,c=3,hw=13x17,to=5x9,corners)", "resize", build_resize, IMAGE(2, 2, 13, 17),
+     .width = 3, .options = {.out = 5, .groups = 9, .p = 1}},
+    {"resize_bilinear(n=1,c=4,hw=1x1,to=6x11)", "resize", build_resize, IMAGE(1, 3, 1, 1),
+     .width = 4, .options = {.out = 6, .groups = 11}},
     {"l1_loss(n=5,f=259)", "loss", NULL, VECTOR(5, 9), .width = 259, .loss = l1, .uses = ""},
     {"l1_loss(n=3,c=3,hw=11x9)", "loss", NULL, IMAGE(3, 2, 11, 9), .width = 3, .loss = l1},
     {"mse_loss(n=1,f=1)", "loss", NULL, VECTOR(1, 3), .width = 1, .loss = mse},

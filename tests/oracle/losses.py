@@ -3,8 +3,9 @@
 
   python3 losses.py [OUTPUT]        needs torch, numpy
 
-Each network is a 1x1 convolution "first", a ReLU where the loss takes probabilities as they are, and the loss; parameters come from
-actc's own generator (actc_rng.py). Dice is MONAI's DiceLoss (1.4), written out. tests/unit/test_losses.c has the same table.
+Each network is a 1x1 convolution "first", bilinear resampling of some, a ReLU where the loss takes probabilities as they are, and
+the loss; parameters come from actc's own generator (actc_rng.py). Dice is MONAI's DiceLoss (1.4), written out.
+tests/unit/test_losses.c has the same table.
 "loss" is the mean over a batch, "sum" what the first two samples add up to, "count" how many terms the mean has.
 """
 import sys
@@ -28,7 +29,14 @@ CASES = {
     "dice-foreground": ((8, 7), 5, "labels", {"softmax": True, "include_background": False, "smooth_nr": 1.0, "smooth_dr": 1.0}),
     "dice-batch": ((6, 5), 4, "labels", {"softmax": True, "batch": True, "squared_pred": True}),
     "dice-probabilities": ((9, 4), 3, "masks", {"include_background": False}),
+    "mse-enlarged": ((6, 5), 3, "mse", {}),
+    "mse-enlarged-corners": ((5, 7), 4, "mse", {}),
+    "mse-reduced": ((13, 17), 2, "mse", {}),
+    "dice-enlarged": ((4, 4), 3, "labels", {"softmax": True}),
 }
+# name: size that it is resampled to, align_corners
+RESIZED = {"mse-enlarged": ((24, 13), False), "mse-enlarged-corners": ((11, 21), True), "mse-reduced": ((4, 9), False),
+           "dice-enlarged": ((16, 16), False)}
 
 
 def dice(scores, target, sigmoid=False, softmax=False, include_background=True, squared_pred=False, batch=False, smooth_nr=1e-5,
@@ -60,13 +68,17 @@ def run(name, rng):
     sizes, classes, kind, options = CASES[name]
     n = len(sizes)
     images = rng.normal(size=(BATCH, 2) + sizes).astype(np.float32)
+    sizes = RESIZED[name][0] if name in RESIZED else sizes
     target = rng.normal(size=(BATCH, classes) + sizes).astype(np.float32)
     if kind == "labels":
         target = rng.integers(0, classes, (BATCH,) + sizes)
     elif kind == "masks":
         target = (target > 0.4).astype(np.float32)
-    p = {"first.weight": parameter("first.weight", (classes, 2) + (1,) * n, 2), "first.bias": parameter("first.bias", (classes,), 2)}
+    shape = (classes, 2) + (1,) * n
+    p = {"first.weight": parameter("first.weight", shape, 2), "first.bias": parameter("first.bias", (classes,), 2)}
     x = (F.conv2d, F.conv3d)[n - 2](torch.tensor(images, dtype=torch.float64), p["first.weight"], p["first.bias"])
+    if name in RESIZED:
+        x = F.interpolate(x, size=sizes, mode="bilinear", align_corners=RESIZED[name][1])
     if kind == "masks" and "sigmoid" not in options:
         x = F.relu(x)
     t = torch.tensor(target) if kind == "labels" else torch.tensor(target, dtype=torch.float64)

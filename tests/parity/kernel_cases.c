@@ -166,6 +166,50 @@ static void pooling(kernel_builder *b)
     max_pool(b, &cases[10], FILL_TINY);
 }
 
+/* ---- resampling ---- */
+
+typedef struct resize_case {
+    uint32_t batch, channels, ih, iw, oh, ow, corners;
+} resize_case;
+
+static float resize_scale(uint32_t inputs, uint32_t outputs, uint32_t corners)
+{
+    if (!corners)
+        return (float)inputs / (float)outputs;
+    return outputs > 1 ? (float)(inputs - 1) / (float)(outputs - 1) : 0.0f;
+}
+
+static void bilinear(kernel_builder *b, const resize_case *c, fill_kind kind)
+{
+    const uint32_t planes = c->batch * c->channels, inputs = planes * c->ih * c->iw, outputs = planes * c->oh * c->ow;
+    struct actc_params_bilinear_fwd p = {0, outputs, c->channels, c->ih, c->iw, c->oh, c->ow, c->corners,
+                                         resize_scale(c->ih, c->oh, c->corners), resize_scale(c->iw, c->ow, c->corners)};
+    for (int backward = 0; backward < 2; backward++) {
+        p.n = backward ? inputs : outputs;
+        kernel_begin(b, backward ? ACTC_KERNEL_bilinear_bwd : ACTC_KERNEL_bilinear_fwd, element_groups(p.n), &p);
+        kernel_view(b, 0, backward ? outputs : inputs, kind);
+        kernel_view(b, 1, p.n, kind);
+        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,to=%ux%u,corners=%u,fill=%s)", c->batch, c->channels, c->ih, c->iw, c->oh, c->ow,
+                   c->corners, fill_name(kind));
+    }
+}
+
+static void resampling(kernel_builder *b)
+{
+    static const resize_case cases[] = {
+        {1, 1, 1, 1, 1, 1, 0},   {2, 3, 7, 5, 28, 20, 0},  {1, 21, 9, 11, 36, 44, 0}, {1, 300, 4, 3, 7, 5, 0},
+        {2, 5, 1, 1, 9, 13, 0},  {1, 2, 33, 31, 1, 1, 0},  {1, 1, 3, 257, 3, 1021, 0}, {2, 7, 6, 6, 6, 6, 0},
+        {1, 66, 5, 1, 3, 12, 0}, {3, 2, 16, 12, 5, 7, 0},  {1, 4, 40, 37, 4, 3, 0},
+        {1, 2100, 2, 3, 3, 4, 0}, {1, 900, 2, 9, 3, 17, 0}, /* more than a table holds; a part of a row */
+    };
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_NORMAL};
+    for (size_t t = 0; t < 6 * sizeof cases / sizeof *cases; t++) {
+        resize_case c = cases[t / 6];
+        c.corners = t / 3 % 2;
+        bilinear(b, &c, kinds[t % 3]);
+    }
+}
+
 /* ---- losses, optimisers ---- */
 
 static void losses_of(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t positions, uint32_t counted, float weight,
@@ -405,6 +449,7 @@ void parity_kernel_cases(parity_list *list)
     elementwise(&b);
     dropout_transpose(&b);
     pooling(&b);
+    resampling(&b);
     losses(&b);
     distance_losses(&b);
     dice_losses(&b);
@@ -417,6 +462,8 @@ void parity_kernel_cases(parity_list *list)
     for (uint32_t op = 0; op < ACTC_DISTANCES; op++)
         distance_loss(&b, op, 16 * 3 * 192 * 192, 3 * 192 * 192, 16, 1, FILL_NORMAL);
     dice_loss(&b, &(dice_case){1, 96 * 96 * 96, 3, 1, 0, 0, 1}, 0, 1, FILL_NORMAL);
+    bilinear(&b, &(resize_case){1, 21, 128, 128, 512, 512, 0}, FILL_NORMAL);
+    bilinear(&b, &(resize_case){8, 256, 28, 28, 112, 112, 1}, FILL_NORMAL);
     max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
     max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

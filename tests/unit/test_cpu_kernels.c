@@ -322,6 +322,85 @@ static void max_pool(void **state)
     }
 }
 
+/* Of PyTorch's upsample_bilinear2d, along an axis: the first input of output o, the weight of the one behind it, and what o has of
+ * input i. */
+static uint32_t first_of(uint32_t o, float scale, bool corners, uint32_t inputs)
+{
+    const float source = corners ? (float)o * scale : ((float)o + 0.5f) * scale - 0.5f;
+    return source < 0 ? 0 : (uint32_t)source < inputs - 1 ? (uint32_t)source : inputs - 1;
+}
+
+static float weight_of(uint32_t o, float scale, bool corners, uint32_t inputs)
+{
+    const float source = corners ? (float)o * scale : ((float)o + 0.5f) * scale - 0.5f;
+    const float weight = (source < 0 ? 0 : source) - (float)first_of(o, scale, corners, inputs);
+    return weight > 1 ? 1 : weight;
+}
+
+static bool touches(uint32_t o, uint32_t i, float scale, bool corners, uint32_t inputs)
+{
+    const uint32_t first = first_of(o, scale, corners, inputs);
+    return i == first || i == first + 1;
+}
+
+static float share_of(uint32_t o, uint32_t i, float scale, bool corners, uint32_t inputs)
+{
+    const uint32_t first = first_of(o, scale, corners, inputs), second = first + (first < inputs - 1);
+    const float weight = weight_of(o, scale, corners, inputs);
+    return (first == i ? 1 - weight : 0) + (second == i ? weight : 0);
+}
+
+static void bilinear(void **state)
+{
+    (void)state;
+    test_rng r = {17};
+    static const uint32_t cases[][6] = {{1, 1, 1, 1, 1, 1},  {2, 3, 7, 5, 28, 20}, {1, 65, 9, 11, 13, 12}, {3, 2, 16, 12, 5, 7},
+                                        {2, 5, 1, 1, 9, 13}, {1, 2, 33, 31, 1, 1}, {1, 130, 3, 4, 3, 2}};
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t *c = cases[t / 2], n = c[0], channels = c[1], ih = c[2], iw = c[3], oh = c[4], ow = c[5], corners = t % 2;
+        const uint32_t n_in = n * ih * iw * channels, n_out = n * oh * ow * channels;
+        const float sy = corners ? oh > 1 ? (float)(ih - 1) / (float)(oh - 1) : 0 : (float)ih / (float)oh;
+        const float sx = corners ? ow > 1 ? (float)(iw - 1) / (float)(ow - 1) : 0 : (float)iw / (float)ow;
+        float *x = fill(&r, n_in, 10), *dy = fill(&r, n_out, 10), *y = calloc(n_out, 4), *dx = calloc(n_in, 4);
+        assert_true(y && dx);
+        for (uint32_t i = 0; i < n_in; i++) {
+            const uint32_t k = i % channels, ix = i / channels % iw, line = i / channels / iw;
+            float sum = 0;
+            for (uint32_t ox = 0; ox < ow; ox++) {
+                float inner = 0;
+                const float *from = dy + ((size_t)(line / ih * oh) * ow + ox) * channels + k;
+                for (uint32_t oy = 0; oy < oh; oy++)
+                    if (touches(oy, line % ih, sy, corners, ih))
+                        inner += share_of(oy, line % ih, sy, corners, ih) * ref_flush(from[oy * ow * channels]);
+                if (touches(ox, ix, sx, corners, iw))
+                    sum += share_of(ox, ix, sx, corners, iw) * ref_flush(inner);
+            }
+            dx[i] = ref_canon(sum);
+        }
+        for (uint32_t o = 0; o < n_out; o++) {
+            const uint32_t k = o % channels, ox = o / channels % ow, line = o / channels / ow, oy = line % oh;
+            const uint32_t y0 = first_of(oy, sy, corners, ih), x0 = first_of(ox, sx, corners, iw);
+            const float wy = weight_of(oy, sy, corners, ih), wx = weight_of(ox, sx, corners, iw);
+            float v[4];
+            for (uint32_t at = 0; at < 4; at++) {
+                const uint32_t iy = at / 2 && y0 + 1 < ih ? y0 + 1 : y0, ix = at % 2 && x0 + 1 < iw ? x0 + 1 : x0;
+                v[at] = ref_flush(x[((size_t)(line / oh * ih + iy) * iw + ix) * channels + k]);
+            }
+            const float left = ref_flush((1 - wy) * v[0] + wy * v[2]), right = ref_flush((1 - wy) * v[1] + wy * v[3]);
+            y[o] = ref_canon((1 - wx) * left + wx * right);
+        }
+        struct actc_params_bilinear_fwd p = {element_groups(n_out), n_out, channels, ih, iw, oh, ow, corners, sy, sx};
+        CHECK(bilinear_fwd, p, p.groups, IN(x, n_in), OUT(y, n_out));
+        p.groups = element_groups(n_in);
+        p.n = n_in;
+        CHECK(bilinear_bwd, p, p.groups, IN(dy, n_out), OUT(dx, n_in));
+        free(x);
+        free(dy);
+        free(y);
+        free(dx);
+    }
+}
+
 static void losses(void **state)
 {
     (void)state;
@@ -642,7 +721,7 @@ int main(void)
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
         cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
-        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),
+        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),       cmocka_unit_test(bilinear),
         cmocka_unit_test(losses),        cmocka_unit_test(distance_losses), cmocka_unit_test(dice_losses),
               cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),

@@ -1,5 +1,6 @@
-/* Losses of maps and volumes against PyTorch in float64 (tests/oracle/losses.py): L1, mean squared error, Dice; their values, what
- * evaluations of a part of a batch give, and gradients. On the device that ACTC_TEST_DEVICE names.
+/* Losses of maps and volumes against PyTorch in float64 (tests/oracle/losses.py): L1, mean squared error, Dice, also of maps that
+ * have been resampled; their values, what evaluations of a part of a batch give, and gradients. On the device that
+ * ACTC_TEST_DEVICE names.
  */
 #include <math.h>
 
@@ -16,6 +17,8 @@ static const struct loss_case {
     int64_t classes;
     loss_kind kind;
     actc_dice_options o;
+    int64_t to[2]; /* resampled to this size; 0: not */
+    bool corners;
 } cases[] = {
     {"l1-map", 2, {7, 5}, 3, L1, {0}},
     {"l1-volume", 3, {3, 4, 5}, 2, L1, {0}},
@@ -26,6 +29,11 @@ static const struct loss_case {
     {"dice-batch", 2, {6, 5}, 4, LABELS,
      {.softmax = true, .include_background = true, .batch = true, .squared_pred = true, .smooth_nr = 1e-5, .smooth_dr = 1e-5}},
     {"dice-probabilities", 2, {9, 4}, 3, MASKS, {.smooth_nr = 1e-5, .smooth_dr = 1e-5}},
+    {"mse-enlarged", 2, {6, 5}, 3, MSE, .to = {24, 13}},
+    {"mse-enlarged-corners", 2, {5, 7}, 4, MSE, .to = {11, 21}, .corners = true},
+    {"mse-reduced", 2, {13, 17}, 2, MSE, .to = {4, 9}},
+    {"dice-enlarged", 2, {4, 4}, 3, LABELS, {.softmax = true, .include_background = true, .smooth_nr = 1e-5, .smooth_dr = 1e-5},
+     .to = {16, 16}},
 };
 
 static const float *tensor(const fixture *f, const actc_safetensors *file, const char *name, const char *what, int64_t *elements)
@@ -45,8 +53,8 @@ static const float *tensor(const fixture *f, const actc_safetensors *file, const
 
 static actc_tensor *loss_of(actc_graph *graph, const struct loss_case *c, actc_tensor *x)
 {
-    const int64_t sample[] = {c->classes, c->size[0], c->size[1], c->size[2]};
-    actc_tensor *target = c->kind == LABELS ? actc_input_of(graph, "target", ACTC_I32, c->size, c->axes)
+    const int64_t *size = c->to[0] ? c->to : c->size, sample[] = {c->classes, size[0], size[1], c->axes > 2 ? size[2] : 0};
+    actc_tensor *target = c->kind == LABELS ? actc_input_of(graph, "target", ACTC_I32, size, c->axes)
                                             : actc_input_of(graph, "target", ACTC_F32, sample, 1 + c->axes);
     actc_dice_options o = c->o;
     o.size = sizeof o;
@@ -63,6 +71,7 @@ static actc_network *network_of_case(const fixture *f, const struct loss_case *c
     CHECK(f->context, actc_graph_create(f->context, c->name, &graph));
     actc_conv_options first = actc_conv_options_default(c->classes, 1);
     actc_tensor *x = actc_convolution(graph, "first", actc_input(graph, "x", sample, 1 + c->axes), &first);
+    x = c->to[0] ? actc_resize_bilinear(graph, "resize", x, c->to[0], c->to[1], c->corners) : x;
     actc_graph_set_loss(graph, loss_of(graph, c, x));
     actc_network_options options = actc_network_options_default();
     options.train_batch = options.eval_batch = N;
@@ -228,6 +237,11 @@ static actc_tensor *few_labels(actc_graph *graph, actc_tensor *x)
 {
     return actc_dice_loss(graph, "dice", x, actc_label_input(graph, "y"), NULL);
 }
+static actc_tensor *no_size(actc_graph *graph, actc_tensor *x) { return actc_resize_bilinear(graph, "resize", x, 4, 0, false); }
+static actc_tensor *flat_map(actc_graph *graph, actc_tensor *x)
+{
+    return actc_resize_bilinear(graph, "resize", actc_flatten(graph, "flat", x), 4, 4, false);
+}
 static actc_tensor *no_foreground(actc_graph *graph, actc_tensor *x)
 {
     actc_conv_options one = actc_conv_options_default(1, 1);
@@ -244,6 +258,8 @@ static void bad_losses(void **state)
     refused(*state, "smooth_dr is 0, must be 1e-12 to 1e6", without_smooth);
     refused(*state, "smooth_nr is -1, must be 0 to 1e6", negative_smooth);
     refused(*state, "need a label for each of their positions", few_labels);
+    refused(*state, "to 4x0; height and width must be 1 to 65536", no_size);
+    refused(*state, "needs an input N,C,H,W, got 1x48", flat_map);
     refused(*state, "include_background = false needs more than one class, got 1", no_foreground);
 }
 

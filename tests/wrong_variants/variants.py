@@ -58,6 +58,11 @@ VARIANTS = {
         '        __syncthreads();\n        if (t < h)',
         '        if (t < h)',
         'ln_fwd(*'),
+    'outputs-before-an-input-left-out-in-resampling': (
+        'bilinear_bwd', 'kernels_cuda/bilinear_bwd.cu',
+        'actc_resize_begin(i - 1u, scale',
+        'actc_resize_begin(i, scale',
+        'bilinear_bwd(*'),
     'every-sample-by-the-first-in-dice': (
         'dice_loss_bwd', 'kernels_cuda/dice_loss_bwd.cu',
         'const uint column = actc_div_rem(rest, by_rows) * p.cols + c;',

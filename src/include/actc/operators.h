@@ -108,6 +108,11 @@ ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel)
 /* x (N,C,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
 ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_max_pool2d_options *options);
 
+/* x (N,C,H,W) -> (N,C,height,width), PyTorch's F.interpolate(size=(height,width), mode="bilinear", align_corners=...); sizes are
+ * 1 to 65536. Saves nothing. */
+ACTC_API actc_tensor *actc_resize_bilinear(actc_graph *graph, const char *name, actc_tensor *x, int64_t height, int64_t width,
+                                           bool align_corners);
+
 /* ---- moving ---- */
 
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
