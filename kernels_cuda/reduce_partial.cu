@@ -42,6 +42,15 @@ ACTC_CUDA_KERNEL(reduce_partial, const float *x, const float *y, const float *st
             first = ACTC_ADD(first, v);
             second = ACTC_ADD(second, actc_product(v, actc_normalise(actc_flush(y[i]), mean, inverse)));
         }
+    } else if (p.op >= ACTC_REDUCE_OVERLAP) {
+        const bool labels = p.op >= ACTC_REDUCE_OVERLAP_LABELS;
+        const uint squares = p.op == ACTC_REDUCE_OVERLAP_SQUARES || p.op == ACTC_REDUCE_OVERLAP_LABELS_SQUARES ? 1u : 0u;
+        for (uint r = 0u; r < rows; r++) {
+            const float v = actc_flush(x[at + r * p.cols]);
+            const float w = !labels ? actc_flush(y[at + r * p.cols]) : ((const uint *)y)[first_row + r] == c ? 1.0f : 0.0f;
+            first = ACTC_ADD(first, actc_product(v, w));
+            second = ACTC_ADD(second, actc_dice_size(squares, v, w));
+        }
     } else {
         const float *means = statistics + first_row, *inverses = means + p.outer * p.rows;
         for (uint r = 0u; r < rows; r++) {

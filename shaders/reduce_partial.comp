@@ -47,6 +47,17 @@ void actc_kernel(uint group, uint lane)
             first = ACTC_ADD(first, v);
             second = ACTC_ADD(second, actc_product(v, actc_normalise(ACTC_LOAD(y, i), mean, inverse)));
         }
+    } else if (p.op >= ACTC_REDUCE_OVERLAP) {
+        uint squares = p.op == ACTC_REDUCE_OVERLAP_SQUARES || p.op == ACTC_REDUCE_OVERLAP_LABELS_SQUARES ? 1u : 0u;
+        for (uint r = 0u; r < rows; r++) {
+            float v = ACTC_LOAD(x, at + r * p.cols), w;
+            if (p.op >= ACTC_REDUCE_OVERLAP_LABELS)
+                w = y[first_row + r] == c ? 1.0 : 0.0;
+            else
+                w = ACTC_LOAD(y, at + r * p.cols);
+            first = ACTC_ADD(first, actc_product(v, w));
+            second = ACTC_ADD(second, actc_dice_size(squares, v, w));
+        }
     } else {
         uint inverses = p.outer * p.rows;
         for (uint r = 0u; r < rows; r++) {

@@ -6,7 +6,7 @@
  * Groups of a launch:
  *   element-wise kernels, each of which says `n` or `rows*cols` elements: ceil(elements / ACTC_GROUP_ELEMENTS); group g
  *     does the elements from g * ACTC_GROUP_ELEMENTS on. Counted over the output, or over what is updated in place.
- *   one invocation an output (reduce_*, nll_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
+ *   one invocation an output (reduce_*, nll_loss_fwd, dice_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
  *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
  *     most ACTC_SOFTMAX_SERIAL.
  *   loss_reduce, count_reduce: 1.
@@ -95,6 +95,13 @@ struct actc_params_max_pool_fwd { uint groups, n, channels, id, ih, iw, od, oh, 
 /* n: elements of dx (batch,id,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
  * ascending order of (oz, oy, ox). */
 struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
+/* Bilinear resampling of x (batch,ih,iw,channels) to y (batch,oh,ow,channels), with the coordinates of exact/resize.h, scales sy
+ * and sx; n elements of y. With mix = actc_resize_mix: y = mix(mix(x00, x10, wy), mix(x01, x11, wy), wx) of the rows first and
+ * behind it (the last one: itself) and their inputs first and behind it. */
+struct actc_params_bilinear_fwd { uint groups, n, channels, ih, iw, oh, ow, corners; float sy, sx; };
+/* n elements of dx: dx = +0 plus share(ox) * flush(+0 plus share(oy) * dy, oy ascending), ox ascending, over the outputs from
+ * actc_resize_begin(i - 1) to actc_resize_begin(i + 1) - 1 of each axis; share = actc_resize_share. */
+#define actc_params_bilinear_bwd actc_params_bilinear_fwd
 /* Sums over the rows of x (outer,rows,cols) in chunks of ACTC_SUM_ROWS, chunks = ceil(rows / ACTC_SUM_ROWS):
  * partial[o][j][w][c] = +0 plus term w of rows r ascending in [ACTC_SUM_ROWS * j, min(rows, ACTC_SUM_ROWS * (j+1))). The
  * terms of an op, read through flush; y has the shape of x; functions are those of exact/norm.h:
@@ -105,6 +112,10 @@ struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, 
  *   MOMENTS       x; actc_squared_distance(x, m), m = actc_chunk_mean(the chunk's sum of x in this column, its rows)
  *   NORM_COLUMNS  x; actc_product(x, actc_normalise(y, mean[o][c], inverse[o][c]))
  *   NORM_ROWS     x; actc_product(x, actc_normalise(y, mean[o][r], inverse[o][r]))
+ *   OVERLAP       actc_product(x, y); actc_dice_size(0, x, y)
+ *   OVERLAP_SQUARES         the same of actc_dice_size(1, x, y)
+ *   OVERLAP_LABELS          as OVERLAP of the i32 labels y (outer,rows): y is 1 where label[o][r] is c, else 0
+ *   OVERLAP_LABELS_SQUARES  as OVERLAP_SQUARES of them
  * Statistics are the means and behind them the inverse deviations (SQUARE reads the means only). Views that an op does not
  * name are empty. One invocation an (o, j, c). ACTC_REDUCE_WIDTH is the number of terms. */
 #define ACTC_REDUCE_SUM 0u
@@ -114,7 +125,11 @@ struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, 
 #define ACTC_REDUCE_MOMENTS 4u
 #define ACTC_REDUCE_NORM_COLUMNS 5u
 #define ACTC_REDUCE_NORM_ROWS 6u
-#define ACTC_REDUCE_OPS 7u
+#define ACTC_REDUCE_OVERLAP 7u
+#define ACTC_REDUCE_OVERLAP_SQUARES 8u
+#define ACTC_REDUCE_OVERLAP_LABELS 9u
+#define ACTC_REDUCE_OVERLAP_LABELS_SQUARES 10u
+#define ACTC_REDUCE_OPS 11u
 #define ACTC_REDUCE_WIDTH(op) ((op) < ACTC_REDUCE_PAIR ? 1u : 2u)
 struct actc_params_reduce_partial { uint groups, op, outer, rows, cols, chunks; };
 /* partial (outer,chunks,width,cols): s = +0 plus partial[o][j][w][c] for j ascending; s = scale * s;
@@ -193,6 +208,24 @@ struct actc_params_loss_reduce { uint groups, rows, mean, norm, slot, first; flo
 struct actc_params_count_correct { uint groups, rows, cols, positions; };
 /* VALUES[slot] = the sum of n counts, an integer. */
 struct actc_params_count_reduce { uint groups, n, slot; };
+/* Losses of x and a target of its shape, n elements, `per_sample` of them a sample; an element counts where it is below
+ * ROWS * per_sample. The distances ACTC_DISTANCE_* and their functions are those of exact/loss.h.
+ *
+ * sums[g] = the total, as of a row above, of actc_distance(op, x, target) of the ACTC_GROUP_ELEMENTS elements from
+ * g * ACTC_GROUP_ELEMENTS on that count. */
+struct actc_params_distance_loss_fwd { uint groups, n, per_sample, op; };
+/* dx = actc_distance_slope(op, x, target) * scale, +0 where the element does not count. */
+struct actc_params_distance_loss_bwd { uint groups, n, per_sample, op, norm; float weight; };
+/* Dice of probabilities p and targets t over the rows of (outer,rows,cols), classes from `first` on, from the sums of p t and of
+ * p + t, or p^2 + t^2 where `squares`: reduce_partial's OVERLAP. Class c of o counts where c >= first and o < ROWS; functions are
+ * those of exact/loss.h.
+ *   inverse = actc_dice_inverse(size, smooth_dr), quotient = actc_dice_quotient(overlap, inverse, smooth_nr)
+ *   loss[o][c] = 1 - quotient; quotients (2,outer,cols) = quotient, inverse, where `keep`; all +0 where the class does not
+ * count. One invocation an (o, c). */
+struct actc_params_dice_loss_fwd { uint groups, outer, cols, first, keep; float smooth_nr, smooth_dr; };
+/* dp = actc_dice_slope(squares, p, t, quotient, flush(inverse * scale)), +0 where the inverse is 0. t is (outer,rows,cols), or
+ * where `labels` 1 at the i32 label of its row, else 0. n elements. */
+struct actc_params_dice_loss_bwd { uint groups, n, outer, rows, cols, labels, squares, norm; float weight; };
 /* b = a + b */
 struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */

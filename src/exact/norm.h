@@ -14,6 +14,14 @@ ACTC_FN float actc_product(float a, float b)
     return actc_flush(ACTC_MUL(a, b));
 }
 
+/* The sizes of x and y in the denominator of Dice: of the numbers, or of their squares. */
+ACTC_FN float actc_dice_size(uint squares, float x, float y)
+{
+    if (squares != 0u)
+        return ACTC_ADD(actc_product(x, x), actc_product(y, y));
+    return ACTC_ADD(x, y);
+}
+
 /* (x - mean)^2 */
 ACTC_FN float actc_squared_distance(float x, float mean)
 {

@@ -19,8 +19,8 @@ typedef enum actc_need_kind {
     ACTC_NEED_SIGN,           /* only where it is > 0: a mask, or the values where they are kept anyway */
     ACTC_NEED_FOR_PARAMETERS, /* values, for the gradients of the operator's own parameters alone: an error stays there */
     ACTC_NEED_FOR_GRADIENT,   /* values, for the gradient handed on: an error reaches all layers before */
-    ACTC_NEED_PROBABILITY     /* a probability that the loss is computed from: a few bytes, and an error ruins training, so
-                               * that a rule compresses it only where it names the operator's kind */
+    ACTC_NEED_PROBABILITY     /* a probability or prediction that the loss is computed from: a few bytes, and an error ruins
+                               * training, so that a rule compresses it only where it names the operator's kind */
 } actc_need_kind;
 
 typedef struct actc_gradient_flags {
@@ -55,9 +55,9 @@ struct actc_op_def {
     /* Whether in evaluation a sample's result depends on the others of its batch: then a part of a batch, behind which there is
      * anything, is refused. NULL: no. */
     bool (*mixes_samples)(const actc_op *op);
-    /* Losses and metrics: checks the i32 targets of `samples` samples that the host is about to give as input `index`, and
-     * counts what of them takes part; false with the reason in `why`. NULL: every sample, or element of target, counts. */
-    bool (*count)(const actc_op *op, uint32_t index, const int32_t *target, int64_t elements, int64_t *counted, char *why,
+    /* Losses and metrics: checks the targets, of the input's type, that the host is about to give as input `index`, and counts
+     * what its mean is taken over; false with the reason in `why`. NULL: every element of the target counts. */
+    bool (*count)(const actc_op *op, uint32_t index, const void *target, int64_t elements, int64_t *counted, char *why,
                   size_t why_size);
 };
 

@@ -1,10 +1,11 @@
 /* loss.c: log-softmax, negative log-likelihood, cross-entropy, which is both in one, and what they get right. */
 #include <string.h>
 
-#include "../lower/lower.h"
+#include "loss.h"
 
-/* Scores are (N,C), or maps (N,C,H,W) or (N,C,D,H,W), which lie channels-last: rows of C, `positions` a sample. */
-static bool scores_shape(const actc_shape *in, char *why, size_t why_size)
+/* ---- what losses share ---- */
+
+bool actc_loss_scores_shape(const actc_shape *in, char *why, size_t why_size)
 {
     char text[96];
     bool good = in->ndim == 2 || in->ndim == 4 || in->ndim == 5;
@@ -13,36 +14,99 @@ static bool scores_shape(const actc_shape *in, char *why, size_t why_size)
     return good;
 }
 
+bool actc_loss_labels_match(const actc_shape *scores, const actc_shape *labels, char *why, size_t why_size)
+{
+    char a[96], b[96];
+    bool same = labels->ndim == scores->ndim - 1 && labels->dims[0] == scores->dims[0];
+    for (int i = 2; i < scores->ndim && same; i++)
+        same = labels->dims[i - 1] == scores->dims[i];
+    if (!same)
+        snprintf(why, why_size, "scores %s need a label for each of their positions, got labels %s", actc_shape_text(scores, a),
+                 actc_shape_text(labels, b));
+    return same;
+}
+
+bool actc_loss_target_matches(const actc_op *op, const actc_shape *in, char *why, size_t why_size)
+{
+    char a[96], b[96];
+    bool same = in[0].ndim == in[1].ndim && !memcmp(in[0].dims, in[1].dims, sizeof *in[0].dims * (size_t)in[0].ndim);
+    if (op->inputs[0]->dtype != ACTC_F32 || op->inputs[1]->dtype != ACTC_F32 || op->inputs[1]->producer)
+        snprintf(why, why_size, "takes a prediction, and as its target an f32 input of the graph");
+    else if (!same)
+        snprintf(why, why_size, "the target must have the prediction's shape %s, got %s", actc_shape_text(&in[0], a),
+                 actc_shape_text(&in[1], b));
+    else
+        return true;
+    return false;
+}
+
+actc_loss_rows actc_loss_rows_of(const actc_lower *lower, const actc_tensor *scores)
+{
+    const actc_shape *shape = &lower->shapes[scores->id];
+    const int64_t rows = actc_shape_elements(shape) / shape->dims[1];
+    return (actc_loss_rows){(uint32_t)rows, (uint32_t)shape->dims[1], (uint32_t)(rows / shape->dims[0])};
+}
+
+uint32_t actc_softmax_groups(uint32_t rows, uint32_t cols)
+{
+    return cols <= ACTC_SOFTMAX_SERIAL ? actc_groups(rows) : rows;
+}
+
+uint32_t actc_loss_norm(const actc_lower *lower, const actc_op *op, float *weight)
+{
+    double given;
+    bool first;
+    const uint32_t slot = actc_lower_slot(lower, op, &given, &first);
+    *weight = (float)given;
+    return ACTC_STEP_NORM + slot;
+}
+
+/* Of many rows, as a batch of maps has, chunks are summed first: one group alone would take long, and its chains of additions
+ * round more. */
+#define LOSS_ROWS 65536u
+
+void actc_emit_loss(actc_lower *lower, const actc_op *op, actc_view losses, uint32_t rows)
+{
+    while (rows > LOSS_ROWS) {
+        struct actc_params_reduce_partial sum = {.op = ACTC_REDUCE_SUM, .outer = 1, .rows = rows, .cols = 1,
+                                                 .chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS};
+        actc_view sums = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)sum.chunks * 4, op->path);
+        ACTC_EMIT(lower, reduce_partial, actc_groups(sum.chunks), &sum, losses, ACTC_NO_VIEW, ACTC_NO_VIEW, sums);
+        losses = sums;
+        rows = sum.chunks;
+    }
+    double weight;
+    bool first;
+    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
+    struct actc_params_loss_reduce reduce = {.rows = rows, .mean = lower->training, .norm = ACTC_STEP_NORM + slot, .slot = slot,
+                                             .first = first, .weight = (float)weight};
+    ACTC_EMIT(lower, loss_reduce, 1, &reduce, losses, actc_lower_step_block(lower), actc_lower_result_block(lower));
+}
+
+/* ---- of classes ---- */
+
 static bool log_softmax_infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
     (void)op;
     *out = in[0];
-    return scores_shape(in, why, why_size);
+    return actc_loss_scores_shape(in, why, why_size);
 }
 
 static bool loss_infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
-    char scores[96], labels[96];
     *out = (actc_shape){.ndim = 0};
     if (op->inputs[1]->dtype != ACTC_I32) {
         snprintf(why, why_size, "the second input must be the labels (actc_label_input)");
         return false;
     }
-    if (!scores_shape(in, why, why_size))
-        return false;
-    bool same = in[1].ndim == in[0].ndim - 1 && in[1].dims[0] == in[0].dims[0];
-    for (int i = 2; i < in[0].ndim && same; i++)
-        same = in[1].dims[i - 1] == in[0].dims[i];
-    if (!same)
-        snprintf(why, why_size, "scores %s need a label for each of their positions, got labels %s", actc_shape_text(&in[0], scores),
-                 actc_shape_text(&in[1], labels));
-    return same;
+    return actc_loss_scores_shape(in, why, why_size) && actc_loss_labels_match(&in[0], &in[1], why, why_size);
 }
 
 /* Classes lie in [0, channels of the scores), or are -1. */
-static bool count_labels(const actc_op *op, uint32_t index, const int32_t *labels, int64_t elements, int64_t *counted, char *why,
+static bool count_labels(const actc_op *op, uint32_t index, const void *target, int64_t elements, int64_t *counted, char *why,
                          size_t why_size)
 {
+    const int32_t *labels = target;
     int64_t classes = op->inputs[0]->shape.dims[1], positions = actc_shape_elements(&op->inputs[index]->shape);
     *counted = 0;
     for (int64_t i = 0; i < elements; i++) {
@@ -66,17 +130,6 @@ static actc_view labels_of(actc_lower *lower, const actc_op *op)
     return actc_lower_input(lower, op, 1);
 }
 
-typedef struct loss_rows {
-    uint32_t rows, cols, positions;
-} loss_rows;
-
-static loss_rows rows_of(const actc_lower *lower, const actc_tensor *scores)
-{
-    const actc_shape *shape = &lower->shapes[scores->id];
-    const int64_t rows = actc_shape_elements(shape) / shape->dims[1];
-    return (loss_rows){(uint32_t)rows, (uint32_t)shape->dims[1], (uint32_t)(rows / shape->dims[0])};
-}
-
 /* ---- log_softmax ---- */
 
 static void log_softmax_needs(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user)
@@ -85,16 +138,11 @@ static void log_softmax_needs(const actc_op *op, const actc_gradient_flags *grad
         need(user, op, op->output, ACTC_NEED_PROBABILITY);
 }
 
-static uint32_t softmax_groups(uint32_t rows, uint32_t cols)
-{
-    return cols <= ACTC_SOFTMAX_SERIAL ? actc_groups(rows) : rows;
-}
-
 static void emit_log_softmax(actc_lower *lower, const actc_op *op, actc_view y)
 {
-    const loss_rows r = rows_of(lower, op->inputs[0]);
+    const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
     struct actc_params_softmax_fwd params = {.rows = r.rows, .cols = r.cols, .log = 1};
-    ACTC_EMIT(lower, softmax_fwd, softmax_groups(params.rows, params.cols), &params, actc_lower_input(lower, op, 0), y);
+    ACTC_EMIT(lower, softmax_fwd, actc_softmax_groups(params.rows, params.cols), &params, actc_lower_input(lower, op, 0), y);
 }
 
 static void log_softmax_forward(actc_lower *lower, const actc_op *op)
@@ -106,10 +154,11 @@ static void log_softmax_backward(actc_lower *lower, const actc_op *op, const act
 {
     if (!gradients->input[0])
         return;
-    const loss_rows r = rows_of(lower, op->inputs[0]);
+    const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
     struct actc_params_softmax_bwd params = {.rows = r.rows, .cols = r.cols, .log = 1};
     actc_view y = actc_lower_restore_all(lower, op->output), dx = actc_lower_input_gradient(lower, op, 0, false);
-    ACTC_EMIT(lower, softmax_bwd, softmax_groups(params.rows, params.cols), &params, actc_lower_output_gradient(lower, op), y, dx);
+    ACTC_EMIT(lower, softmax_bwd, actc_softmax_groups(params.rows, params.cols), &params, actc_lower_output_gradient(lower, op), y,
+              dx);
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
@@ -125,31 +174,14 @@ actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *
 
 /* ---- nll_loss ---- */
 
-/* Losses of the rows, then their mean (training) or sum (evaluation) into the result block. Of many rows, as a batch of maps
- * has, chunks are summed first: one group alone would take long, and its chains of additions round more. */
-#define LOSS_ROWS 65536u
-
 static void emit_nll(actc_lower *lower, const actc_op *op, actc_view log_p)
 {
-    const loss_rows r = rows_of(lower, op->inputs[0]);
+    const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
     struct actc_params_nll_loss_fwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions};
     actc_view losses = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)r.rows * 4, op->path);
-    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(r.rows), &params, log_p, labels_of(lower, op), actc_lower_step_block(lower), losses);
-    uint32_t rows = r.rows;
-    while (rows > LOSS_ROWS) {
-        struct actc_params_reduce_partial sum = {.op = ACTC_REDUCE_SUM, .outer = 1, .rows = rows, .cols = 1,
-                                                 .chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS};
-        actc_view sums = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, (uint64_t)sum.chunks * 4, op->path);
-        ACTC_EMIT(lower, reduce_partial, actc_groups(sum.chunks), &sum, losses, ACTC_NO_VIEW, ACTC_NO_VIEW, sums);
-        losses = sums;
-        rows = sum.chunks;
-    }
-    double weight;
-    bool first;
-    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
-    struct actc_params_loss_reduce reduce = {.rows = rows, .mean = lower->training, .norm = ACTC_STEP_NORM + slot, .slot = slot,
-                                             .first = first, .weight = (float)weight};
-    ACTC_EMIT(lower, loss_reduce, 1, &reduce, losses, actc_lower_step_block(lower), actc_lower_result_block(lower));
+    ACTC_EMIT(lower, nll_loss_fwd, actc_groups(r.rows), &params, log_p, labels_of(lower, op), actc_lower_step_block(lower),
+              losses);
+    actc_emit_loss(lower, op, losses, r.rows);
 }
 
 static void nll_forward(actc_lower *lower, const actc_op *op)
@@ -161,12 +193,9 @@ static void nll_backward(actc_lower *lower, const actc_op *op, const actc_gradie
 {
     if (!gradients->input[0])
         return;
-    const loss_rows r = rows_of(lower, op->inputs[0]);
-    double weight;
-    bool first;
-    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
-    struct actc_params_nll_loss_bwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions, .norm = ACTC_STEP_NORM + slot,
-                                      .weight = (float)weight};
+    const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
+    struct actc_params_nll_loss_bwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions};
+    params.norm = actc_loss_norm(lower, op, &params.weight);
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
     ACTC_EMIT(lower, nll_loss_bwd, actc_element_groups((uint64_t)r.rows * r.cols), &params, labels_of(lower, op),
               actc_lower_step_block(lower), dx);
@@ -201,12 +230,9 @@ static void cross_entropy_backward(actc_lower *lower, const actc_op *op, const a
 {
     if (!gradients->input[0])
         return;
-    const loss_rows r = rows_of(lower, op->inputs[0]);
-    double weight;
-    bool first;
-    uint32_t slot = actc_lower_slot(lower, op, &weight, &first);
-    struct actc_params_cross_entropy_bwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions, .norm = ACTC_STEP_NORM + slot,
-                                      .weight = (float)weight};
+    const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
+    struct actc_params_cross_entropy_bwd params = {.rows = r.rows, .cols = r.cols, .positions = r.positions};
+    params.norm = actc_loss_norm(lower, op, &params.weight);
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
     ACTC_EMIT(lower, cross_entropy_bwd, actc_element_groups((uint64_t)r.rows * r.cols), &params,
               actc_lower_kept(lower, op, 0), labels_of(lower, op), actc_lower_step_block(lower), dx);
@@ -229,7 +255,7 @@ actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, actc_tensor
 
 static void correct_forward(actc_lower *lower, const actc_op *op)
 {
-    const loss_rows r = rows_of(lower, op->inputs[0]);
+    const actc_loss_rows r = actc_loss_rows_of(lower, op->inputs[0]);
     const uint32_t groups = actc_groups(r.rows);
     double weight;
     bool first;

@@ -109,7 +109,7 @@ static const choice *choose(const actc_saved_need *need, const choice *choices, 
             chosen = c;
     }
     if (dense_by && reaches(&choices[dense_by->op->id], ACTC_NEED_FOR_GRADIENT))
-        *note = actc_format("dense: the loss is computed from this probability; only a rule that names the kind compresses it "
+        *note = actc_format("dense: the loss is computed from it; only a rule that names the kind compresses it "
                             "(%s@%s=...)", dense_by->op->path, dense_by->op->def->kind);
     else if (chosen && input)
         *note = actc_strdup("network inputs are never compressed");

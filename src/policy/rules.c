@@ -3,7 +3,7 @@
 
 #include "policy.h"
 
-/* The kinds of all operators, each once; returns how many. */
+/* The kinds of all layers, and of losses that say what they need, each once; returns how many. */
 enum { MOST_KINDS = 64 };
 static size_t list_kinds(const char **kinds)
 {
@@ -12,7 +12,7 @@ static size_t list_kinds(const char **kinds)
         size_t k = 0;
         while (k < n && strcmp(kinds[k], actc_op_defs[i]->kind) != 0)
             k++;
-        if (k == n && actc_op_defs[i]->role == ACTC_OP_LAYER)
+        if (k == n && (actc_op_defs[i]->role == ACTC_OP_LAYER || actc_op_defs[i]->needs))
             kinds[n++] = actc_op_defs[i]->kind;
     }
     return n;

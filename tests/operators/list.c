@@ -167,6 +167,12 @@ static actc_tensor *build_softmax(actc_graph *graph, const char *name, actc_tens
     return actc_softmax(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x);
 }
 
+/* To out x groups. */
+static actc_tensor *build_resize(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_resize_bilinear(graph, name, x, o->out, o->groups, o->p > 0);
+}
+
 static actc_tensor *build_log_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     (void)o;
@@ -198,6 +204,54 @@ static actc_tensor *cross_entropy_of_positions(actc_graph *graph, actc_tensor *x
 static actc_tensor *cross_entropy(actc_graph *graph, actc_tensor *x)
 {
     return actc_cross_entropy(graph, "loss", x, actc_label_input(graph, "label"));
+}
+
+/* An f32 target of the shape of x. */
+static actc_tensor *target_of(actc_graph *graph, const actc_tensor *x)
+{
+    const actc_shape shape = actc_tensor_shape(x);
+    return actc_input_of(graph, "target", ACTC_F32, shape.dims + 1, shape.ndim - 1);
+}
+
+static actc_tensor *l1(actc_graph *graph, actc_tensor *x)
+{
+    return actc_l1_loss(graph, "loss", x, target_of(graph, x));
+}
+
+static actc_tensor *mse(actc_graph *graph, actc_tensor *x)
+{
+    return actc_mse_loss(graph, "loss", x, target_of(graph, x));
+}
+
+static actc_tensor *dice(actc_graph *graph, actc_tensor *x, actc_dice_options options, bool labels)
+{
+    const actc_shape shape = actc_tensor_shape(x);
+    actc_tensor *target = labels ? actc_input_of(graph, "label", ACTC_I32, shape.dims + 2, shape.ndim - 2) : target_of(graph, x);
+    options.size = sizeof options;
+    return actc_dice_loss(graph, "loss", x, target, &options);
+}
+
+static actc_tensor *dice_brats(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, (actc_dice_options){.sigmoid = true, .include_background = true, .squared_pred = true, .smooth_dr = 1e-5},
+                false);
+}
+
+static actc_tensor *dice_spleen(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, (actc_dice_options){.softmax = true, .smooth_nr = 1e-5, .smooth_dr = 1e-5}, true);
+}
+
+static actc_tensor *dice_batch(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, (actc_dice_options){.softmax = true, .include_background = true, .squared_pred = true, .batch = true,
+                                              .smooth_nr = 1, .smooth_dr = 1}, true);
+}
+
+/* Of what is no less than zero. */
+static actc_tensor *dice_plain(actc_graph *graph, actc_tensor *x)
+{
+    return dice(graph, x, actc_dice_options_default(), false);
 }
 
 /* ---- the list ---- */
@@ -322,6 +376,24 @@ const operator_case operator_cases[] = {
     {"softmax(n=1,c=67,dhw=2x3x2)", "softmax", build_softmax, VOLUME(1, 2, 2, 3, 2), .width = 67},
     {"cross_entropy(n=2,classes=3,dhw=5x7x11,ignored=4)", "loss", NULL, VOLUME(2, 2, 5, 7, 11),
      .width = 3, .loss = cross_entropy_of_positions, .ignored = 4},
+    {"resize_bilinear(n=2,c=5,hw=7x6,to=28x20)", "resize", build_resize, IMAGE(2, 2, 7, 6),
+     .width = 5, .options = {.out = 28, .groups = 20}, .uses = ""},
+    {"resize_bilinear(n=2,c=3,hw=13x17,to=5x9,corners)", "resize", build_resize, IMAGE(2, 2, 13, 17),
+     .width = 3, .options = {.out = 5, .groups = 9, .p = 1}},
+    {"resize_bilinear(n=1,c=4,hw=1x1,to=6x11)", "resize", build_resize, IMAGE(1, 3, 1, 1),
+     .width = 4, .options = {.out = 6, .groups = 11}},
+    {"l1_loss(n=5,f=259)", "loss", NULL, VECTOR(5, 9), .width = 259, .loss = l1, .uses = ""},
+    {"l1_loss(n=3,c=3,hw=11x9)", "loss", NULL, IMAGE(3, 2, 11, 9), .width = 3, .loss = l1},
+    {"mse_loss(n=1,f=1)", "loss", NULL, VECTOR(1, 3), .width = 1, .loss = mse},
+    {"mse_loss(n=3,c=2,dhw=5x6x7)", "loss", NULL, VOLUME(3, 1, 5, 6, 7), .width = 2, .loss = mse},
+    {"dice(n=2,c=3,dhw=5x6x7,sigmoid,squared,masks)", "loss", NULL, VOLUME(2, 2, 5, 6, 7),
+     .width = 3, .loss = dice_brats, .masks = true},
+    {"dice(n=3,c=4,hw=13x11,softmax,background=0,labels)", "loss", NULL, IMAGE(3, 2, 13, 11), .width = 4, .loss = dice_spleen},
+    {"dice(n=3,c=5,hw=9x8,softmax,squared,batch,labels)", "loss", NULL, IMAGE(3, 2, 9, 8),
+     .width = 5, .loss = dice_batch, .mixes_samples = true},
+    {"dice(n=4,c=70,softmax,background=0,labels)", "loss", NULL, VECTOR(4, 9), .width = 70, .loss = dice_spleen},
+    {"dice(n=2,c=3,hw=7x9,masks)", "relu", build_relu, IMAGE(2, 2, 7, 9), .width = 3, .loss = dice_plain, .masks = true},
+    {"mse_loss(n=4,f=1031)", "loss", NULL, VECTOR(4, 7), .width = 1031, .loss = mse, .uses = ""},
 };
 const size_t operator_n_cases = sizeof operator_cases / sizeof *operator_cases;
 
@@ -372,10 +444,15 @@ bool operator_batch_make(const operator_case *c, const actc_graph *graph, operat
 void operator_batch_fill(const operator_case *c, const actc_graph *graph, uint64_t seed, operator_batch *batch)
 {
     test_rng r = {seed};
-    const int64_t classes = graph->losses[0].tensor->producer->inputs[0]->shape.dims[1];
+    const actc_tensor *const *ends = (const actc_tensor *const *)graph->losses[0].tensor->producer->inputs; /* scores, target */
+    const int64_t classes = ends[0]->shape.dims[1];
     for (size_t k = 0; k < batch->n; k++) {
         const actc_tensor *input = graph->inputs[k];
         for (size_t i = 0; i < elements(c, input); i++) {
+            if (c->masks && input == ends[1]) {
+                ((float *)batch->data[k])[i] = (float)(rng_next(&r) % 2);
+                continue;
+            }
             if (input->dtype == ACTC_F32) {
                 ((float *)batch->data[k])[i] = bits_float(fill_value(&r, FILL_NORMAL)); /* with ties, for pooling */
                 continue;

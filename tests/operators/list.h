@@ -41,6 +41,7 @@ typedef struct operator_case {
     bool mixes_samples; /* evaluates whole batches only */
     const char *layer;  /* the operator's name; NULL: "layer1" */
     operator_loss loss; /* of the operator's output as it is; NULL: cross-entropy of rows, flattened where it is a map */
+    bool masks;         /* an f32 target of the loss is 0 or 1 */
     int ignored;        /* every so many-th label is -1; 0: none */
     const char *uses;   /* the key of codecs with which its uses are looked at, "" for none; NULL: they are not, another line does */
 } operator_case;

@@ -1,5 +1,6 @@
 /* kernel_cases.c: every element-wise, pooling, loss and optimiser kernel of kernels.def, at sizes and values where
  * kernels go wrong; all EXACT. */
+#include "exact/loss.h"
 #include "kernel_case.h"
 
 #include <stdio.h>
@@ -165,6 +166,50 @@ static void pooling(kernel_builder *b)
     max_pool(b, &cases[10], FILL_TINY);
 }
 
+/* ---- resampling ---- */
+
+typedef struct resize_case {
+    uint32_t batch, channels, ih, iw, oh, ow, corners;
+} resize_case;
+
+static float resize_scale(uint32_t inputs, uint32_t outputs, uint32_t corners)
+{
+    if (!corners)
+        return (float)inputs / (float)outputs;
+    return outputs > 1 ? (float)(inputs - 1) / (float)(outputs - 1) : 0.0f;
+}
+
+static void bilinear(kernel_builder *b, const resize_case *c, fill_kind kind)
+{
+    const uint32_t planes = c->batch * c->channels, inputs = planes * c->ih * c->iw, outputs = planes * c->oh * c->ow;
+    struct actc_params_bilinear_fwd p = {0, outputs, c->channels, c->ih, c->iw, c->oh, c->ow, c->corners,
+                                         resize_scale(c->ih, c->oh, c->corners), resize_scale(c->iw, c->ow, c->corners)};
+    for (int backward = 0; backward < 2; backward++) {
+        p.n = backward ? inputs : outputs;
+        kernel_begin(b, backward ? ACTC_KERNEL_bilinear_bwd : ACTC_KERNEL_bilinear_fwd, element_groups(p.n), &p);
+        kernel_view(b, 0, backward ? outputs : inputs, kind);
+        kernel_view(b, 1, p.n, kind);
+        kernel_end(b, "(n=%u,c=%u,hw=%ux%u,to=%ux%u,corners=%u,fill=%s)", c->batch, c->channels, c->ih, c->iw, c->oh, c->ow,
+                   c->corners, fill_name(kind));
+    }
+}
+
+static void resampling(kernel_builder *b)
+{
+    static const resize_case cases[] = {
+        {1, 1, 1, 1, 1, 1, 0},   {2, 3, 7, 5, 28, 20, 0},  {1, 21, 9, 11, 36, 44, 0}, {1, 300, 4, 3, 7, 5, 0},
+        {2, 5, 1, 1, 9, 13, 0},  {1, 2, 33, 31, 1, 1, 0},  {1, 1, 3, 257, 3, 1021, 0}, {2, 7, 6, 6, 6, 6, 0},
+        {1, 66, 5, 1, 3, 12, 0}, {3, 2, 16, 12, 5, 7, 0},  {1, 4, 40, 37, 4, 3, 0},
+        {1, 2100, 2, 3, 3, 4, 0}, {1, 900, 2, 9, 3, 17, 0}, /* more than a table holds; a part of a row */
+    };
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_NORMAL};
+    for (size_t t = 0; t < 6 * sizeof cases / sizeof *cases; t++) {
+        resize_case c = cases[t / 6];
+        c.corners = t / 3 % 2;
+        bilinear(b, &c, kinds[t % 3]);
+    }
+}
+
 /* ---- losses, optimisers ---- */
 
 static void losses_of(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t positions, uint32_t counted, float weight,
@@ -230,6 +275,84 @@ static void losses(kernel_builder *b)
         set_result(b, 1, 0);
         kernel_end(b, "(n=%u,slot=%u)", p.n, p.slot);
     }
+}
+
+/* n elements, `sample` a sample, of `counted` samples. */
+static void distance_loss(kernel_builder *b, uint32_t op, uint32_t n, uint32_t sample, uint32_t counted, float weight,
+                          fill_kind kind)
+{
+    const char *const names[] = {"l1", "l2"};
+    const struct actc_params_distance_loss_fwd p = {0, n, sample, op};
+    const struct actc_params_distance_loss_bwd q = {0, n, sample, op, ACTC_STEP_NORM + 2, weight};
+    for (int backward = 0; backward < 2; backward++) {
+        kernel_begin(b, backward ? ACTC_KERNEL_distance_loss_bwd : ACTC_KERNEL_distance_loss_fwd, element_groups(n),
+                     backward ? (const void *)&q : &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        set_step(b, 2, counted, 1e-3f, 0);
+        kernel_view(b, 3, backward ? n : element_groups(n), kind);
+        if (backward)
+            kernel_end(b, "(op=%s,n=%u,counted=%ux%u,weight=%g,fill=%s)", names[op], n, counted, sample, (double)weight,
+                       fill_name(kind));
+        else
+            kernel_end(b, "(op=%s,n=%u,counted=%ux%u,fill=%s)", names[op], n, counted, sample, fill_name(kind));
+    }
+}
+
+static void distance_losses(kernel_builder *b)
+{
+    static const struct { uint32_t samples, sample, counted; float weight; } cases[] = {
+        {1, 1, 1, 1},    {1, 255, 1, 1},   {2, 128, 1, 0.3f}, {257, 1, 200, 1},  {1, 1023, 1, 1},
+        {4, 256, 4, 1},  {5, 205, 5, 2},   {3, 1366, 2, 1},   {7, 587, 0, 1},    {29, 691, 23, 0.5f},
+    };
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL, FILL_NORMAL};
+    for (uint32_t t = 0; t < ACTC_DISTANCES * 4 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t k = t / ACTC_DISTANCES / 4, sample = cases[k].sample;
+        distance_loss(b, t % ACTC_DISTANCES, cases[k].samples * sample, sample, cases[k].counted, cases[k].weight,
+                      kinds[t / ACTC_DISTANCES % 4]);
+    }
+}
+
+typedef struct dice_case {
+    uint32_t outer, rows, cols, counted, first;
+    float smooth_nr, weight;
+} dice_case;
+
+static void dice_loss(kernel_builder *b, const dice_case *c, uint32_t labels, uint32_t squares, fill_kind kind)
+{
+    const uint32_t n = c->outer * c->cols, rows = c->outer * c->rows, all = n * c->rows;
+    const struct actc_params_dice_loss_fwd p = {0, c->outer, c->cols, c->first, labels, c->smooth_nr, 1e-5f};
+    const struct actc_params_dice_loss_bwd q = {0, all, c->outer, c->rows, c->cols, labels, squares, ACTC_STEP_NORM + 1, c->weight};
+    if (!squares) {
+        kernel_begin(b, ACTC_KERNEL_dice_loss_fwd, output_groups(n), &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind | KERNEL_FILL_POSITIVE);
+        set_step(b, 2, c->counted, 1e-3f, 0);
+        kernel_view(b, 3, n, kind);
+        kernel_view(b, 4, p.keep ? 2 * n : 0, kind);
+        kernel_end(b, "(outer=%u,cols=%u,counted=%u,first=%u,keep=%u,smooth_nr=%g,fill=%s)", c->outer, c->cols, c->counted,
+                   c->first, p.keep, (double)p.smooth_nr, fill_name(kind));
+    }
+    kernel_begin(b, ACTC_KERNEL_dice_loss_bwd, element_groups(all), &q);
+    kernel_view(b, 0, all, kind);
+    kernel_view(b, 1, labels ? rows : all, labels ? (int)KERNEL_FILL_LABELS : (int)kind);
+    b->spec.classes = c->cols;
+    kernel_view(b, 2, 2 * n, kind);
+    set_step(b, 3, c->counted, 1e-3f, 0);
+    kernel_view(b, 4, all, kind);
+    kernel_end(b, "(outer=%u,rows=%u,cols=%u,labels=%u,squares=%u,weight=%g,fill=%s)", c->outer, c->rows, c->cols, labels, squares,
+               (double)c->weight, fill_name(kind));
+}
+
+static void dice_losses(kernel_builder *b)
+{
+    static const dice_case cases[] = {
+        {1, 1, 1, 1, 0, 1e-5f, 1}, {2, 77, 3, 2, 0, 0, 1},        {3, 341, 4, 2, 1, 1e-5f, 0.5f}, {5, 13, 14, 5, 1, 1, 1},
+        {300, 2, 2, 299, 0, 0, 1}, {2, 3, 2500, 1, 1, 1e-5f, 1}, {1, 1031, 5, 1, 1, 1e-5f, 2},   {2, 2, 600, 2, 0, 1e-5f, 1},
+    };
+    static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_NORMAL};
+    for (uint32_t t = 0; t < 12 * sizeof cases / sizeof *cases; t++)
+        dice_loss(b, &cases[t / 12], t & 1, t >> 1 & 1, kinds[t / 4 % 3]);
 }
 
 static void optimisers(kernel_builder *b)
@@ -326,13 +449,21 @@ void parity_kernel_cases(parity_list *list)
     elementwise(&b);
     dropout_transpose(&b);
     pooling(&b);
+    resampling(&b);
     losses(&b);
+    distance_losses(&b);
+    dice_losses(&b);
     optimisers(&b);
     moves(&b);
     many_groups(&b);
     b.full = true;
     long_views(&b);
     losses_of(&b, 4u << 18, 3, 1u << 18, 4, 1, FILL_NORMAL);
+    for (uint32_t op = 0; op < ACTC_DISTANCES; op++)
+        distance_loss(&b, op, 16 * 3 * 192 * 192, 3 * 192 * 192, 16, 1, FILL_NORMAL);
+    dice_loss(&b, &(dice_case){1, 96 * 96 * 96, 3, 1, 0, 0, 1}, 0, 1, FILL_NORMAL);
+    bilinear(&b, &(resize_case){1, 21, 128, 128, 512, 512, 0}, FILL_NORMAL);
+    bilinear(&b, &(resize_case){8, 256, 28, 28, 112, 112, 1}, FILL_NORMAL);
     max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
     max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
 }

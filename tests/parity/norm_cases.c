@@ -3,13 +3,15 @@
 
 /* ---- sums over rows ---- */
 
-static const char *const reduce_ops[] = {"sum", "product", "square", "pair", "moments", "norm_columns", "norm_rows"};
+static const char *const reduce_ops[] = {"sum", "product", "square", "pair", "moments", "norm_columns", "norm_rows",
+                                         "overlap", "overlap_squares", "overlap_labels", "overlap_labels_squares"};
 
 static void reduce(kernel_builder *b, uint32_t op, uint32_t outer, uint32_t rows, uint32_t cols, fill_kind kind)
 {
     const uint32_t chunks = (rows + ACTC_SUM_ROWS - 1) / ACTC_SUM_ROWS;
     const size_t n = (size_t)outer * rows * cols, columns = (size_t)outer * cols;
-    const bool with_y = op == ACTC_REDUCE_PRODUCT || op == ACTC_REDUCE_PAIR || op >= ACTC_REDUCE_NORM_COLUMNS;
+    const bool labels = op >= ACTC_REDUCE_OVERLAP_LABELS;
+    const bool with_y = op == ACTC_REDUCE_PRODUCT || op == ACTC_REDUCE_PAIR || (op >= ACTC_REDUCE_NORM_COLUMNS && !labels);
     const size_t statistics = op == ACTC_REDUCE_SQUARE         ? columns
                               : op == ACTC_REDUCE_NORM_COLUMNS ? 2 * columns
                               : op == ACTC_REDUCE_NORM_ROWS    ? 2 * (size_t)outer * rows
@@ -17,7 +19,8 @@ static void reduce(kernel_builder *b, uint32_t op, uint32_t outer, uint32_t rows
     struct actc_params_reduce_partial p = {0, op, outer, rows, cols, chunks};
     kernel_begin(b, ACTC_KERNEL_reduce_partial, output_groups(columns * chunks), &p);
     kernel_view(b, 0, n, kind);
-    kernel_view(b, 1, with_y ? n : 0, kind);
+    kernel_view(b, 1, labels ? (size_t)outer * rows : with_y ? n : 0, labels ? (int)KERNEL_FILL_LABELS : (int)kind);
+    b->spec.classes = cols;
     kernel_view(b, 2, statistics, kind);
     kernel_view(b, 3, columns * chunks * ACTC_REDUCE_WIDTH(op), kind);
     kernel_end(b, "(op=%s,outer=%u,rows=%u,cols=%u,fill=%s)", reduce_ops[op], outer, rows, cols, fill_name(kind));
@@ -206,10 +209,11 @@ static void along_rows(kernel_builder *b)
 static void large(kernel_builder *b)
 {
     static const uint32_t shapes[][2] = {{128 * 32 * 32, 64}, {64 * 64 * 64, 14}};
-    static const uint32_t ops[] = {ACTC_REDUCE_SUM, ACTC_REDUCE_MOMENTS, ACTC_REDUCE_NORM_COLUMNS};
+    static const uint32_t ops[] = {ACTC_REDUCE_SUM, ACTC_REDUCE_MOMENTS, ACTC_REDUCE_NORM_COLUMNS, ACTC_REDUCE_OVERLAP_LABELS};
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++)
         for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
             reduce(b, ops[k], 1, shapes[t][0], shapes[t][1], FILL_NORMAL);
+    reduce(b, ACTC_REDUCE_OVERLAP_SQUARES, 1, 96 * 96 * 96, 3, FILL_NORMAL);
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
         bn_apply(b, shapes[t][0], shapes[t][1], 3, INFINITY, FILL_NORMAL);
         bn_apply(b, shapes[t][0], shapes[t][1], 27, INFINITY, FILL_NORMAL);

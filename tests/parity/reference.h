@@ -58,12 +58,18 @@ void reference_spread(const void *params, reference_view *views);
 void reference_transpose(const void *params, reference_view *views);
 void reference_max_pool_fwd(const void *params, reference_view *views);
 void reference_max_pool_bwd(const void *params, reference_view *views);
+void reference_bilinear_fwd(const void *params, reference_view *views);
+void reference_bilinear_bwd(const void *params, reference_view *views);
 void reference_nll_loss_fwd(const void *params, reference_view *views); /* reference_step.c */
 void reference_nll_loss_bwd(const void *params, reference_view *views);
 void reference_cross_entropy_bwd(const void *params, reference_view *views);
 void reference_loss_reduce(const void *params, reference_view *views);
 void reference_count_correct(const void *params, reference_view *views);
 void reference_count_reduce(const void *params, reference_view *views);
+void reference_distance_loss_fwd(const void *params, reference_view *views);
+void reference_distance_loss_bwd(const void *params, reference_view *views);
+void reference_dice_loss_fwd(const void *params, reference_view *views);
+void reference_dice_loss_bwd(const void *params, reference_view *views);
 void reference_finite_check(const void *params, reference_view *views);
 void reference_state_commit(const void *params, reference_view *views);
 void reference_sgd(const void *params, reference_view *views);

@@ -200,3 +200,57 @@ void reference_max_pool_bwd(const void *params, reference_view *views)
         put(&views[2], i, sum_of(&sum, additions));
     }
 }
+
+/* ---- resampling ---- */
+
+typedef struct actc_params_bilinear_fwd bilinear;
+
+/* What output o has of input i along an axis: a hat over the source coordinate, which float32 rounds. */
+static num hat(size_t o, size_t i, double scale, bool corners, uint32_t inputs)
+{
+    const double last = inputs - 1.0, given = corners ? scale * (double)o : scale * ((double)o + 0.5) - 0.5;
+    const double at = given < 0 ? 0 : given > last ? last : given, distance = fabs(at - (double)i);
+    const double error = 4 * REFERENCE_UNIT * (fabs(given) + 1);
+    if (distance >= 1 + error)
+        return (num){0, 0};
+    return (num){distance < 1 ? 1 - distance : 0, error};
+}
+
+void reference_bilinear_fwd(const void *params, reference_view *views)
+{
+    const bilinear *p = params;
+    for (size_t k = 0; k < p->n; k++) {
+        const size_t c = k % p->channels, ox = k / p->channels % p->ow, line = k / p->channels / p->ow, oy = line % p->oh;
+        total sum = {0, 0, 0};
+        for (size_t iy = 0; iy < p->ih; iy++) {
+            const num y = hat(oy, iy, p->sy, p->corners, p->ih);
+            for (size_t ix = 0; ix < p->iw && (y.v > 0 || y.e > 0); ix++) {
+                const num x = hat(ox, ix, p->sx, p->corners, p->iw);
+                if (x.v > 0 || x.e > 0)
+                    take(&sum, mul(mul(y, x), get(&views[0], ((line / p->oh * p->ih + iy) * p->iw + ix) * p->channels + c)));
+            }
+        }
+        put(&views[1], k, sum_of(&sum, 4));
+    }
+}
+
+void reference_bilinear_bwd(const void *params, reference_view *views)
+{
+    const bilinear *p = params;
+    for (size_t k = 0; k < p->n; k++) {
+        const size_t c = k % p->channels, ix = k / p->channels % p->iw, line = k / p->channels / p->iw, iy = line % p->ih;
+        total sum = {0, 0, 0};
+        double additions = 0;
+        for (size_t oy = 0; oy < p->oh; oy++) {
+            const num y = hat(oy, iy, p->sy, p->corners, p->ih);
+            for (size_t ox = 0; ox < p->ow && (y.v > 0 || y.e > 0); ox++) {
+                const num x = hat(ox, ix, p->sx, p->corners, p->iw);
+                if (x.v > 0 || x.e > 0) {
+                    take(&sum, mul(mul(y, x), get(&views[0], ((line / p->ih * p->oh + oy) * p->ow + ox) * p->channels + c)));
+                    additions++;
+                }
+            }
+        }
+        put(&views[1], k, sum_of(&sum, additions));
+    }
+}

@@ -42,6 +42,16 @@ void reference_reduce_partial(const void *params, reference_view *views)
                 take(&first, v);
                 take(&second, mul(v, normalise(get(y, at), get(statistics, column), get(statistics, columns + column))));
                 break;
+            case ACTC_REDUCE_OVERLAP:
+            case ACTC_REDUCE_OVERLAP_SQUARES:
+            case ACTC_REDUCE_OVERLAP_LABELS:
+            case ACTC_REDUCE_OVERLAP_LABELS_SQUARES: {
+                const bool labels = p->op >= ACTC_REDUCE_OVERLAP_LABELS;
+                num w = labels ? (num){y->bits[row] == c, 0} : get(y, at);
+                take(&first, mul(v, w));
+                take(&second, p->op == ACTC_REDUCE_OVERLAP || p->op == ACTC_REDUCE_OVERLAP_LABELS ? add(v, w) : add(square(v), square(w)));
+                break;
+            }
             default:
                 take(&first, v);
                 take(&second, mul(v, normalise(get(y, at), get(statistics, row), get(statistics, rows_in_all + row))));

@@ -1,5 +1,18 @@
 /* reference_step.c: losses, metrics and updates in float64. */
+#include "exact/loss.h"
 #include "reference_num.h"
+
+/* 1 / x by a reciprocal within 2 ulp; x is positive, and its float32 counterpart at least `least`. */
+static num inverse_of(num x, double least)
+{
+    double low = x.v - x.e > least ? x.v - x.e : least, off = fmax(1 / low - 1 / x.v, 1 / x.v - 1 / (x.v + x.e));
+    return (num){1 / x.v, off + 5 * REFERENCE_UNIT / low};
+}
+
+static num quotient(num a, num b, double least)
+{
+    return mul(a, inverse_of(b, least));
+}
 
 /* ---- losses ---- */
 
@@ -110,6 +123,76 @@ void reference_count_reduce(const void *params, reference_view *views)
     }
 }
 
+/* x - target of an element that counts, else 0. */
+static num distance(const reference_view *views, size_t i, uint32_t sample)
+{
+    num none = {0, 0};
+    return i / sample < views[2].bits[ACTC_STEP_ROWS] ? sub(get(&views[0], i), get(&views[1], i)) : none;
+}
+
+void reference_distance_loss_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_distance_loss_fwd *p = params;
+    for (size_t g = 0; g * ACTC_GROUP_ELEMENTS < p->n; g++) {
+        total sum = {0, 0, 0};
+        for (size_t i = g * ACTC_GROUP_ELEMENTS; i < p->n && i < (g + 1) * ACTC_GROUP_ELEMENTS; i++) {
+            num d = distance(views, i, p->per_sample);
+            take(&sum, p->op == ACTC_DISTANCE_L1 ? (num){fabs(d.v), d.e} : mul(d, d));
+        }
+        put(&views[3], g, sum_of(&sum, ACTC_GROUP_ELEMENTS / ACTC_GROUP_SIZE + 8));
+    }
+}
+
+void reference_distance_loss_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_distance_loss_bwd *p = params;
+    const num scale = loss_scale(&views[2], p->norm, p->weight);
+    for (size_t i = 0; i < p->n; i++) {
+        num d = distance(views, i, p->per_sample);
+        if (p->op == ACTC_DISTANCE_L1) /* the sign of a difference of two floats is never rounded away */
+            d = (num){(d.v > 0) - (d.v < 0), fabs(d.v) <= d.e && views[0].error[i] + views[1].error[i] > 0 ? 2 : 0};
+        else
+            d = add(d, d);
+        put(&views[3], i, mul(d, scale));
+    }
+}
+
+void reference_dice_loss_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_dice_loss_fwd *p = params;
+    const size_t n = (size_t)p->outer * p->cols;
+    for (size_t i = 0; i < n; i++) {
+        num one = {1, 0}, loss = {0, 0}, inverse = {0, 0}, part = {0, 0};
+        num smooth_nr = {p->smooth_nr, 0}, smooth_dr = {p->smooth_dr, 0};
+        if (i / p->cols < views[2].bits[ACTC_STEP_ROWS] && i % p->cols >= p->first) {
+            num overlap = get(&views[0], i), size = add(get(&views[1], i), smooth_dr);
+            inverse = size.v > 0 ? inverse_of(size, 0.5 * p->smooth_dr) : (num){NAN, 0};
+            part = mul(add(add(overlap, overlap), smooth_nr), inverse);
+            loss = sub(one, part);
+        }
+        put(&views[3], i, loss);
+        if (p->keep) {
+            put(&views[4], i, part);
+            put(&views[4], n + i, inverse);
+        }
+    }
+}
+
+void reference_dice_loss_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_dice_loss_bwd *p = params;
+    const num scale = loss_scale(&views[3], p->norm, p->weight);
+    for (size_t i = 0; i < p->n; i++) {
+        size_t row = i / p->cols, c = i % p->cols, column = row / p->rows * p->cols + c;
+        num x = get(&views[0], i), t = p->labels ? (num){views[1].bits[row] == c, 0} : get(&views[1], i);
+        num part = get(&views[2], column), inverse = get(&views[2], (size_t)p->outer * p->cols + column), none = {0, 0};
+        if (p->squares)
+            part = mul(part, add(x, x));
+        num slope = mul(sub(part, add(t, t)), mul(inverse, scale));
+        put(&views[4], i, inverse.v == 0 ? none : slope); /* of a class that does not count */
+    }
+}
+
 /* ---- updates ---- */
 
 void reference_finite_check(const void *params, reference_view *views)
@@ -162,13 +245,6 @@ static num square_root(num x)
     double value = sqrt(x.v > 0 ? x.v : 0), low = sqrt(x.v > x.e ? x.v - x.e : 0), high = sqrt(x.v + x.e);
     double off = high - value > value - low ? high - value : value - low;
     return (num){value, off + 3 * REFERENCE_UNIT * (value + off)};
-}
-
-/* a / b by a reciprocal within 2 ulp; b is positive, and its float32 counterpart at least `least`. */
-static num quotient(num a, num b, double least)
-{
-    double low = b.v - b.e > least ? b.v - b.e : least, off = fmax(1 / low - 1 / b.v, 1 / b.v - 1 / (b.v + b.e));
-    return mul(a, (num){1 / b.v, off + 5 * REFERENCE_UNIT / low});
 }
 
 void reference_adam(const void *params, reference_view *views)

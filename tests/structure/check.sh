@@ -39,7 +39,7 @@ autodiff: graph
 policy: autodiff codec
 plan: util backends/backend.h            # backends/backend.h: the commands whose views it places
 lower: plan policy codec backends/backend.h kernels.def
-ops: graph lower
+ops: graph lower exact
 runtime: lower codec exact util backends/backend.h
 io: util runtime/network_state.h         # of networks that and the public header
 data: util exact io/file.h

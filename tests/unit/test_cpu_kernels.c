@@ -1,6 +1,7 @@
 /* test_cpu_kernels.c: every other kernel of the CPU backend against an obvious scalar form: the same
  * bits from every instruction set of this machine and from 1, 2 and 3 threads, with guard zones around what is written. */
 #include "exact/binary.h"
+#include "exact/loss.h"
 #include "exact/unary.h"
 #include "kernel_check.h"
 
@@ -321,6 +322,85 @@ static void max_pool(void **state)
     }
 }
 
+/* Of PyTorch's upsample_bilinear2d, along an axis: the first input of output o, the weight of the one behind it, and what o has of
+ * input i. */
+static uint32_t first_of(uint32_t o, float scale, bool corners, uint32_t inputs)
+{
+    const float source = corners ? (float)o * scale : ((float)o + 0.5f) * scale - 0.5f;
+    return source < 0 ? 0 : (uint32_t)source < inputs - 1 ? (uint32_t)source : inputs - 1;
+}
+
+static float weight_of(uint32_t o, float scale, bool corners, uint32_t inputs)
+{
+    const float source = corners ? (float)o * scale : ((float)o + 0.5f) * scale - 0.5f;
+    const float weight = (source < 0 ? 0 : source) - (float)first_of(o, scale, corners, inputs);
+    return weight > 1 ? 1 : weight;
+}
+
+static bool touches(uint32_t o, uint32_t i, float scale, bool corners, uint32_t inputs)
+{
+    const uint32_t first = first_of(o, scale, corners, inputs);
+    return i == first || i == first + 1;
+}
+
+static float share_of(uint32_t o, uint32_t i, float scale, bool corners, uint32_t inputs)
+{
+    const uint32_t first = first_of(o, scale, corners, inputs), second = first + (first < inputs - 1);
+    const float weight = weight_of(o, scale, corners, inputs);
+    return (first == i ? 1 - weight : 0) + (second == i ? weight : 0);
+}
+
+static void bilinear(void **state)
+{
+    (void)state;
+    test_rng r = {17};
+    static const uint32_t cases[][6] = {{1, 1, 1, 1, 1, 1},  {2, 3, 7, 5, 28, 20}, {1, 65, 9, 11, 13, 12}, {3, 2, 16, 12, 5, 7},
+                                        {2, 5, 1, 1, 9, 13}, {1, 2, 33, 31, 1, 1}, {1, 130, 3, 4, 3, 2}};
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t *c = cases[t / 2], n = c[0], channels = c[1], ih = c[2], iw = c[3], oh = c[4], ow = c[5], corners = t % 2;
+        const uint32_t n_in = n * ih * iw * channels, n_out = n * oh * ow * channels;
+        const float sy = corners ? oh > 1 ? (float)(ih - 1) / (float)(oh - 1) : 0 : (float)ih / (float)oh;
+        const float sx = corners ? ow > 1 ? (float)(iw - 1) / (float)(ow - 1) : 0 : (float)iw / (float)ow;
+        float *x = fill(&r, n_in, 10), *dy = fill(&r, n_out, 10), *y = calloc(n_out, 4), *dx = calloc(n_in, 4);
+        assert_true(y && dx);
+        for (uint32_t i = 0; i < n_in; i++) {
+            const uint32_t k = i % channels, ix = i / channels % iw, line = i / channels / iw;
+            float sum = 0;
+            for (uint32_t ox = 0; ox < ow; ox++) {
+                float inner = 0;
+                const float *from = dy + ((size_t)(line / ih * oh) * ow + ox) * channels + k;
+                for (uint32_t oy = 0; oy < oh; oy++)
+                    if (touches(oy, line % ih, sy, corners, ih))
+                        inner += share_of(oy, line % ih, sy, corners, ih) * ref_flush(from[oy * ow * channels]);
+                if (touches(ox, ix, sx, corners, iw))
+                    sum += share_of(ox, ix, sx, corners, iw) * ref_flush(inner);
+            }
+            dx[i] = ref_canon(sum);
+        }
+        for (uint32_t o = 0; o < n_out; o++) {
+            const uint32_t k = o % channels, ox = o / channels % ow, line = o / channels / ow, oy = line % oh;
+            const uint32_t y0 = first_of(oy, sy, corners, ih), x0 = first_of(ox, sx, corners, iw);
+            const float wy = weight_of(oy, sy, corners, ih), wx = weight_of(ox, sx, corners, iw);
+            float v[4];
+            for (uint32_t at = 0; at < 4; at++) {
+                const uint32_t iy = at / 2 && y0 + 1 < ih ? y0 + 1 : y0, ix = at % 2 && x0 + 1 < iw ? x0 + 1 : x0;
+                v[at] = ref_flush(x[((size_t)(line / oh * ih + iy) * iw + ix) * channels + k]);
+            }
+            const float left = ref_flush((1 - wy) * v[0] + wy * v[2]), right = ref_flush((1 - wy) * v[1] + wy * v[3]);
+            y[o] = ref_canon((1 - wx) * left + wx * right);
+        }
+        struct actc_params_bilinear_fwd p = {element_groups(n_out), n_out, channels, ih, iw, oh, ow, corners, sy, sx};
+        CHECK(bilinear_fwd, p, p.groups, IN(x, n_in), OUT(y, n_out));
+        p.groups = element_groups(n_in);
+        p.n = n_in;
+        CHECK(bilinear_bwd, p, p.groups, IN(dy, n_out), OUT(dx, n_in));
+        free(x);
+        free(dy);
+        free(y);
+        free(dx);
+    }
+}
+
 static void losses(void **state)
 {
     (void)state;
@@ -404,6 +484,97 @@ static void losses(void **state)
         free(scores);
         free(labels);
         free(counts);
+    }
+}
+
+static void distance_losses(void **state)
+{
+    (void)state;
+    test_rng r = {15};
+    /* samples, elements of each, samples that count */
+    static const uint32_t cases[][3] = {{1, 1, 1}, {3, 333, 3}, {4, 256, 2}, {5, 205, 5}, {7, 587, 0}, {13, 691, 12}};
+    for (size_t t = 0; t < ACTC_DISTANCES * sizeof cases / sizeof *cases; t++) {
+        const uint32_t op = t % ACTC_DISTANCES, each = cases[t / ACTC_DISTANCES][1], n = cases[t / ACTC_DISTANCES][0] * each;
+        const uint32_t counted = cases[t / ACTC_DISTANCES][2] * each, groups = element_groups(n), norm = ACTC_STEP_NORM + 1;
+        const float inv = 1.0f / 3, weight = t % 3 ? 0.7f : 1.0f, scale = ref_flush(inv * weight);
+        float *x = fill(&r, n, 20), *y = fill(&r, n, 20), *dx = calloc(n, 4), *sums = calloc(groups, 4);
+        assert_true(dx && sums);
+        uint32_t step[64] = {0};
+        step[ACTC_STEP_ROWS] = cases[t / ACTC_DISTANCES][2];
+        step[norm] = float_bits(inv);
+        for (uint32_t g = 0; g < groups; g++) {
+            float a[256] = {0};
+            for (uint32_t i = g * 1024; i < n && i < (g + 1) * 1024 && i < counted; i++) {
+                const float d = ref_flush(x[i]) - ref_flush(y[i]), f = ref_factor(d);
+                a[i % 256] += op == ACTC_DISTANCE_L1 ? fabsf(d) : f * f;
+                dx[i] = ref_canon((op == ACTC_DISTANCE_L2 ? d + d : d > 0 ? 1 : d < 0 ? -1 : d) * scale);
+            }
+            for (uint32_t s = 128; s > 0; s /= 2)
+                for (uint32_t i = 0; i < s; i++)
+                    a[i] += a[i + s];
+            sums[g] = ref_canon(a[0]);
+        }
+        struct actc_params_distance_loss_fwd p = {groups, n, each, op};
+        CHECK(distance_loss_fwd, p, groups, IN(x, n), IN(y, n), IN(step, 64), OUT(sums, groups));
+        struct actc_params_distance_loss_bwd back = {groups, n, each, op, norm, weight};
+        CHECK(distance_loss_bwd, back, groups, IN(x, n), IN(y, n), IN(step, 64), OUT(dx, n));
+        free(x);
+        free(y);
+        free(dx);
+        free(sums);
+    }
+}
+
+static void dice_losses(void **state)
+{
+    (void)state;
+    test_rng r = {16};
+    static const struct { uint32_t outer, rows, cols, counted, first; } cases[] = {
+        {1, 1, 1, 1, 0}, {2, 77, 3, 1, 0}, {3, 341, 4, 3, 1}, {300, 2, 2, 299, 1}, {2, 3, 2500, 2, 1}, {2, 5, 600, 2, 0}};
+    for (size_t t = 0; t < 4 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t outer = cases[t / 4].outer, rows = cases[t / 4].rows, cols = cases[t / 4].cols, first = cases[t / 4].first;
+        const uint32_t n = outer * cols, all = n * rows, labelled = t & 1, squares = t >> 1 & 1, norm = ACTC_STEP_NORM + 3;
+        const float smooth_nr = squares ? 0 : 1e-5f, smooth_dr = 1e-5f, inv = 0.125f, weight = 0.75f;
+        float *overlap = fill(&r, n, 10), *size = fill(&r, n, 10), *p = fill(&r, all, 10), *y = fill(&r, all, 10);
+        float *loss = calloc(n, 4), *quotients = calloc(2 * n, 4), *dp = calloc(all, 4);
+        uint32_t *labels = words(outer * rows), step[64] = {0};
+        assert_true(loss && quotients && dp);
+        step[ACTC_STEP_ROWS] = cases[t / 4].counted;
+        step[norm] = float_bits(inv);
+        for (uint32_t i = 0; i < n; i++) {
+            const float d = ref_flush(size[i]) + smooth_dr;
+            const float inverse = d >= 0x1p-60f && d <= 0x1p100f ? ref_flush(actc_reciprocal(d)) : NAN;
+            const float quotient = ref_flush((ref_flush(overlap[i]) + ref_flush(overlap[i]) + smooth_nr) * inverse);
+            if (i / cols >= cases[t / 4].counted || i % cols < first)
+                continue;
+            loss[i] = ref_canon(1.0f - quotient);
+            quotients[i] = ref_canon(quotient);
+            quotients[n + i] = ref_canon(inverse);
+        }
+        for (uint32_t i = 0; i < outer * rows; i++)
+            labels[i] = rng_next(&r) % cols;
+        for (uint32_t i = 0; i < all; i++) {
+            const uint32_t column = i / cols / rows * cols + i % cols;
+            const float inverse = quotients[n + column], factor = ref_flush(inverse * (inv * weight)), q = quotients[column];
+            const float v = ref_flush(p[i]), w = labelled ? labels[i / cols] == i % cols : ref_flush(y[i]);
+            dp[i] = inverse == 0 ? 0 : ref_canon(((squares ? q * (v + v) : q) - (w + w)) * factor);
+        }
+        struct actc_params_dice_loss_fwd forward = {invocation_groups(n), outer, cols, first, 1, smooth_nr, smooth_dr};
+        CHECK(dice_loss_fwd, forward, forward.groups, IN(overlap, n), IN(size, n), IN(step, 64), OUT(loss, n),
+              OUT(quotients, 2 * n));
+        forward.keep = 0;
+        CHECK(dice_loss_fwd, forward, forward.groups, IN(overlap, n), IN(size, n), IN(step, 64), OUT(loss, n), OUT(quotients, 0));
+        struct actc_params_dice_loss_bwd back = {element_groups(all), all, outer, rows, cols, labelled, squares, norm, weight};
+        CHECK(dice_loss_bwd, back, back.groups, IN(p, all), IN(labelled ? (const void *)labels : y, labelled ? outer * rows : all),
+              IN(quotients, 2 * n), IN(step, 64), OUT(dp, all));
+        free(overlap);
+        free(size);
+        free(p);
+        free(y);
+        free(loss);
+        free(quotients);
+        free(dp);
+        free(labels);
     }
 }
 
@@ -550,8 +721,9 @@ int main(void)
         cmocka_unit_test(relu),          cmocka_unit_test(add_accumulate), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
         cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
-        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),
-        cmocka_unit_test(losses),        cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
+        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),       cmocka_unit_test(bilinear),
+        cmocka_unit_test(losses),        cmocka_unit_test(distance_losses), cmocka_unit_test(dice_losses),
+              cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@ static float *floats(size_t n)
     return x;
 }
 
-static const char *const op_names[] = {"sum", "product", "square", "pair", "moments", "norm_columns", "norm_rows"};
+static const char *const op_names[] = {"sum", "product", "square", "pair", "moments", "norm_columns", "norm_rows",
+                                       "overlap", "overlap_squares", "overlap_labels", "overlap_labels_squares"};
 
 /* Columns of one vector, less, and more than one block; rows of less than a chunk, of several. */
 static const uint32_t shapes[][3] = {{1, 1, 1},   {1, 64, 16}, {1, 65, 17}, {1, 1000, 8}, {1, 127, 10}, {1, 200, 700},
@@ -22,9 +23,15 @@ static void reduce(uint32_t op, uint32_t outer, uint32_t rows, uint32_t cols, te
     const size_t n = (size_t)columns * rows;
     const bool by_row = op == ACTC_REDUCE_NORM_ROWS, by_column = op == ACTC_REDUCE_NORM_COLUMNS;
     const size_t statistics = by_row ? 2 * outer * rows : by_column ? 2 * columns : op == ACTC_REDUCE_SQUARE ? columns : 0;
-    const bool with_y = op == ACTC_REDUCE_PRODUCT || op == ACTC_REDUCE_PAIR || by_row || by_column;
+    const bool labelled = op >= ACTC_REDUCE_OVERLAP_LABELS, overlap = op >= ACTC_REDUCE_OVERLAP;
+    const bool squares = op == ACTC_REDUCE_OVERLAP_SQUARES || op == ACTC_REDUCE_OVERLAP_LABELS_SQUARES;
+    const bool with_y = op == ACTC_REDUCE_PRODUCT || op == ACTC_REDUCE_PAIR || by_row || by_column || (overlap && !labelled);
     float *x = fill(r, n, op % 2 ? 10 : 0), *y = fill(r, n, 10), *s = fill(r, statistics, 10);
     float *partial = floats((size_t)columns * chunks * width);
+    uint32_t *labels = calloc((size_t)outer * rows, sizeof *labels);
+    assert_non_null(labels);
+    for (uint32_t i = 0; i < outer * rows; i++)
+        labels[i] = rng_next(r) % 8 ? rng_next(r) % cols : UINT32_MAX - i % 2;
     for (uint32_t i = 0; i < columns * chunks; i++) {
         uint32_t c = i % cols, j = i / cols % chunks, o = i / cols / chunks;
         uint32_t count = rows - 64 * j < 64 ? rows - 64 * j : 64;
@@ -36,6 +43,13 @@ static void reduce(uint32_t op, uint32_t outer, uint32_t rows, uint32_t cols, te
                 w = ref_flush((w - ref_flush(s[row])) * ref_flush(s[outer * rows + row]));
             if (by_column)
                 w = ref_flush((w - ref_flush(s[o * cols + c])) * ref_flush(s[columns + o * cols + c]));
+            if (labelled)
+                w = labels[row] == c ? 1.0f : 0.0f;
+            if (overlap) {
+                first += ref_flush(v * w);
+                second += squares ? ref_flush(v * v) + ref_flush(w * w) : v + w;
+                continue;
+            }
             float d = op == ACTC_REDUCE_SQUARE ? ref_factor(v - ref_flush(s[o * cols + c])) : 0;
             first += op == ACTC_REDUCE_SQUARE ? d * d : op == ACTC_REDUCE_PRODUCT ? ref_flush(v * w) : v;
             second += ref_flush(v * w);
@@ -53,12 +67,14 @@ static void reduce(uint32_t op, uint32_t outer, uint32_t rows, uint32_t cols, te
             partial[(size_t)(i / cols) * width * cols + cols + c] = ref_canon(second);
     }
     struct actc_params_reduce_partial p = {invocation_groups((uint64_t)columns * chunks), op, outer, rows, cols, chunks};
-    CHECK(reduce_partial, p, p.groups, IN(x, n), IN(y, with_y ? n : 0), IN(s, statistics),
+    CHECK(reduce_partial, p, p.groups, IN(x, n),
+          IN(labelled ? (const void *)labels : y, labelled ? outer * rows : with_y ? n : 0), IN(s, statistics),
           OUT(partial, (size_t)columns * chunks * width));
     free(x);
     free(y);
     free(s);
     free(partial);
+    free(labels);
 }
 
 static void reduce_partial(void **state)

@@ -37,11 +37,17 @@ typedef struct outcome {
     bool compressed;
 } outcome;
 
+/* The operator that is looked at. */
+static const char *path_of(const operator_case *o)
+{
+    return o->build ? "op" : "loss";
+}
+
 /* images (N,C,SIDE,SIDE) -> "first", a convolution to the channels that the operator wants -> "op", on rows where it is listed with
- * such -> a loss. */
+ * such -> a loss; a loss without an operator before it is the one looked at, and has an f32 target. */
 static void run(const operator_case *o, const char *rules, outcome *out)
 {
-    static float images[N * C * SIDE * SIDE];
+    static float images[N * C * SIDE * SIDE], target[N * CHANNELS * SIDE * SIDE];
     int32_t labels[N];
     const int64_t sample[] = {C, SIDE, SIDE};
     actc_graph *graph;
@@ -52,7 +58,8 @@ static void run(const operator_case *o, const char *rules, outcome *out)
     actc_linear_options last = actc_linear_options_default(CLASSES);
     ok(actc_graph_create(context, "uses", &graph));
     actc_tensor *x = actc_conv2d(graph, "first", actc_input(graph, "input", sample, 3), &first);
-    x = o->build(graph, "op", o->ndim == 1 ? actc_flatten(graph, "rows", x) : x, &o->options);
+    x = o->ndim == 1 ? actc_flatten(graph, "rows", x) : x;
+    x = o->build ? o->build(graph, "op", x, &o->options) : x;
     if (o->loss) { /* nothing else may read it */
         actc_graph_set_loss(graph, o->loss(graph, x));
     } else {
@@ -70,13 +77,16 @@ static void run(const operator_case *o, const char *rules, outcome *out)
         images[i] = rng_normal(&r);
     for (int i = 0; i < N; i++)
         labels[i] = i % CLASSES;
-    ok(actc_network_train_step(network, images, labels, 0, NULL));
+    for (size_t i = 0; i < sizeof target / sizeof *target; i++)
+        target[i] = rng_normal(&r);
+    const actc_binding bindings[] = {{"input", images}, {o->build ? "label" : "target", o->build ? (const void *)labels : target}};
+    ok(actc_network_train(network, bindings, 2, 0, NULL));
     memset(out, 0, sizeof *out);
     out->use = ACTC_SAVED_EXACT;
     for (size_t i = 0; i < actc_network_saved_count(network); i++) {
         actc_saved_info info = {.size = sizeof info};
         ok(actc_network_saved_info(network, i, &info));
-        bool reads = !strcmp(info.readers, "op") || (!strcmp(info.name, "op") && !strcmp(o->kind, "relu"));
+        bool reads = !strcmp(info.readers, path_of(o)) || (!strcmp(info.name, "op") && !strcmp(o->kind, "relu"));
         if (reads && info.use > out->use)
             out->use = info.use;
         out->compressed |= reads && strcmp(info.codec, "none") && strcmp(info.codec, "mask") && strcmp(info.codec, "index") &&
@@ -120,15 +130,15 @@ static void errors_reach_as_declared(void **state)
         const operator_case *o = &operator_cases[i];
         if (!o->uses)
             continue;
-        const char *key = key_of(o);
+        const char *key = key_of(o), *path = path_of(o);
         outcome dense, lossy;
         run(o, NULL, &dense);
         actc_saved_use found = ACTC_SAVED_EXACT, declared = dense.use;
         for (int c = 0; c < CODECS; c++) {
             char plain[128], named[160];
             const char *separator = strchr(codecs[c], ':') ? "," : ":";
-            snprintf(plain, sizeof plain, "op=%s%s%s", codecs[c], key ? separator : "", key ? key : "");
-            snprintf(named, sizeof named, "op@%s%s", o->kind, plain + 2);
+            snprintf(plain, sizeof plain, "%s=%s%s%s", path, codecs[c], key ? separator : "", key ? key : "");
+            snprintf(named, sizeof named, "%s@%s%s", path, o->kind, plain + strlen(path));
             run(o, plain, &lossy);
             if (key)
                 declared = lossy.use;

@@ -153,6 +153,22 @@ static actc_status call_batch_norm(void *s)
     return build(add_batch_norm, 3, s);
 }
 
+static void fill_dice(void *s)
+{
+    *(actc_dice_options *)s = actc_dice_options_default();
+}
+
+static void add_dice(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    const actc_shape shape = actc_tensor_shape(x);
+    actc_dice_loss(graph, "dice", x, actc_input_of(graph, "masks", ACTC_F32, shape.dims + 1, shape.ndim - 1), options);
+}
+
+static actc_status call_dice(void *s)
+{
+    return build(add_dice, 3, s);
+}
+
 static void fill_layer_norm(void *s)
 {
     *(actc_layer_norm_options *)s = actc_layer_norm_options_default();
@@ -366,6 +382,7 @@ static const sized structs[] = {
     OPTIONS(actc_conv_options, dilation, fill_conv2d, call_conv2d),
     OPTIONS(actc_linear_options, weight_parameter, fill_linear, call_linear),
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
+    OPTIONS(actc_dice_options, smooth_nr, fill_dice, call_dice),
     OPTIONS(actc_layer_norm_options, affine, fill_layer_norm, call_layer_norm),
     OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),

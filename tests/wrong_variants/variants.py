@@ -58,6 +58,26 @@ VARIANTS = {
         '        __syncthreads();\n        if (t < h)',
         '        if (t < h)',
         'ln_fwd(*'),
+    'outputs-before-an-input-left-out-in-resampling': (
+        'bilinear_bwd', 'kernels_cuda/bilinear_bwd.cu',
+        'actc_resize_begin(i - 1u, scale',
+        'actc_resize_begin(i, scale',
+        'bilinear_bwd(*'),
+    'every-sample-by-the-first-in-dice': (
+        'dice_loss_bwd', 'kernels_cuda/dice_loss_bwd.cu',
+        'const uint column = actc_div_rem(rest, by_rows) * p.cols + c;',
+        'const uint column = actc_div_rem(rest, by_rows) * 0u + c;',
+        'dice_loss_bwd(*'),
+    'background-counted-in-dice': (
+        'dice_loss_fwd', 'kernels_cuda/dice_loss_fwd.cu',
+        'i % p.cols >= p.first;',
+        'i % p.cols + p.first >= p.first;',
+        'dice_loss_fwd(*'),
+    'samples-that-are-not-there-in-a-loss': (
+        'distance_loss_fwd', 'kernels_cuda/distance_loss_fwd.cu',
+        'const uint counted = min(p.n, step[ACTC_STEP_ROWS] * p.per_sample)',
+        'const uint counted = max(p.n, step[ACTC_STEP_ROWS])',
+        'distance_loss_fwd(*'),
     'squares-about-half-the-mean': (
         'reduce_partial', 'src/exact/norm.h',
         'float d = actc_factor(ACTC_SUB(x, mean));',

@@ -7,7 +7,8 @@ ACTC_CPU_KERNEL(reduce_partial)
     const float *x = views[0], *y = views[1], *statistics = views[2];
     float *partial = views[3];
     const uint32_t cols = p->cols, width = ACTC_REDUCE_WIDTH(p->op);
-    const bool with_y = p->op != ACTC_REDUCE_SUM && p->op != ACTC_REDUCE_SQUARE && p->op != ACTC_REDUCE_MOMENTS;
+    const bool with_y = p->op != ACTC_REDUCE_SUM && p->op != ACTC_REDUCE_SQUARE && p->op != ACTC_REDUCE_MOMENTS &&
+                        p->op < ACTC_REDUCE_OVERLAP_LABELS;
     const size_t total = (size_t)p->outer * p->rows * cols;
     const float *inverse = statistics ? statistics + (size_t)p->outer * (p->op == ACTC_REDUCE_NORM_ROWS ? p->rows : cols) : NULL;
     actc_cpu_span span = actc_cpu_invocations(begin, end, (uint64_t)p->outer * p->chunks * cols);
@@ -35,6 +36,8 @@ ACTC_CPU_KERNEL(reduce_partial)
             }
         s.row_mean = row_mean;
         s.row_inverse = row_inverse;
+        s.labels = (const uint32_t *)views[1] + (p->op < ACTC_REDUCE_OVERLAP_LABELS ? 0 : first_row);
+        s.column = c;
         float *to = partial + (size_t)piece * width * cols + c;
         if (p->op == ACTC_REDUCE_MOMENTS) {
             sum_rows(ACTC_REDUCE_SUM, &s, &sums);

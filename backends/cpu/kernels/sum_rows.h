@@ -17,6 +17,8 @@ typedef struct sum_rows_source {
     uint32_t rows, count; /* count: columns wanted, at most the lanes */
     float mean[SUM_WIDE], inverse[SUM_WIDE]; /* of columns */
     const float *row_mean, *row_inverse;
+    const uint32_t *labels; /* of rows, and the column of x: y is 1 where the two agree */
+    uint32_t column;
 } sum_rows_source;
 
 typedef struct sum_rows_result {
@@ -28,6 +30,12 @@ static inline __attribute__((always_inline)) void sum_rows_term(const uint32_t o
                                                                 float *first, float *second)
 {
     float v = actc_flush(x), w = actc_flush(y);
+    if (op >= ACTC_REDUCE_OVERLAP) {
+        const uint32_t squares = op == ACTC_REDUCE_OVERLAP_SQUARES || op == ACTC_REDUCE_OVERLAP_LABELS_SQUARES;
+        *first = ACTC_ADD(*first, actc_product(v, w));
+        *second = ACTC_ADD(*second, actc_dice_size(squares, v, w));
+        return;
+    }
     if (op == ACTC_REDUCE_SQUARE)
         v = actc_squared_distance(v, mean);
     else if (op == ACTC_REDUCE_PRODUCT)
@@ -39,15 +47,29 @@ static inline __attribute__((always_inline)) void sum_rows_term(const uint32_t o
         *second = ACTC_ADD(*second, actc_product(v, w));
 }
 
+/* The lane of a row's label. */
+static inline __attribute__((always_inline)) uint32_t sum_rows_label(const uint32_t op, const sum_rows_source *s, uint32_t row)
+{
+    return op >= ACTC_REDUCE_OVERLAP_LABELS ? s->labels[row] - s->column : 0;
+}
+
+/* y of lane k. */
+static inline __attribute__((always_inline)) float sum_rows_y(const uint32_t op, float y, uint32_t k, uint32_t label)
+{
+    return op >= ACTC_REDUCE_OVERLAP_LABELS ? (k == label ? 1.0f : 0.0f) : y;
+}
+
 static inline __attribute__((always_inline)) void sum_rows_add(const uint32_t op, const uint32_t lanes,
                                                                const sum_rows_source *s, const float *x, const float *y,
                                                                uint32_t row, float *first, float *second)
 {
     const bool by_row = op == ACTC_REDUCE_NORM_ROWS;
     const float row_mean = by_row ? s->row_mean[row] : 0.0f, row_inverse = by_row ? s->row_inverse[row] : 0.0f;
+    const uint32_t label = sum_rows_label(op, s, row);
     ACTC_CPU_SIMD
     for (uint32_t k = 0; k < lanes; k++)
-        sum_rows_term(op, x[k], y[k], by_row ? row_mean : s->mean[k], by_row ? row_inverse : s->inverse[k], &first[k], &second[k]);
+        sum_rows_term(op, x[k], sum_rows_y(op, y[k], k, label), by_row ? row_mean : s->mean[k],
+                      by_row ? row_inverse : s->inverse[k], &first[k], &second[k]);
 }
 
 /* Four rows for one load and store of the sums. */
@@ -59,6 +81,8 @@ static inline __attribute__((always_inline)) void sum_rows_add4(const uint32_t o
     const float *x1 = x0 + s->stride, *x2 = x1 + s->stride, *x3 = x2 + s->stride;
     const float *y1 = y0 + s->stride, *y2 = y1 + s->stride, *y3 = y2 + s->stride;
     float m[4] = {0.0f}, i[4] = {0.0f};
+    const uint32_t l0 = sum_rows_label(op, s, row), l1 = sum_rows_label(op, s, row + 1), l2 = sum_rows_label(op, s, row + 2),
+                   l3 = sum_rows_label(op, s, row + 3);
     for (uint32_t q = 0; q < 4 && by_row; q++) {
         m[q] = s->row_mean[row + q];
         i[q] = s->row_inverse[row + q];
@@ -67,10 +91,10 @@ static inline __attribute__((always_inline)) void sum_rows_add4(const uint32_t o
     for (uint32_t k = 0; k < lanes; k++) {
         float f = first[k], t = second[k];
         const float mean = s->mean[k], inverse = s->inverse[k];
-        sum_rows_term(op, x0[k], y0[k], by_row ? m[0] : mean, by_row ? i[0] : inverse, &f, &t);
-        sum_rows_term(op, x1[k], y1[k], by_row ? m[1] : mean, by_row ? i[1] : inverse, &f, &t);
-        sum_rows_term(op, x2[k], y2[k], by_row ? m[2] : mean, by_row ? i[2] : inverse, &f, &t);
-        sum_rows_term(op, x3[k], y3[k], by_row ? m[3] : mean, by_row ? i[3] : inverse, &f, &t);
+        sum_rows_term(op, x0[k], sum_rows_y(op, y0[k], k, l0), by_row ? m[0] : mean, by_row ? i[0] : inverse, &f, &t);
+        sum_rows_term(op, x1[k], sum_rows_y(op, y1[k], k, l1), by_row ? m[1] : mean, by_row ? i[1] : inverse, &f, &t);
+        sum_rows_term(op, x2[k], sum_rows_y(op, y2[k], k, l2), by_row ? m[2] : mean, by_row ? i[2] : inverse, &f, &t);
+        sum_rows_term(op, x3[k], sum_rows_y(op, y3[k], k, l3), by_row ? m[3] : mean, by_row ? i[3] : inverse, &f, &t);
         first[k] = f;
         second[k] = t;
     }
@@ -133,6 +157,10 @@ static inline void sum_rows(uint32_t op, const sum_rows_source *s, sum_rows_resu
     case ACTC_REDUCE_PAIR: sum_rows_op(ACTC_REDUCE_PAIR, s, result); break;
     case ACTC_REDUCE_NORM_COLUMNS: sum_rows_op(ACTC_REDUCE_NORM_COLUMNS, s, result); break;
     case ACTC_REDUCE_NORM_ROWS: sum_rows_op(ACTC_REDUCE_NORM_ROWS, s, result); break;
+    case ACTC_REDUCE_OVERLAP: sum_rows_op(ACTC_REDUCE_OVERLAP, s, result); break;
+    case ACTC_REDUCE_OVERLAP_SQUARES: sum_rows_op(ACTC_REDUCE_OVERLAP_SQUARES, s, result); break;
+    case ACTC_REDUCE_OVERLAP_LABELS: sum_rows_op(ACTC_REDUCE_OVERLAP_LABELS, s, result); break;
+    case ACTC_REDUCE_OVERLAP_LABELS_SQUARES: sum_rows_op(ACTC_REDUCE_OVERLAP_LABELS_SQUARES, s, result); break;
     default: break;
     }
 }

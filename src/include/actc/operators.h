@@ -123,6 +123,11 @@ typedef actc_pool_options actc_max_pool2d_options;
 ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel);
 ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_max_pool2d_options *options);
 
+/* x (N,C,H,W) -> (N,C,height,width), PyTorch's F.interpolate(size=(height,width), mode="bilinear", align_corners=...); sizes are
+ * 1 to 65536. Saves nothing. */
+ACTC_API actc_tensor *actc_resize_bilinear(actc_graph *graph, const char *name, actc_tensor *x, int64_t height, int64_t width,
+                                           bool align_corners);
+
 /* ---- moving ---- */
 
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
@@ -159,6 +164,28 @@ ACTC_API actc_tensor *actc_cross_entropy(actc_graph *graph, const char *name, ac
 /* scores (N,C), labels (N) -> the number of places, whose label is not -1, where the largest of the C is at the
  * label (the lowest index wins a tie). A metric. */
 ACTC_API actc_tensor *actc_count_correct(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *labels);
+
+typedef struct actc_dice_options {
+    size_t size;
+    bool sigmoid, softmax;   /* of the scores, one of them at most; default neither: the scores are probabilities */
+    bool include_background; /* default true; false: class 0 does not count */
+    bool squared_pred;       /* squares in the denominator; default false */
+    bool batch;              /* default false: a loss for each class of each sample; true: for each class of the whole batch, and
+                              * evaluation takes whole batches only */
+    double smooth_nr;        /* default 1e-5; 0 to 1e6 */
+    double smooth_dr;        /* default 1e-5; 1e-12 to 1e6 */
+} actc_dice_options;
+ACTC_API actc_dice_options actc_dice_options_default(void);
+/* Scores of C classes, p their probabilities: 1 - (2 sum of p t + smooth_nr) / (sum of p + sum of t + smooth_dr), sums over all
+ * positions: MONAI's DiceLoss. In training the mean over samples and classes, in evaluation the sum. t are f32 masks of the
+ * scores' shape (several classes may be at a place), or 1 at the i32 class of each position; -1 is refused. options NULL:
+ * the defaults. Saves the probabilities, and the masks. */
+ACTC_API actc_tensor *actc_dice_loss(actc_graph *graph, const char *name, actc_tensor *scores, actc_tensor *target,
+                                     const actc_dice_options *options);
+/* |prediction - target| and (prediction - target)^2, over all elements: PyTorch's L1Loss and MSELoss. The target is an f32 input
+ * of the prediction's shape and gets no gradient. Both are saved. */
+ACTC_API actc_tensor *actc_l1_loss(actc_graph *graph, const char *name, actc_tensor *prediction, actc_tensor *target);
+ACTC_API actc_tensor *actc_mse_loss(actc_graph *graph, const char *name, actc_tensor *prediction, actc_tensor *target);
 
 #ifdef __cplusplus
 }
