@@ -5,7 +5,8 @@
 #include <actc/actc.h>
 
 /* A number that a network can be built with beside its input's shape and its classes: widths, depths. "dropout", of every
- * network that drops, is a share of its rates in percent: at 0 it is the same function in every step. */
+ * network that drops, is a share of its rates in percent: at 0 it is the same function in every step. "loss", where there are several:
+ * 0 cross-entropy, 1 Dice of masks, 2 Dice of classes. */
 typedef struct actc_model_option {
     const char *name;
     const char *summary; /* a few words for --help */
@@ -24,6 +25,7 @@ typedef struct actc_model {
     const char *name;
     const char *summary;      /* one line for --help */
     actc_model_config usual;  /* the input and the classes that it is built for where nothing else is asked for */
+    bool maps;                /* its output has a value for each class at each position, as its labels do; else one a sample */
     bool fixed;               /* and what alone it is known for; else any channels, sizes and classes of at least 1 */
     actc_model_option options[ACTC_MODEL_MAX_OPTIONS]; /* the first without a name ends them */
     const char *dataset;      /* the default --data; NULL: none of those that actc reads is of its shape */

@@ -62,21 +62,37 @@ actc_tensor *actc_unet3d(actc_graph *graph, actc_tensor *x, const actc_unet3d_op
 
 /* ---- as the tools know it ---- */
 
+/* Of config->options[2]. Dice with the settings of Vu et al.: of regions that may overlap, as BraTS has them, and of classes, as spleen. */
+enum { LOSS_CROSS_ENTROPY, LOSS_DICE_REGIONS, LOSS_DICE_CLASSES, LOSSES };
+
 static void build(actc_graph *graph, const actc_model_config *config)
 {
     actc_unet3d_options options = {.features = config->options[0], .depth = (int)config->options[1], .classes = config->classes};
-    const int64_t *dims = config->sample.dims;
-    actc_tensor *x = actc_input(graph, "input", dims, config->sample.ndim);
-    actc_tensor *label = actc_input_of(graph, "label", ACTC_I32, dims + 1, config->sample.ndim - 1);
-    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", actc_unet3d(graph, x, &options), label));
+    const int64_t loss = config->options[2];
+    const int ndim = config->sample.ndim;
+    int64_t masks[ACTC_MAX_DIMS] = {config->classes};
+    for (int d = 1; d < ndim; d++)
+        masks[d] = config->sample.dims[d];
+    actc_tensor *x = actc_input(graph, "input", config->sample.dims, ndim);
+    actc_tensor *label = loss == LOSS_DICE_REGIONS ? actc_input_of(graph, "label", ACTC_F32, masks, ndim)
+                                                   : actc_input_of(graph, "label", ACTC_I32, masks + 1, ndim - 1);
+    actc_tensor *scores = actc_unet3d(graph, x, &options);
+    actc_dice_options dice = actc_dice_options_default();
+    dice.sigmoid = dice.squared_pred = loss == LOSS_DICE_REGIONS;
+    dice.softmax = loss == LOSS_DICE_CLASSES;
+    dice.smooth_nr = loss == LOSS_DICE_REGIONS ? 0 : dice.smooth_nr;
+    actc_graph_set_loss(graph, loss == LOSS_CROSS_ENTROPY ? actc_cross_entropy(graph, "loss", scores, label)
+                                                          : actc_dice_loss(graph, "loss", scores, label, &dice));
 }
 
 const actc_model actc_model_unet3d = {
     .name = "unet3d",
     .summary = "U-Net for volumes",
     .usual = {.sample = {.ndim = 4, .dims = {4, 96, 96, 96}}, .classes = 3},
+    .maps = true,
     .options = {{"features", "channels of the first level", 32, 1, 512},
-                {"depth", "levels above the bottom; 2^depth divides the sizes", 4, 1, MOST_LEVELS}},
+                {"depth", "levels above the bottom; 2^depth divides the sizes", 4, 1, MOST_LEVELS},
+                {"loss", "0 cross-entropy, 1 Dice of regions (masks), 2 Dice of classes", LOSS_CROSS_ENTROPY, 0, LOSSES - 1}},
     .mean = 0,
     .std = 1,
     .build = build,

@@ -11,6 +11,7 @@
 #define GRADIENT_BOUND 1e-5 /* where the file does not say what PyTorch's own float32 is off by */
 #define FACTOR 2            /* of what PyTorch's own float32 is off by */
 #define SHOWN_TENSORS 10
+#define ORACLE_INPUTS 4
 
 /* One tensor's distance from float64. */
 typedef struct distance {
@@ -33,8 +34,7 @@ typedef struct oracle {
     const actc_model *model;
     actc_model_config config;
     actc_shape input_shape, output_shape;
-    float *input;
-    int32_t *labels;
+    actc_binding bindings[ORACLE_INPUTS];
     double loss, torch; /* torch: PyTorch's own gradients in float32; negative where the file does not say */
     double bound;       /* of the gradients */
     bool rounded;       /* a value that is no float32 was met */
@@ -105,25 +105,51 @@ static float *floats_of(oracle *o, const char *name, int64_t count)
     return floats;
 }
 
-static int read_labels(oracle *o)
+/* What the network is given under this name, as the graph declares it: f32, or i32 classes. 0, or the exit code after a message. */
+static int read_input(oracle *o, size_t index)
 {
-    const actc_shape shape = {1, {o->input_shape.dims[0]}};
-    int code = expect(o, "label", &shape, NULL);
+    actc_input_info info = {.size = sizeof info};
+    if (actc_graph_input_info(o->graph, index, &info) != ACTC_OK)
+        return tool_failed(o->s->t, o->s->context);
+    actc_shape shape = info.shape;
+    shape.dims[0] = o->input_shape.dims[0];
+    int code = expect(o, info.name, &shape, NULL);
     if (code)
         return code;
-    double *values = values_of(o, "label");
-    o->labels = malloc((size_t)shape.dims[0] * sizeof *o->labels);
-    if (!values || !o->labels)
+    const int64_t count = actc_shape_elements(&shape), positions = count / shape.dims[0];
+    float *floats = info.dtype == ACTC_F32 ? floats_of(o, info.name, count) : NULL;
+    o->bindings[index] = (actc_binding){info.name, floats};
+    if (info.dtype == ACTC_F32)
+        return floats ? 0 : TOOL_FAILURE;
+    double *values = values_of(o, info.name);
+    int32_t *labels = malloc(((size_t)count + 1) * sizeof *labels);
+    o->bindings[index].data = labels;
+    if (!values || !labels)
         code = values ? tool_fail(o->s->t, "out of memory") : TOOL_FAILURE;
-    for (int64_t i = 0; i < shape.dims[0] && !code; i++) {
-        if (!(values[i] >= 0 && values[i] < (double)o->config.classes && values[i] == floor(values[i])))
-            code = tool_usage(o->s->t, "--oracle %s: 'label' holds %g for sample %lld; %s has the classes 0 to %lld", o->s->oracle,
-                              values[i], (long long)i, o->model->name, (long long)o->config.classes - 1);
-        else
-            o->labels[i] = (int32_t)values[i];
+    for (int64_t i = 0; i < count && !code; i++) {
+        if (values[i] >= 0 && values[i] < (double)o->config.classes && values[i] == floor(values[i])) {
+            labels[i] = (int32_t)values[i];
+            continue;
+        }
+        char where[48] = "";
+        if (positions > 1)
+            snprintf(where, sizeof where, ", position %lld", (long long)(i % positions));
+        code = tool_usage(o->s->t, "--oracle %s: '%s' holds %g for sample %lld%s; %s has the classes 0 to %lld", o->s->oracle, info.name,
+                          values[i], (long long)(i / positions), where, o->model->name, (long long)o->config.classes - 1);
     }
     free(values);
     return code;
+}
+
+/* The model's option "loss" as the metadata's 'loss_kind' has it, where neither is missing and the command line says nothing. */
+static void choose_loss(oracle *o)
+{
+    static const char *const kinds[] = {"ce", "dice", "dice_softmax"};
+    const char *kind = actc_safetensors_metadata(o->file, "loss_kind");
+    for (int i = 0; kind && i < ACTC_MODEL_MAX_OPTIONS && o->model->options[i].name; i++)
+        for (int k = 0; k < 3 && !strcmp(o->model->options[i].name, "loss"); k++)
+            if (!strcmp(kind, kinds[k]) && o->config.options[i] == o->model->options[i].usual)
+                o->config.options[i] = k;
 }
 
 /* The network of the metadata, for the shapes of input and output, and without dropout: its masks are nobody else's. */
@@ -161,7 +187,12 @@ static int choose_network(oracle *o)
     if (o->config.classes < 1 || o->config.classes > 1 << 20)
         return tool_usage(s->t, "--oracle %s: 'output' is of %lld classes; 1 to %d are accepted", s->oracle,
                           (long long)o->config.classes, 1 << 20);
-    const actc_shape output = {2, {o->input_shape.dims[0], o->config.classes}};
+    choose_loss(o);
+    actc_shape output = {2, {o->input_shape.dims[0], o->config.classes}};
+    if (o->model->maps) { /* an output a position */
+        output = o->input_shape;
+        output.dims[1] = o->config.classes;
+    }
     return expect(o, "output", &output, NULL);
 }
 
@@ -172,8 +203,14 @@ static int read_file(oracle *o)
     if (actc_safetensors_open(s->context, s->oracle, &o->file) != ACTC_OK)
         return tool_usage(s->t, "--oracle: %s", actc_error_message(s->context));
     int code = choose_network(o);
+    if (!code && actc_graph_create(s->context, o->model->name, &o->graph) != ACTC_OK)
+        return tool_failed(s->t, s->context);
     if (!code)
-        code = read_labels(o);
+        o->model->build(o->graph, &o->config);
+    if (!code && actc_graph_status(o->graph) != ACTC_OK)
+        return tool_usage(s->t, "--oracle %s: %s", s->oracle, actc_error_message(s->context));
+    for (size_t i = 0; !code && i < actc_graph_input_count(o->graph) && i < ORACLE_INPUTS; i++)
+        code = read_input(o, i);
     if (!code)
         code = expect(o, "loss", &(actc_shape){0}, NULL);
     if (code)
@@ -184,12 +221,6 @@ static int read_file(oracle *o)
         return tool_usage(s->t, "--oracle %s: '%s' of its metadata is '%s', no number of at least 0", s->oracle, key, torch);
     o->bound = torch ? FACTOR * o->torch : GRADIENT_BOUND;
     actc_safetensors_read_f64(o->file, "loss", NULL, &o->loss);
-    o->input = floats_of(o, "input", actc_shape_elements(&o->input_shape));
-    if (!o->input)
-        return TOOL_FAILURE;
-    if (actc_graph_create(s->context, o->model->name, &o->graph) != ACTC_OK)
-        return tool_failed(s->t, s->context);
-    o->model->build(o->graph, &o->config);
     return 0;
 }
 
@@ -374,7 +405,7 @@ static int run_on(oracle *o, actc_device *device, bool first, actc_network **net
         return tool_failed(s->t, s->context);
     if (!code)
         code = load(o, *network);
-    if (!code && actc_network_train_step(*network, o->input, o->labels, 0, &result) != ACTC_OK)
+    if (!code && actc_network_train(*network, o->bindings, actc_graph_input_count(o->graph), 0, &result) != ACTC_OK)
         return tool_failed(s->t, s->context);
     if (!code)
         code = compare(o, *network, ACTC_STATE_GRADIENT, &out->gradients);
@@ -541,7 +572,7 @@ int parity_oracle(parity_session *s)
     }
     actc_graph_destroy(&o.graph);
     actc_safetensors_destroy(&o.file);
-    free(o.input);
-    free(o.labels);
+    for (size_t i = 0; i < ORACLE_INPUTS; i++)
+        free((void *)(uintptr_t)o.bindings[i].data);
     return code;
 }
