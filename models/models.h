@@ -4,7 +4,8 @@
 
 #include <actc/actc.h>
 
-/* A number that a network can be built with beside its input's shape and its classes: widths, depths. */
+/* A number that a network can be built with beside its input's shape and its classes: widths, depths. "dropout", of every
+ * network that drops, is a share of its rates in percent: at 0 it is the same function in every step. */
 typedef struct actc_model_option {
     const char *name;
     const char *summary; /* a few words for --help */
@@ -27,7 +28,7 @@ typedef struct actc_model {
     actc_model_option options[ACTC_MODEL_MAX_OPTIONS]; /* the first without a name ends them */
     const char *dataset;      /* the default --data; NULL: none of those that actc reads is of its shape */
     double mean, std;         /* normalisation of its inputs */
-    /* Inputs "input" and "label", loss "loss". Errors stick in the graph. */
+    /* Inputs "input" and "label", one a sample or one a position of it; loss "loss". Errors stick in the graph. */
     void (*build)(actc_graph *graph, const actc_model_config *config);
 } actc_model;
 
@@ -44,5 +45,6 @@ extern const actc_model actc_model_mnistnet;
 /* resnet18, resnet34, resnet50, resnet101, resnet152, resnet152star, wideresnet101 */
 extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
+extern const actc_model actc_model_unet3d;
 
 #endif

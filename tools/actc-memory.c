@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "memory_plot.h"
+#include "memory_table.h"
 
 typedef struct settings {
     tool_network net;
-    const char *compress, *optim, *device, *format, *plot;
+    const char *compress, *optim, *device, *format, *plot, *table;
     int64_t batch;
 } settings;
 
@@ -20,6 +21,7 @@ typedef struct memory_run {
     actc_context *context;
     actc_device *device;
     actc_graph *graph;
+    memory_row row;
     memory_plan plan, uncompressed; /* the latter only where rules are given */
 } memory_run;
 
@@ -118,9 +120,7 @@ static int make_plan(memory_run *run, const char *compress, memory_plan *plan)
     actc_network *network = NULL;
     options.train_batch = run->s->batch;
     options.compress = compress;
-    options.optimizer = actc_optimizer_options_default(strcmp(run->s->optim, "sgd") == 0    ? ACTC_OPTIMIZER_SGD
-                                                       : strcmp(run->s->optim, "adam") == 0 ? ACTC_OPTIMIZER_ADAM
-                                                                                            : ACTC_OPTIMIZER_ADAMW);
+    options.optimizer = actc_optimizer_options_default(tool_optimizer(run->s->optim));
     actc_status status = actc_network_create(run->device, run->graph, &options, &network);
     if (status != ACTC_OK && compress)
         return tool_failed_option(run->t, run->context, status, "compress");
@@ -291,6 +291,7 @@ static bool print_json(const memory_run *run)
     json_text(json, "device", actc_device_get_info(run->device)->spec);
     json_text(json, "compress", run->s->compress ? run->s->compress : "");
     json_text(json, "codec", run->plan.codec);
+    json_memory_row(json, &run->row);
     json_u64(json, "after_forward_bytes", run->plan.report.after_forward_bytes);
     json_u64(json, "after_forward_bytes_uncompressed", other->report.after_forward_bytes);
     json_u64(json, "peak_bytes", run->plan.report.planned_bytes);
@@ -306,17 +307,23 @@ static bool print_json(const memory_run *run)
 
 /* ---- the tool ---- */
 
-static int open_network(memory_run *run)
+static int open_device(memory_run *run)
 {
     actc_device_options options = actc_device_options_default();
     options.device = run->s->device;
     actc_status status = actc_device_open(run->context, &options, &run->device);
-    if (status != ACTC_OK)
-        return tool_failed_option(run->t, run->context, status, "device");
+    return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "device");
+}
+
+static int open_network(memory_run *run)
+{
+    int code = open_device(run);
+    if (code)
+        return code;
     if (actc_graph_create(run->context, run->model->name, &run->graph) != ACTC_OK)
         return tool_failed(run->t, run->context);
     run->model->build(run->graph, &run->config);
-    status = actc_graph_status(run->graph);
+    actc_status status = actc_graph_status(run->graph);
     return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "size");
 }
 
@@ -335,10 +342,29 @@ static int show(memory_run *run)
     if (s->plot && !memory_plot(s->plot, text, s->compress ? s->compress : "uncompressed", &run->plan,
                                 s->compress ? &run->uncompressed : NULL))
         return tool_fail(run->t, "--plot %s: it cannot be written: %s", s->plot, strerror(errno));
-    if (strcmp(s->format, "json") == 0)
-        return print_json(run) ? 0 : tool_output_failed(run->t);
+    if (strcmp(s->format, "json") == 0) {
+        code = memory_table_find(run->t, run->context, run->model, &run->config, s->batch, s->compress, &run->row);
+        return code ? code : print_json(run) ? 0 : tool_output_failed(run->t);
+    }
     print_text(run, strcmp(s->format, "markdown") == 0);
     return 0;
+}
+
+/* What a row of the table is planned for is the row's. */
+static int check_table(const tool *t)
+{
+    static const char *const fixed[] = {"batch", "size", "classes", "net-option", "compress", "optim", "plot"};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (tool_find_option(t, fixed[i])->given)
+            return tool_usage(t, "--table and --%s: the table's rows have their own; it takes a network, --device and --format",
+                              fixed[i]);
+    return 0;
+}
+
+static int show_table(memory_run *run)
+{
+    int code = open_device(run);
+    return code ? code : memory_table(run->t, run->context, run->device, run->model, run->s->format);
 }
 
 static int run_tool(int argc, char **argv)
@@ -351,6 +377,7 @@ static int run_tool(int argc, char **argv)
         {"optim", TOOL_CHOICE, &s.optim, "adam|adamw|sgd", "optimiser; sgd is without momentum (adam)", "adam|adamw|sgd"},
         {"device", TOOL_STRING, &s.device, "DEVICE", "to plan for: null, auto, cpu, vulkan[:N], cuda[:N] (null: no device's workspaces)"},
         {"format", TOOL_CHOICE, &s.format, "text|json|markdown", "json: one object on the standard output", "text|json|markdown"},
+        {"table", TOOL_CHOICE, &s.table, "2", "a table of the paper, with what we need beside it, of all its networks or of NETWORK", "2"},
         {"plot", TOOL_STRING, &s.plot, "FILE.svg", "write the timeline there, with compression and without"},
     };
     char networks[2048], help[4096];
@@ -362,12 +389,14 @@ static int run_tool(int argc, char **argv)
              "  actc-memory mnistnet\n"
              "  actc-memory mnistnet --compress '*=dct:lambda=100' --plot mnistnet.svg\n"
              "  actc-memory resnet18 --batch 512 --optim sgd --format markdown\n"
-             "  actc-memory resnet18 --size 64,64 --compress '*=dct:lambda=100' --format json\n",
+             "  actc-memory resnet18 --size 64,64 --compress '*=dct:lambda=100' --format json\n"
+             "  actc-memory --table 2\n"
+             "  actc-memory resnet18 --table 2 --format markdown\n",
              tool_networks_text(networks, sizeof networks));
     const tool t = {
         .name = "actc-memory",
         .summary = "Shows the memory that a network's training steps are planned to need, without running them.",
-        .synopsis = "NETWORK [OPTION...]",
+        .synopsis = "NETWORK [OPTION...] | [NETWORK] --table 2",
         .text = help,
         .options = options,
         .option_count = sizeof options / sizeof *options,
@@ -380,13 +409,15 @@ static int run_tool(int argc, char **argv)
     if (s.compress && !*s.compress)
         s.compress = NULL;
     memory_run run = {.t = &t, .s = &s};
-    code = tool_choose_network(&t, name, &s.net, &run.model, &run.config);
+    code = s.table ? check_table(&t) : 0;
+    if (!code && (name || !s.table))
+        code = tool_choose_network(&t, name, &s.net, &run.model, &run.config);
     if (!code && s.plot && !*s.plot)
         code = tool_usage(&t, "--plot is empty; a file name is accepted");
     if (!code && !(run.context = tool_context(&t)))
         code = TOOL_FAILURE;
     if (!code)
-        code = show(&run);
+        code = s.table ? show_table(&run) : show(&run);
     drop_plan(&run.plan);
     drop_plan(&run.uncompressed);
     actc_graph_destroy(&run.graph);

@@ -227,10 +227,32 @@ static void free_lines(parity_lines *lines)
     free(lines->lines);
 }
 
+/* What only one of the two kinds of run takes. */
+static int check_oracle_options(parity_session *s)
+{
+    static const char *const of_oracle[] = {"device", "net", "net-option"};
+    static const char *const of_cases[] = {"suite", "filter", "seed", "list", "bench", "record", "against"};
+    for (size_t i = 0; i < sizeof of_oracle / sizeof *of_oracle && !s->oracle; i++)
+        if (tool_find_option(s->t, of_oracle[i])->given)
+            return tool_usage(s->t, "--%s is taken with --oracle only", of_oracle[i]);
+    for (size_t i = 0; i < sizeof of_cases / sizeof *of_cases && s->oracle; i++)
+        if (tool_find_option(s->t, of_cases[i])->given)
+            return tool_usage(s->t, "--%s is about cases, and --oracle runs none", of_cases[i]);
+    if (s->oracle_device && s->backend_names)
+        return tool_usage(s->t, "--device and --backends are the same with --oracle: one of them is accepted");
+    if (s->oracle && !s->backend_names)
+        s->backend_names = s->oracle_device ? s->oracle_device : "cpu";
+    return 0;
+}
+
 static int run_tool(int argc, char **argv)
 {
     parity_session s = {.program = argv[0], .suite = "smoke", .format = "text", .seed = 1};
     tool_option options[] = {
+        {"oracle", TOOL_STRING, &s.oracle, "FILE", "one training step of a network against float64 values of PyTorch, see below"},
+        {"device", TOOL_STRING, &s.oracle_device, "LIST", "with --oracle: devices, as for --backends (cpu)"},
+        {"net", TOOL_STRING, &s.oracle_net, "NAME", "with --oracle: the network (what the file's metadata say)"},
+        {"net-option", TOOL_STRING, &s.oracle_settings, "K=N[,K=N...]", "with --oracle: its options, as actc-info lists them"},
         {"backends", TOOL_STRING, &s.backend_names, "LIST",
          "devices, the first is the reference (all there are, cpu first)"},
         {"suite", TOOL_CHOICE, &s.suite, "smoke|full", "full: more shapes and options, tensors over 128 MiB (smoke)",
@@ -255,6 +277,10 @@ static int run_tool(int argc, char **argv)
         .text = "A case's data come from the seed and its name: whatever else is run, they are the same.\n"
                 "Exit status: 0, 1 when a case failed, 2 for a wrong option, 77 when a device that is named is not there or "
                 "there is nothing to compare.\n\n"
+                "--oracle FILE: a safetensors file with F64 (or F32) tensors param.NAME, grad.NAME, buffer.NAME, buffer_after.NAME,\n"
+                "input, label, output and loss, and in its metadata 'net' and, for the bound, 'pytorch_f32_gradient_relative_l2':\n"
+                "the gradients may be twice as far from float64 as PyTorch's own in float32 (without that figure: 1e-5). Dropout is\n"
+                "off. A file that lacks a tensor or has one of another shape is exit status 2.\n\n"
                 "Examples:\n"
                 "  actc-parity\n"
                 "  actc-parity --backends cpu,vulkan:llvmpipe -k 'conv2d*' --format json\n"
@@ -273,7 +299,8 @@ static int run_tool(int argc, char **argv)
     if (s.against && (tool_find_option(&t, "seed")->given || tool_find_option(&t, "suite")->given))
         return tool_usage(&t,
                           "--against takes the seed and the suite of its file: --seed and --suite cannot be given with it");
-    code = run_all(&s);
+    if (!(code = check_oracle_options(&s)))
+        code = s.oracle ? parity_oracle(&s) : run_all(&s);
     parity_close_backends(&s);
     actc_context_destroy(&s.context);
     parity_list_free(&s.all);

@@ -137,6 +137,11 @@ char *tool_networks_text(char *text, size_t size)
     return text;
 }
 
+actc_optimizer_kind tool_optimizer(const char *name)
+{
+    return !strcmp(name, "sgd") ? ACTC_OPTIMIZER_SGD : !strcmp(name, "adam") ? ACTC_OPTIMIZER_ADAM : ACTC_OPTIMIZER_ADAMW;
+}
+
 char *tool_shape_text(const actc_shape *shape, char *text, size_t size)
 {
     size_t used = 0;

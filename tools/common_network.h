@@ -22,6 +22,8 @@ char *tool_networks_text(char *text, size_t size);
  * none was named. */
 int tool_choose_network(const tool *t, const char *name, const tool_network *net, const actc_model **model,
                         actc_model_config *config);
+/* Of "sgd", "adam" or "adamw". */
+actc_optimizer_kind tool_optimizer(const char *name);
 /* "3x32x32"; returns text. */
 char *tool_shape_text(const actc_shape *shape, char *text, size_t size);
 /* An object "kept_dense": bytes and so on under the key; returned, to be added to. */

@@ -44,6 +44,7 @@ typedef struct parity_session {
     uint64_t seed;
     int64_t threads;
     bool list, bench, validate, deterministic;
+    const char *oracle, *oracle_device, *oracle_net, *oracle_settings;
 
     actc_context *context;
     parity_list all;
@@ -74,6 +75,11 @@ int parity_find_backends(parity_session *s);
 /* The device of a backend, deterministic or not; NULL with why. */
 actc_device *parity_device(parity_session *s, parity_backend *b, bool deterministic, const char **why);
 void parity_close_backends(parity_session *s);
+
+/* ---- parity_oracle.c ---- */
+
+/* One training step of the network in the file of --oracle on every backend, against what the file says. The exit code. */
+int parity_oracle(parity_session *s);
 
 /* ---- parity_report.c ---- */
 

@@ -29,6 +29,7 @@ typedef struct actc_codec_spec {
     actc_codec_select select;
     actc_codec_values values;
     bool relu_value;
+    bool bn_input;
     int block;          /* dct: 16, 8, or 0 for a whole row */
     bool norm_none;     /* dct with block=row: the reference's unnormalised form */
     int wave;           /* index into the wavelet table */

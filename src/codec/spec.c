@@ -20,11 +20,12 @@ static const char *const block_names[] = {"16", "8", "row"};
 static const char *const norm_names[] = {"ortho", "none"};
 static const char *const mode_names[] = {"periodic", "symmetric"};
 static const char *const relu_names[] = {"mask", "value"};
+static const char *const bn_names[] = {"normalised", "input"};
 
-static const char *const keys_plain[] = {"relu"};
-static const char *const keys_threshold[] = {"lambda", "ratio", "select", "values", "relu"};
-static const char *const keys_dct[] = {"lambda", "ratio", "select", "values", "relu", "block", "norm"};
-static const char *const keys_wavelet[] = {"lambda", "ratio", "select", "values", "relu", "wave", "levels", "mode"};
+static const char *const keys_plain[] = {"relu", "bn"};
+static const char *const keys_threshold[] = {"lambda", "ratio", "select", "values", "relu", "bn"};
+static const char *const keys_dct[] = {"lambda", "ratio", "select", "values", "relu", "bn", "block", "norm"};
+static const char *const keys_wavelet[] = {"lambda", "ratio", "select", "values", "relu", "bn", "wave", "levels", "mode"};
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -139,6 +140,9 @@ static actc_status parse_key(actc_context *context, const char *text, const char
     } else if (!strcmp(key, "relu")) {
         ACTC_RETURN_IF_ERROR(choose(context, text, key, value, relu_names, LENGTH(relu_names), &chosen));
         spec->relu_value = chosen == 1;
+    } else if (!strcmp(key, "bn")) {
+        ACTC_RETURN_IF_ERROR(choose(context, text, key, value, bn_names, LENGTH(bn_names), &chosen));
+        spec->bn_input = chosen == 1;
     } else if (!strcmp(key, "block")) {
         static const int sizes[] = {16, 8, 0};
         ACTC_RETURN_IF_ERROR(choose(context, text, key, value, block_names, LENGTH(block_names), &chosen));
@@ -279,6 +283,8 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
         append(text, sizeof text, "values", values_names[spec->values]);
     if (spec->relu_value)
         append(text, sizeof text, "relu", "value");
+    if (spec->bn_input)
+        append(text, sizeof text, "bn", "input");
     return actc_strdup(text);
 }
 

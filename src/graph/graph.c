@@ -317,14 +317,27 @@ static actc_op *copy_op(const actc_op *prototype)
     return op;
 }
 
+/* What layers compute with is f32; losses and metrics have targets of other types behind their first input. */
+static bool takes_types(const actc_op *op, char *why, size_t why_size)
+{
+    for (uint32_t i = 0; i < op->n_inputs; i++) {
+        if (op->inputs[i]->dtype == ACTC_F32 || (i > 0 && op->def->role != ACTC_OP_LAYER))
+            continue;
+        snprintf(why, why_size, "input %u, %s, is i32, must be f32", i, op->inputs[i]->name);
+        return false;
+    }
+    return true;
+}
+
 actc_tensor *actc_graph_append(actc_graph *graph, const char *name, const actc_op *prototype)
 {
     if (graph->status != ACTC_OK)
         return NULL;
     char why[256] = "";
     actc_shape out;
-    if (!infer(prototype, NULL, &out, why, sizeof why))
-        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (%s): %s", name, prototype->def->kind, why);
+    if (!takes_types(prototype, why, sizeof why) || !infer(prototype, NULL, &out, why, sizeof why))
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s%s (%s): %s", graph->n_scopes ? graph->scopes[graph->n_scopes - 1] : "",
+                               name, prototype->def->kind, why);
     if (!actc_grow((void **)&graph->ops, &graph->ops_capacity, graph->n_ops + 1, sizeof *graph->ops))
         return no_memory(graph);
     actc_op *op = copy_op(prototype);

@@ -28,6 +28,13 @@ actc_status actc_graph_operator_info(const actc_graph *graph, size_t index, actc
     return actc_give_info(graph->context, "actc_operator_info", info, sizeof full, &full);
 }
 
+const char *actc_graph_operator_input(const actc_graph *graph, size_t index, size_t input)
+{
+    if (index >= graph->n_ops || input >= graph->ops[index]->n_inputs)
+        return NULL;
+    return graph->ops[index]->inputs[input]->name;
+}
+
 size_t actc_graph_input_count(const actc_graph *graph)
 {
     return graph->n_inputs;

@@ -46,6 +46,9 @@ struct actc_op_def {
     bool (*alias)(const actc_op *op, const actc_shape *in, bool training);
     /* Says what the backward pass will read. NULL: nothing. */
     void (*needs)(const actc_op *op, const actc_gradient_flags *gradients, actc_need_fn need, void *user);
+    /* The operator can keep its input normalised instead (unless the codec says bn=input, or somebody else reads it): then it hands that
+     * to actc_lower_pack, and gets it back where it restores its input. */
+    bool normalises;
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);

@@ -4,8 +4,9 @@
  * the rules of the format's own implementation hold: no name twice, tensors that cover the data without a hole or an
  * overlap, shapes that match their offsets; but blanks before the header's '{' and a "__metadata__" of null are what some
  * writers make. Tensors that cannot be given (another dtype than F32, too many dimensions) take part in all of that and
- * are then passed over: a file of another writer has counters and the like that nobody asks for. The data of the others are
- * read into a buffer of their own, so that values are aligned wherever they lie in the file.
+ * are then passed over: a file of another writer has counters and the like that nobody asks for. Those of F64, I64 and I32 are
+ * kept for whoever asks for doubles by name. The data of both are read into a buffer of their own, so that values are aligned
+ * wherever they lie in the file.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -23,8 +24,9 @@ struct tensor {
     const char *dtype;
     int ndim;            /* may be more than a shape holds */
     bool given;          /* F32, of at most ACTC_MAX_DIMS dimensions: the others are passed over */
+    bool kept;           /* given, or of another dtype that is widened to doubles */
     uint64_t begin, end; /* bytes of the data */
-    const float *values; /* of a given one */
+    const float *values; /* of a kept one: its bytes, where it is not given */
 };
 
 struct actc_safetensors {
@@ -35,7 +37,7 @@ struct actc_safetensors {
     struct tensor *tensors; /* by their data; once those are read, the given ones first */
     struct tensor **by_name;
     size_t count, given;
-    float *data; /* of the given ones, one after the other */
+    float *data; /* of the kept ones, one after the other: all are of whole floats */
 };
 
 bool actc_utf8_valid(const char *text, size_t bytes)
@@ -151,17 +153,20 @@ static actc_status parse_tensor(const actc_safetensors *file, const cJSON *item,
     if (each && (!actc_mul_u64(elements, each, &bits) || bits % 8 || tensor->end - tensor->begin != bits / 8))
         return damaged(file, "its data_offsets do not fit its shape", tensor->name);
     tensor->given = strcmp(tensor->dtype, "F32") == 0 && tensor->ndim <= ACTC_MAX_DIMS;
+    tensor->kept = tensor->given || (tensor->ndim <= ACTC_MAX_DIMS &&
+                                     (strcmp(tensor->dtype, "F64") == 0 || strcmp(tensor->dtype, "I64") == 0 ||
+                                      strcmp(tensor->dtype, "I32") == 0));
     return ACTC_OK;
 }
 
-/* Why a tensor is passed over. */
-static actc_status passed_over(const actc_safetensors *file, const struct tensor *tensor)
+/* Why a tensor is passed over by who reads these dtypes. */
+static actc_status passed_over(const actc_safetensors *file, const struct tensor *tensor, const char *dtypes)
 {
     if (tensor->ndim > ACTC_MAX_DIMS)
         return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" has %d dimensions, more than %d", file->path,
                          SHOWN(tensor->name), tensor->ndim, ACTC_MAX_DIMS);
-    return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; only F32 is read", file->path,
-                     SHOWN(tensor->name), SHOWN(tensor->dtype));
+    return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; only %s is read", file->path,
+                     SHOWN(tensor->name), SHOWN(tensor->dtype), dtypes);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -243,7 +248,7 @@ static actc_status read_data(actc_safetensors *file, int fd)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < file->count; i++)
-        bytes += file->tensors[i].given ? file->tensors[i].end - file->tensors[i].begin : 0;
+        bytes += file->tensors[i].kept ? file->tensors[i].end - file->tensors[i].begin : 0;
     file->data = actc_malloc(bytes);
     if (!file->data)
         return actc_out_of_memory(file->context, bytes, file->path);
@@ -251,7 +256,7 @@ static actc_status read_data(actc_safetensors *file, int fd)
     off_t start = lseek(fd, 0, SEEK_CUR);
     for (size_t i = 0; i < file->count; i++) {
         struct tensor *tensor = &file->tensors[i];
-        if (!tensor->given)
+        if (!tensor->kept)
             continue;
         uint64_t size = tensor->end - tensor->begin;
         if (lseek(fd, start + (off_t)tensor->begin, SEEK_SET) < 0)
@@ -259,7 +264,7 @@ static actc_status read_data(actc_safetensors *file, int fd)
         ACTC_RETURN_IF_ERROR(actc_file_read(file->context, file->path, fd, next, size));
         tensor->values = next;
         next += size / sizeof *next;
-        file->given++;
+        file->given += tensor->given;
     }
     return ACTC_OK;
 }
@@ -399,27 +404,75 @@ actc_status actc_safetensors_get(const actc_safetensors *file, size_t index, con
     return ACTC_OK;
 }
 
-actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index)
+/* NULL where there is none of the name. */
+static const struct tensor *named(const actc_safetensors *file, const char *name)
 {
-    ACTC_OWN_MODES;
-    if (!file || !name || !index)
-        return ACTC_ERROR_INVALID_ARGUMENT;
     size_t low = 0, high = file->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int order = strcmp(name, file->by_name[middle]->name);
-        if (order == 0) {
-            if (!file->by_name[middle]->given)
-                return passed_over(file, file->by_name[middle]);
-            *index = (size_t)(file->by_name[middle] - file->tensors);
-            return ACTC_OK;
-        }
+        if (order == 0)
+            return file->by_name[middle];
         if (order < 0)
             high = middle;
         else
             low = middle + 1;
     }
-    return ACTC_ERROR_NOT_FOUND;
+    return NULL;
+}
+
+actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index)
+{
+    ACTC_OWN_MODES;
+    if (!file || !name || !index)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    const struct tensor *tensor = named(file, name);
+    if (!tensor)
+        return ACTC_ERROR_NOT_FOUND;
+    if (!tensor->given)
+        return passed_over(file, tensor, "F32");
+    *index = (size_t)(tensor - file->tensors);
+    return ACTC_OK;
+}
+
+actc_status actc_safetensors_read_f64(const actc_safetensors *file, const char *name, actc_shape *shape, double *values)
+{
+    ACTC_OWN_MODES;
+    if (!file || !name)
+        return ACTC_ERROR_INVALID_ARGUMENT;
+    const struct tensor *tensor = named(file, name);
+    if (!tensor)
+        return ACTC_ERROR_NOT_FOUND;
+    if (!tensor->kept)
+        return passed_over(file, tensor, "F64, F32, I64 or I32");
+    if (shape)
+        *shape = tensor->shape;
+    if (!values)
+        return ACTC_OK;
+    const unsigned char *bytes = (const unsigned char *)tensor->values;
+    uint64_t size = tensor->end - tensor->begin;
+    bool integer = tensor->dtype[0] == 'I';
+    if (strcmp(tensor->dtype + 1, "32") == 0) {
+        for (uint64_t i = 0; i < size / 4; i++) {
+            int32_t whole;
+            memcpy(&whole, bytes + 4 * i, 4);
+            values[i] = integer ? (double)whole : (double)tensor->values[i];
+        }
+    } else if (integer) {
+        for (uint64_t i = 0; i < size / 8; i++) {
+            int64_t whole;
+            memcpy(&whole, bytes + 8 * i, 8);
+            values[i] = (double)whole;
+        }
+    } else if (size) {
+        memcpy(values, bytes, size);
+    }
+    return ACTC_OK;
+}
+
+const char *actc_safetensors_name(const actc_safetensors *file, size_t index)
+{
+    return file && index < file->count ? file->by_name[index]->name : NULL;
 }
 
 const char *actc_safetensors_metadata(const actc_safetensors *file, const char *key)

@@ -204,7 +204,7 @@ static void lower_forward(actc_lower *lower)
         else
             op->def->forward(lower, op);
         const actc_saved *saved = lower->training ? actc_policy_find(&build->policy, op->output) : NULL;
-        if (saved && saved->value)
+        if (saved && saved->value && !saved->normalised)
             actc_emit_pack(lower, saved, lower->values[op->output->id]);
     }
     lower->op = NULL;

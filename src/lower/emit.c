@@ -333,6 +333,17 @@ void actc_emit_pack(actc_lower *lower, const actc_saved *saved, actc_view value)
     emit_codec(lower, saved, true, value, payload, 0, saved->codec->samples);
 }
 
+bool actc_lower_normalised(const actc_lower *lower, const actc_tensor *tensor)
+{
+    const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
+    return saved && saved->normalised;
+}
+
+void actc_lower_pack_normalised(actc_lower *lower, const actc_tensor *tensor, actc_view xhat)
+{
+    actc_emit_pack(lower, actc_policy_find(&lower->build->policy, tensor), xhat);
+}
+
 actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);

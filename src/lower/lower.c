@@ -89,15 +89,30 @@ static bool is_free(const actc_lower *lower, const actc_op *op, uint32_t index)
     return readers == 1 && vbuf->last_use == op->id + 1 && !vbuf->survives && !vbuf->entry && !vbuf->persistent;
 }
 
+/* Whether the command before wrote this view: what follows in its place may become part of it (fuse.c), and finds it in the cache. */
+static bool just_written(const actc_lower *lower, actc_view view)
+{
+    const actc_program *program = &lower->build->programs[lower->program];
+    const actc_command *last = program->n_commands ? &program->commands[program->n_commands - 1] : NULL;
+    for (uint32_t v = 0; last && v < last->n_views; v++)
+        if (last->access[v] != 'r' && last->views[v].buffer == view.buffer && last->views[v].offset == view.offset)
+            return true;
+    return false;
+}
+
 actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op)
 {
+    uint32_t chosen = UINT32_MAX;
     for (uint32_t i = 0; i < op->n_inputs && lower->status == ACTC_OK && !lower->build->options->no_inplace; i++) {
         if (actc_lower_bytes(lower, op->inputs[i]) != actc_lower_bytes(lower, op->output) || !is_free(lower, op, i))
             continue;
-        settle(lower, op->output, lower->values[op->inputs[i]->id], true);
-        return lower->values[op->output->id];
+        if (chosen == UINT32_MAX || just_written(lower, lower->values[op->inputs[i]->id]))
+            chosen = i;
     }
-    return actc_lower_output(lower, op);
+    if (chosen == UINT32_MAX)
+        return actc_lower_output(lower, op);
+    settle(lower, op->output, lower->values[op->inputs[chosen]->id], true);
+    return lower->values[op->output->id];
 }
 
 void actc_lower_output_alias(actc_lower *lower, const actc_op *op)
@@ -240,6 +255,16 @@ uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor)
     if (!most || !saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
         return 1;
     return (uint32_t)((bytes + most - 1) / most);
+}
+
+uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)
+{
+    const uint32_t planes = actc_lower_planes(lower, tensor);
+    const uint64_t bytes = actc_lower_bytes(lower, tensor);
+    uint32_t parts = actc_lower_has_planes(lower, tensor) ? actc_lower_slices(lower, tensor) : 1;
+    while (parts > 1 && (planes % parts || bytes / parts % ACTC_VIEW_ALIGNMENT))
+        parts--;
+    return parts;
 }
 
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask)

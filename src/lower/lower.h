@@ -113,8 +113,8 @@ actc_view actc_lower_part(actc_view view, uint64_t offset, uint64_t bytes);
 
 uint64_t actc_lower_bytes(const actc_lower *lower, const actc_tensor *tensor);
 
-/* Forward: the value of an input; a new buffer for the output; the output in the place of the first input of its size
- * whose storage nobody needs after this operator (else a new buffer). The operator writes to what it gets; in place it must
+/* Forward: the value of an input; a new buffer for the output; the output in the place of an input of its size
+ * whose storage nobody needs after this operator, the one just written if there is a choice (else a new buffer). The operator writes to what it gets; in place it must
  * read an element no later than it writes it. Operators whose output is their input, bytes and all, say so in their
  * definition (`alias`) and are not asked to emit anything. */
 actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index);
@@ -147,9 +147,15 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
  * restore_planes counts depth planes through all samples, where the codec keeps each by itself (has_planes). */
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor);
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor);
+/* In how many equal parts, of whole planes and with aligned views, to go through a tensor and others of its shape, when one part
+ * does not depend on the others: about `slices`, or 1. */
+uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);
+/* Whether the operator keeps this input normalised, and packs it so in the forward pass: what is restored is that, then. */
+bool actc_lower_normalised(const actc_lower *lower, const actc_tensor *tensor);
+void actc_lower_pack_normalised(actc_lower *lower, const actc_tensor *tensor, actc_view xhat);
 /* Depth planes of a tensor through all samples: samples where it has no depth. */
 uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor);
 /* Saved sign of an operator's own output. mask: *is_mask true, else the values. */
@@ -174,6 +180,10 @@ void actc_emit_elementwise(actc_lower *lower, actc_kernel_id id, const void *par
  * parameters gets the number of the launch's first element. */
 void actc_emit_region(actc_lower *lower, actc_kernel_id id, uint64_t n, const void *params, uint32_t first_word,
                       const actc_view *views, uint32_t n_views);
+/* Where the command before is a batch norm that wrote y, it adds `other`, or clips y and writes the mask (ACTC_NO_VIEW: none) as well;
+ * false where it is not, and nothing is emitted. fuse.c */
+bool actc_emit_fused_add(actc_lower *lower, actc_view other, actc_view y);
+bool actc_emit_fused_relu(actc_lower *lower, actc_view y, actc_view mask, float cap);
 /* views: a, b, bias, c */
 void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view views[4]);
 /* views: as actc_conv says, without the workspace */

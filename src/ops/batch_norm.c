@@ -1,7 +1,8 @@
 /* batch_norm.c: PyTorch's BatchNorm over the channels of maps, or the columns of rows.
  *
  * Training takes the mean and the variance of the batch, keeps two numbers a channel, and saves x; the gradients of the
- * weight, the bias and x are computed from one restored x, so that they belong together where it is lossy.
+ * weight, the bias and x are computed from one restored x, so that they belong together where it is lossy. Where a codec keeps it and
+ * nobody else reads it, that is the normalised x, which loses less (docs/compression.md); bn=input keeps x itself, as Vu et al. do.
  */
 #include "../lower/lower.h"
 
@@ -85,7 +86,17 @@ static void forward(actc_lower *lower, const actc_op *op)
     struct actc_params_bn_apply params = {.n = g.n, .cols = g.cols, .normalise = 1, .affine = a->affine};
     actc_view gamma = a->affine ? actc_lower_parameter(lower, op->parameters[WEIGHT]) : ACTC_NO_VIEW;
     actc_view beta = a->affine ? actc_lower_parameter(lower, op->parameters[BIAS]) : ACTC_NO_VIEW;
-    ACTC_EMIT_ELEMENTWISE(lower, bn_apply, &params, x, statistics, gamma, beta, ACTC_NO_VIEW, y, ACTC_NO_VIEW);
+    if (actc_lower_normalised(lower, op->inputs[0])) { /* the same bits in two passes, with what is kept between them */
+        params.affine = 0;
+        ACTC_EMIT_ELEMENTWISE(lower, bn_apply, &params, x, statistics, ACTC_NO_VIEW, ACTC_NO_VIEW, ACTC_NO_VIEW, y, ACTC_NO_VIEW);
+        actc_lower_pack_normalised(lower, op->inputs[0], y);
+        params.normalise = 0;
+        params.affine = a->affine;
+        x = y;
+    }
+    if (params.normalise || params.affine)
+        ACTC_EMIT_ELEMENTWISE(lower, bn_apply, &params, x, params.normalise ? statistics : ACTC_NO_VIEW, gamma, beta, ACTC_NO_VIEW, y,
+                              ACTC_NO_VIEW);
 }
 
 /* Adds the batch's own sum to what was accumulated before. */
@@ -108,23 +119,24 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     geometry g = geometry_of(lower, op);
     actc_view dy = actc_lower_output_gradient(lower, op), statistics = actc_lower_kept(lower, op, STATISTICS);
     /* x is restored in parts, twice: for the sums, and for dx */
-    uint32_t planes = actc_lower_planes(lower, x), parts = actc_lower_has_planes(lower, x) ? actc_lower_slices(lower, x) : 1;
-    while (parts > 1 && (planes % parts || dy.bytes / parts % ACTC_VIEW_ALIGNMENT))
-        parts--;
+    const uint32_t planes = actc_lower_planes(lower, x), parts = actc_lower_parts(lower, x);
     uint64_t part = dy.bytes / parts;
     uint32_t rows = g.rows / parts, count = planes / parts;
     actc_view sums[2] = {actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, 4ull * g.cols, "sum of dy"),
                          actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, 4ull * g.cols, "sum of dy xhat")};
+    const bool normalised = actc_lower_normalised(lower, x); /* what is restored is xhat */
     for (uint32_t i = 0; i < parts && lower->status == ACTC_OK; i++)
-        actc_emit_reduce(lower, ACTC_REDUCE_NORM_COLUMNS, actc_lower_part(dy, i * part, part),
-                         actc_lower_restore_planes(lower, x, i * count, count), statistics, 1, rows, g.cols, 1.0f, sums, i > 0);
+        actc_emit_reduce(lower, normalised ? ACTC_REDUCE_PAIR : ACTC_REDUCE_NORM_COLUMNS, actc_lower_part(dy, i * part, part),
+                         actc_lower_restore_planes(lower, x, i * count, count), normalised ? ACTC_NO_VIEW : statistics, 1, rows, g.cols,
+                         1.0f, sums, i > 0);
     give_parameter(lower, op, gradients, BIAS, sums[0]);
     give_parameter(lower, op, gradients, WEIGHT, sums[1]);
     if (!gradients->input[0])
         return;
     actc_view gamma = a->affine ? actc_lower_parameter(lower, op->parameters[WEIGHT]) : ACTC_NO_VIEW;
     actc_view dx = actc_lower_input_gradient(lower, op, 0, true);
-    struct actc_params_bn_bwd params = {.n = g.n / parts, .cols = g.cols, .affine = a->affine, .inverse_rows = (float)(1.0 / g.rows)};
+    struct actc_params_bn_bwd params = {.n = g.n / parts, .cols = g.cols, .normalised = normalised, .affine = a->affine,
+                                     .inverse_rows = (float)(1.0 / g.rows)};
     for (uint32_t i = 0; i < parts && lower->status == ACTC_OK; i++)
         ACTC_EMIT_ELEMENTWISE(lower, bn_bwd, &params, actc_lower_part(dy, i * part, part),
                               actc_lower_restore_planes(lower, x, i * count, count), statistics, gamma, sums[0], sums[1],
@@ -138,7 +150,8 @@ static bool mixes_samples(const actc_op *op)
 }
 
 const actc_op_def actc_batch_norm_def = {.kind = "bn", .attributes_bytes = sizeof(batch_norm_attributes), .infer = infer,
-                                         .needs = needs, .forward = forward, .backward = backward, .mixes_samples = mixes_samples};
+                                         .needs = needs, .normalises = true, .forward = forward, .backward = backward,
+                                         .mixes_samples = mixes_samples};
 
 actc_batch_norm_options actc_batch_norm_options_default(void)
 {

@@ -25,13 +25,22 @@ static void relu_needs(const actc_op *op, const actc_gradient_flags *gradients, 
         need(user, op, op->output, ACTC_NEED_SIGN);
 }
 
+static bool same_view(actc_view a, actc_view b)
+{
+    return a.buffer == b.buffer && a.offset == b.offset;
+}
+
 static void relu_forward(actc_lower *lower, const actc_op *op)
 {
-    actc_view x = actc_lower_input(lower, op, 0), y = actc_lower_output_inplace(lower, op);
+    actc_view x = actc_lower_input(lower, op, 0), y = actc_lower_output_inplace(lower, op), mask = ACTC_NO_VIEW;
     uint32_t n = (uint32_t)actc_lower_elements(lower, op->output);
-    if (actc_lower_wants_mask(lower, op->output)) {
+    const bool wants_mask = actc_lower_wants_mask(lower, op->output);
+    if (wants_mask)
+        mask = actc_lower_keep_mask(lower, op, ((uint64_t)n + 31) / 32 * 4);
+    if (same_view(x, y) && actc_emit_fused_relu(lower, y, mask, INFINITY))
+        return;
+    if (wants_mask) {
         struct actc_params_relu_fwd_mask params = {.n = n, .cap = INFINITY};
-        actc_view mask = actc_lower_keep_mask(lower, op, ((uint64_t)n + 31) / 32 * 4);
         ACTC_EMIT_ELEMENTWISE(lower, relu_fwd_mask, &params, x, y, mask);
     } else {
         struct actc_params_relu_fwd params = {.n = n, .cap = INFINITY};
@@ -72,12 +81,13 @@ static void add_forward(actc_lower *lower, const actc_op *op)
 {
     actc_view a = actc_lower_input(lower, op, 0), b = actc_lower_input(lower, op, 1), y = actc_lower_output_inplace(lower, op);
     struct actc_params_add params = {.n = (uint32_t)actc_lower_elements(lower, op->output)};
-    if (y.buffer == a.buffer && y.offset == a.offset)
-        actc_emit_accumulate(lower, b, y);
-    else if (y.buffer == b.buffer && y.offset == b.offset)
-        actc_emit_accumulate(lower, a, y);
-    else
+    if (same_view(a, y) || same_view(b, y)) {
+        actc_view other = same_view(a, y) ? b : a;
+        if (!actc_emit_fused_add(lower, other, y))
+            actc_emit_accumulate(lower, other, y);
+    } else {
         ACTC_EMIT_ELEMENTWISE(lower, add, &params, a, b, y);
+    }
 }
 
 static void add_backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)

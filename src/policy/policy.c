@@ -168,6 +168,8 @@ static actc_status decide(const actc_graph *graph, const actc_saved_need *need, 
                                (unsigned long long)dense);
             actc_codec_plan_destroy(&saved->codec);
         } else {
+            bool alone = need->n_values == 1 && !need->sign_op && need->values[0].op->def->normalises;
+            saved->normalised = alone && !spec.bn_input;
             note = actc_strdup(saved->codec->note ? saved->codec->note : "");
         }
         actc_free(saved->note);

@@ -15,6 +15,7 @@ typedef struct actc_saved {
     bool sign;              /* its sign is needed (ReLU) */
     actc_codec_plan *codec; /* keeps the values; NULL: dense where value is set */
     bool mask;              /* the sign is kept as a 1-bit mask beside */
+    bool normalised;        /* the codec keeps what its only reader makes of it, which that packs itself (unless bn=input) */
     actc_saved_use use;
     char *readers;          /* "conv2, fc1": the operators that need it */
     char *note;             /* why it is kept so, "" where obvious */

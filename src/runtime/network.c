@@ -246,6 +246,7 @@ void actc_network_destroy(actc_network **out)
     actc_network *network = *out;
     const actc_backend *backend = network->device->backend;
     actc_network_drop_halves(network);
+    actc_network_drop_profile(network);
     for (int p = 0; p < ACTC_PROGRAM_COUNT; p++)
         if (network->executables[p])
             backend->executable_destroy(network->device, network->executables[p]);

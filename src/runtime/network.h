@@ -26,6 +26,7 @@ struct actc_network {
     void *between_user;
     actc_executable *halves[2];
     actc_program half_programs[2];
+    struct actc_profile *profile; /* profile.c; NULL: commands are not timed */
     uint64_t allocated_bytes, planned_bytes_uncompressed;
     uint64_t step, updates; /* training batches and updates done */
     int pending;            /* batches since the last update */
@@ -73,6 +74,14 @@ typedef struct actc_carried {
 /* All of them, the first `room` written to `list`; returns how many there are. For the same graph, rules and batch they are
  * the same on every device but for where they lie. */
 size_t actc_network_carried(const actc_network *network, actc_carried *list, size_t room);
+
+/* ---- profile.c ---- */
+
+typedef struct actc_profile actc_profile;
+/* Runs a program, command by command where they are timed. */
+actc_status actc_network_run(actc_network *network, uint32_t program);
+void actc_network_drop_profile(actc_network *network);
+double actc_network_command_seconds(const actc_network *network, size_t index);
 
 /* layout.c: `from` and `to` must not overlap */
 void actc_relayout_parameter(const actc_parameter *parameter, const float *from, float *to, bool to_stored);

@@ -9,6 +9,31 @@ static uint64_t elements_of(const actc_shape *shape)
     return n;
 }
 
+/* Every tensor is named, in order, and one that can be widened has as many values as its shape says. */
+static void check_names(const actc_safetensors *file, size_t size)
+{
+    const char *before = NULL, *name;
+    size_t count = 0;
+    for (; (name = actc_safetensors_name(file, count)); count++, before = name) {
+        actc_shape shape;
+        FUZZ_CHECK(!before || strcmp(before, name) < 0);
+        actc_status status = actc_safetensors_read_f64(file, name, &shape, NULL);
+        FUZZ_CHECK(status == ACTC_OK || status == ACTC_ERROR_UNSUPPORTED);
+        if (status != ACTC_OK)
+            continue;
+        uint64_t n = elements_of(&shape);
+        FUZZ_CHECK(4 * n < size);
+        double *values = malloc(n * sizeof *values + 1);
+        FUZZ_CHECK(values && actc_safetensors_read_f64(file, name, NULL, values) == ACTC_OK);
+        volatile double last = 0;
+        for (uint64_t k = 0; k < n; k++)
+            last = values[k];
+        (void)last;
+        free(values);
+    }
+    FUZZ_CHECK(count >= actc_safetensors_count(file));
+}
+
 /* Every tensor is found by its name and lies inside the file. */
 static void check(const actc_safetensors *file, size_t size)
 {
@@ -70,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK((status == ACTC_OK) == (file != NULL));
     if (file) {
         check(file, size);
+        check_names(file, size);
         write_again(file);
     }
     actc_safetensors_destroy(&file);

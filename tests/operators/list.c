@@ -56,11 +56,58 @@ static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor 
 
 static actc_tensor *build_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    actc_max_pool2d_options options = actc_max_pool2d_options_default(1);
+    actc_pool_options options = actc_pool_options_default(1);
     take(options.kernel, o->kernel);
     take(options.stride, o->stride);
     take(options.padding, o->padding);
-    return actc_max_pool2d(graph, name, x, &options);
+    return actc_max_pool(graph, name, x, &options);
+}
+
+/* relu(x) behind x, and x again. */
+static actc_tensor *build_concat(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char relu[64];
+    snprintf(relu, sizeof relu, "%s_relu", name);
+    actc_tensor *parts[] = {x, actc_relu(graph, relu, x), x};
+    return actc_concat(graph, name, parts, 3, o->axis);
+}
+
+static actc_tensor *build_slice(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_slice(graph, name, x, o->axis, o->begin, o->end);
+}
+
+static actc_tensor *build_pad(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_pad(graph, name, x, o->before, o->after, o->p);
+}
+
+static actc_tensor *build_permute(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_permute(graph, name, x, o->order);
+}
+
+static actc_tensor *build_reshape(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_reshape(graph, name, x, o->dims, o->ndim);
+}
+
+/* Of a sequence of pixels, or of columns. */
+static actc_tensor *build_permute_sequence(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return actc_permute(graph, name, actc_reshape(graph, sequence, x, o->dims, o->ndim), o->order);
+}
+
+static actc_tensor *build_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_pixel_shuffle(graph, name, x, o->factor);
+}
+
+static actc_tensor *build_patchify(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_patchify(graph, name, x, o->kernel);
 }
 
 static actc_tensor *build_dropout(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -96,10 +143,28 @@ static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_t
     return actc_batch_norm(graph, name, x, &options);
 }
 
+/* Of x as it is, or of another shape. */
+static actc_tensor *build_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    actc_layer_norm_options options = actc_layer_norm_options_default();
+    options.affine = !o->no_affine;
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return actc_layer_norm(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x, &options);
+}
+
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     (void)o;
     return actc_global_avg_pool(graph, name, x);
+}
+
+/* Of x as it is, or of another shape. */
+static actc_tensor *build_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return actc_softmax(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x);
 }
 
 /* To out x groups. */
@@ -117,6 +182,23 @@ static actc_tensor *build_log_softmax(actc_graph *graph, const char *name, actc_
 static actc_tensor *nll(actc_graph *graph, actc_tensor *x)
 {
     return actc_nll_loss(graph, "loss", x, actc_label_input(graph, "label"));
+}
+
+/* A label a position. */
+static actc_tensor *positions_label(actc_graph *graph, actc_tensor *x)
+{
+    actc_shape shape = actc_tensor_shape(x);
+    return actc_input_of(graph, "label", ACTC_I32, shape.dims + 2, shape.ndim - 2);
+}
+
+static actc_tensor *nll_of_positions(actc_graph *graph, actc_tensor *x)
+{
+    return actc_nll_loss(graph, "loss", x, positions_label(graph, x));
+}
+
+static actc_tensor *cross_entropy_of_positions(actc_graph *graph, actc_tensor *x)
+{
+    return actc_cross_entropy(graph, "loss", x, positions_label(graph, x));
 }
 
 static actc_tensor *cross_entropy(actc_graph *graph, actc_tensor *x)
@@ -232,13 +314,68 @@ const operator_case operator_cases[] = {
     {"conv_transpose3d(n=1,c=4,dhw=3x4x2,o=3,k=2x2x2,s=2x2x2)", "conv", build_conv_transpose, VOLUME(1, 2, 3, 4, 2),
      .width = 4, .options = {.out = 3, .kernel = {2, 2, 2}, .stride = {2, 2, 2}}},
     {"batch_norm(n=3,c=5,hw=6x7)", "bn", build_batch_norm, IMAGE(3, 2, 6, 7), .width = 5, .uses = ""},
+    {"batch_norm(n=2,c=4,hw=5x9)", "bn", build_batch_norm, IMAGE(2, 2, 5, 9), .width = 4, .uses = "bn=input"},
     {"batch_norm(n=130,f=9)", "bn", build_batch_norm, VECTOR(130, 6), .width = 9},
     {"batch_norm(n=2,c=3,dhw=3x4x5,affine=0)", "bn", build_batch_norm, VOLUME(2, 2, 3, 4, 5),
      .width = 3, .options = {.no_affine = true}},
     {"batch_norm(n=4,c=3,hw=5x5,track=0)", "bn", build_batch_norm, IMAGE(4, 2, 5, 5), .width = 3, .options = {.no_track = true},
      .mixes_samples = true},
+    {"layer_norm(n=5,f=37)", "ln", build_layer_norm, VECTOR(5, 6), .width = 37, .uses = ""},
+    {"layer_norm(n=3,t=7,d=20)", "ln", build_layer_norm, VECTOR(3, 5), .width = 140, .options = {.dims = {7, 20}, .ndim = 2}},
+    {"layer_norm(n=2,t=66,d=5,affine=0)", "ln", build_layer_norm, VECTOR(2, 3),
+     .width = 330, .options = {.dims = {66, 5}, .ndim = 2, .no_affine = true}},
+    {"layer_norm(n=3,f=771)", "ln", build_layer_norm, VECTOR(3, 2), .width = 771},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"max_pool3d(n=2,c=3,dhw=5x6x4,k=3x2x2,s=2x2x1,p=1x0x1)", "pool", build_max_pool, VOLUME(2, 2, 5, 6, 4),
+     .width = 3, .options = {.kernel = {3, 2, 2}, .stride = {2, 2, 1}, .padding = {1, 0, 1}}},
+    {"concat(n=2,c=3,hw=5x4,axis=1)", "concat", build_concat, IMAGE(2, 2, 5, 4), .width = 3, .options = {.axis = 1}, .uses = ""},
+    {"concat(n=2,c=3,dhw=2x4x3,axis=2)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 2}},
+    {"concat(n=2,c=3,dhw=2x4x3,axis=4)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 4}},
+    {"concat(n=3,f=37,axis=1)", "concat", build_concat, VECTOR(3, 5), .width = 37, .options = {.axis = 1}},
+    {"slice(n=2,c=7,hw=5x4,axis=1,begin=2,end=5)", "slice", build_slice, IMAGE(2, 2, 5, 4),
+     .width = 7, .options = {.axis = 1, .begin = 2, .end = 5}, .uses = ""},
+    {"slice(n=2,c=3,dhw=4x3x5,axis=2,begin=1,end=4)", "slice", build_slice, VOLUME(2, 1, 4, 3, 5),
+     .width = 3, .options = {.axis = 2, .begin = 1, .end = 4}},
+    {"slice(n=3,f=300,axis=1,begin=0,end=257)", "slice", build_slice, VECTOR(3, 5),
+     .width = 300, .options = {.axis = 1, .begin = 0, .end = 257}},
+    {"pad(n=2,c=3,hw=5x4,before=0x1x0,after=2x0x3,value=-1.5)", "pad", build_pad, IMAGE(2, 2, 5, 4),
+     .width = 3, .options = {.before = {0, 1, 0}, .after = {2, 0, 3}, .p = -1.5}, .uses = ""},
+    {"pad(n=2,c=2,dhw=3x2x4,before=1x2x0x1,after=0x1x1x1)", "pad", build_pad, VOLUME(2, 1, 3, 2, 4),
+     .width = 2, .options = {.before = {1, 2, 0, 1}, .after = {0, 1, 1, 1}}},
+    {"permute(n=2,c=3,hw=5x4,order=0213)", "permute", build_permute, IMAGE(2, 2, 5, 4),
+     .width = 3, .options = {.order = {0, 2, 1, 3}}, .uses = ""},
+    {"permute(n=2,c=3,dhw=2x4x5,order=04132)", "permute", build_permute, VOLUME(2, 2, 2, 4, 5),
+     .width = 3, .options = {.order = {0, 4, 1, 3, 2}}},
+    {"permute(n=2,t=9,d=35,order=021)", "permute", build_permute_sequence, VECTOR(2, 6),
+     .width = 315, .options = {.dims = {9, 35}, .ndim = 2, .order = {0, 2, 1}}},
+    {"reshape(n=3,c=5,hw=4x7,dims=140)", "reshape", build_reshape, IMAGE(3, 2, 4, 7),
+     .width = 5, .options = {.dims = {-1}, .ndim = 1}, .uses = ""},
+    {"reshape(n=3,c=4,hw=6x5,dims=8x5x3)", "reshape", build_reshape, IMAGE(3, 2, 6, 5),
+     .width = 4, .options = {.dims = {8, 5, 3}, .ndim = 3}},
+    {"reshape(n=2,c=6,hw=2x2,dims=4x3x2)", "reshape", build_reshape, IMAGE(2, 2, 2, 2),
+     .width = 6, .options = {.dims = {4, 3, 2}, .ndim = 3}},
+    {"reshape(n=2,c=3,hw=6x4,dims=3x2x3x4)", "reshape", build_reshape, IMAGE(2, 2, 6, 4),
+     .width = 3, .options = {.dims = {3, 2, 3, 4}, .ndim = 4}},
+    {"reshape(n=3,f=120,dims=2x3x4x5)", "reshape", build_reshape, VECTOR(3, 5),
+     .width = 120, .options = {.dims = {2, 3, -1, 5}, .ndim = 4}},
+    {"pixel_shuffle(n=2,c=12,hw=3x5,factor=2)", "pixel_shuffle", build_pixel_shuffle, IMAGE(2, 2, 3, 5),
+     .width = 12, .options = {.factor = 2}, .uses = ""},
+    {"pixel_shuffle(n=2,c=54,dhw=2x3x2,factor=3)", "pixel_shuffle", build_pixel_shuffle, VOLUME(2, 1, 2, 3, 2),
+     .width = 54, .options = {.factor = 3}},
+    {"patchify(n=2,c=3,hw=8x6,patch=4x2)", "patchify", build_patchify, IMAGE(2, 2, 8, 6),
+     .width = 3, .options = {.kernel = {4, 2}}, .uses = ""},
+    {"patchify(n=2,c=3,dhw=4x6x4,patch=2x3x4)", "patchify", build_patchify, VOLUME(2, 1, 4, 6, 4),
+     .width = 3, .options = {.kernel = {2, 3, 4}}},
+    {"log_softmax_nll(n=2,classes=5,hw=4x7,ignored=5)", "softmax", build_log_softmax, IMAGE(2, 2, 4, 7),
+     .width = 5, .layer = "log_softmax", .loss = nll_of_positions, .ignored = 5},
+    {"softmax_nll(n=7,f=10)", "softmax", build_softmax, VECTOR(7, 6), .width = 10, .loss = nll, .uses = ""},
+    {"softmax(n=3,f=301)", "softmax", build_softmax, VECTOR(3, 4), .width = 301},
+    {"softmax(n=2,t=9,d=35)", "softmax", build_softmax, VECTOR(2, 6), .width = 315, .options = {.dims = {9, 35}, .ndim = 2}},
+    {"softmax(n=2,c=5,hw=4x7)", "softmax", build_softmax, IMAGE(2, 2, 4, 7), .width = 5},
+    {"softmax(n=1,c=67,dhw=2x3x2)", "softmax", build_softmax, VOLUME(1, 2, 2, 3, 2), .width = 67},
+    {"cross_entropy(n=2,classes=3,dhw=5x7x11,ignored=4)", "loss", NULL, VOLUME(2, 2, 5, 7, 11),
+     .width = 3, .loss = cross_entropy_of_positions, .ignored = 4},
     {"resize_bilinear(n=2,c=5,hw=7x6,to=28x20)", "resize", build_resize, IMAGE(2, 2, 7, 6),
      .width = 5, .options = {.out = 28, .groups = 20}, .uses = ""},
     {"resize_bilinear(n=2,c=3,hw=13x17,to=5x9,corners)", "resize", build_resize, IMAGE(2, 2, 13, 17),

@@ -16,6 +16,8 @@
 /* What operators take. Entries that a kind does not know are not read; strides and dilations of 0 are 1. */
 typedef struct operator_options {
     int64_t out, kernel[3], stride[3], padding[3], dilation[3], groups, output_padding[3]; /* out: channels or features */
+    int axis, order[5], ndim; /* ndim: of dims */
+    int64_t begin, end, before[4], after[4], dims[4], factor;
     double p;
     bool no_bias, no_affine, no_track;
 } operator_options;

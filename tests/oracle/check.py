@@ -26,9 +26,12 @@ def read_safetensors(path):
     raw = Path(path).read_bytes()
     (n,) = struct.unpack("<Q", raw[:8])
     tensors = {}
-    for name, t in json.loads(raw[8 : 8 + n]).items():
+    header = json.loads(raw[8 : 8 + n])
+    header.pop("__metadata__", None)
+    for name, t in header.items():
         begin, end = t["data_offsets"]
-        tensors[name] = (t["shape"], struct.unpack("<%df" % ((end - begin) // 4), raw[8 + n + begin : 8 + n + end]))
+        kind, size = {"F32": ("f", 4), "F64": ("d", 8), "I64": ("q", 8)}[t["dtype"]]
+        tensors[name] = (t["shape"], struct.unpack("<%d%s" % ((end - begin) // size, kind), raw[8 + n + begin : 8 + n + end]))
     return tensors
 
 

@@ -1,16 +1,21 @@
-"""Writes the fixtures: safetensors of float32, names sorted."""
+"""Writes the fixtures: safetensors, names sorted; float32, but with metadata in the arrays' own types."""
 import json
 import struct
 from pathlib import Path
 
 import numpy as np
 
+DTYPES = {"f4": "F32", "f8": "F64", "i8": "I64"}
 
-def write_safetensors(path, tensors):
+
+def write_safetensors(path, tensors, metadata=None):
     header, offset, blobs = {}, 0, []
+    if metadata:
+        header["__metadata__"] = metadata
     for name in sorted(tensors):
-        blob = np.ascontiguousarray(tensors[name], dtype="<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": [offset, offset + len(blob)]}
+        kind = np.asarray(tensors[name]).dtype.str[1:] if metadata else "f4"
+        blob = np.ascontiguousarray(tensors[name], dtype="<" + kind).tobytes()
+        header[name] = {"dtype": DTYPES[kind], "shape": list(tensors[name].shape), "data_offsets": [offset, offset + len(blob)]}
         offset += len(blob)
         blobs.append(blob)
     text = json.dumps(header, separators=(",", ":")).encode()

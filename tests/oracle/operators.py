@@ -8,6 +8,9 @@ padded; a residual sum; linear layers that share a weight; dropout with the mask
 by cross-entropy and by log-softmax and NLL, with labels that are ignored. tests/unit/test_operators.c builds the same
 network.
 "grad.NAME": of the first step; "OPTIMISER|NAME": the parameter's change over STEPS steps; "OPTIMISER|losses".
+
+And a network of sequences over the same images: padded, pixel shuffle, patchify, layer norm with and without weights, softmax, permute,
+slice, reshape. "sequence.loss", "sequence.NAME": a layer norm's weights, which begin as ones and zeros else; "sequence|grad.NAME".
 """
 import sys
 from pathlib import Path
@@ -31,6 +34,16 @@ SHAPES = {
     "fc2.weight": ((5, 12), 12),
     "fc2.bias": ((5,), 12),
 }
+SEQUENCE_SHAPES = {
+    "stem.weight": ((8, 3, 3, 3), 27),
+    "stem.bias": ((8,), 27),
+    "norm1.weight": ((40,), 1),
+    "norm1.bias": ((40,), 1),
+    "mix.weight": ((4, 3, 3, 3), 27),
+    "mix.bias": ((4,), 27),
+    "head.weight": ((5, 128), 128),
+    "head.bias": ((5,), 128),
+}
 OPTIMISERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.9, weight_decay=0.01),
     "adam": lambda p: torch.optim.Adam(p, lr=RATE, weight_decay=0.01, eps=1e-3),
@@ -38,9 +51,9 @@ OPTIMISERS = {
 }
 
 
-def start():
+def start(shapes=SHAPES):
     return {name: torch.tensor(actc_rng.initial(name, shape, fan_in, SEED), dtype=torch.float64, requires_grad=True)
-            for name, (shape, fan_in) in SHAPES.items()}
+            for name, (shape, fan_in) in shapes.items()}
 
 
 def mask(path, shape, p, step):
@@ -60,6 +73,24 @@ def loss_of(p, images, labels, step, nll):
     return F.cross_entropy(x, labels, ignore_index=-1)
 
 
+def patchify(x, p1, p2):
+    """einops' "b c (h p1) (w p2) -> b (h w) (p1 p2 c)"."""
+    b, c, h, w = x.shape
+    x = x.reshape(b, c, h // p1, p1, w // p2, p2).permute(0, 2, 4, 3, 5, 1)
+    return x.reshape(b, h // p1 * (w // p2), p1 * p2 * c)
+
+
+def sequence_loss(p, images, labels):
+    x = F.conv2d(F.pad(images, (0, 0, 0, 1), value=0.5), p["stem.weight"], p["stem.bias"], padding=1)  # 8,10,8
+    x = patchify(F.pixel_shuffle(x, 2), 5, 4)  # 2,20,16; 16 patches of 40
+    x = F.layer_norm(x, (40,), p["norm1.weight"], p["norm1.bias"])
+    x = torch.softmax(x, 2).permute(0, 2, 1)[:, 3:33]  # 30,16
+    x = F.layer_norm(x, (16,), eps=1e-4).reshape(-1, 3, 10, 16)
+    x = torch.softmax(F.conv2d(x, p["mix.weight"], p["mix.bias"]), 1)  # 4,8,14
+    x = x[:, :, :, 2:10].permute(0, 3, 1, 2).reshape(-1, 16, 16)[:, 8:]
+    return F.cross_entropy(F.linear(x.flatten(1), p["head.weight"], p["head.bias"]), labels, ignore_index=-1)
+
+
 def main():
     torch.set_num_threads(1)
     rng = np.random.default_rng(20261126)
@@ -74,6 +105,14 @@ def main():
     assert abs(loss.item() - loss_of(p, x, y, 0, True).item()) < 1e-12
     for name, t in p.items():
         tensors["grad." + name] = t.grad.numpy()
+    p = start(SEQUENCE_SHAPES)
+    loss = sequence_loss(p, x, y)
+    loss.backward()
+    tensors["sequence.loss"] = np.array([loss.item()])
+    for name, t in p.items():
+        tensors["sequence|grad." + name] = t.grad.numpy()
+        if name.startswith("norm1."):
+            tensors["sequence." + name] = t.detach().numpy()
     for name, make in OPTIMISERS.items():
         p, losses = start(), []
         before = {n: t.detach().clone() for n, t in p.items()}

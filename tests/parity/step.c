@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "values.h"
+
 #define LEARNING_RATE 1e-3
 
 bool step_say(char *message, const char *format, ...)
@@ -32,12 +34,50 @@ static step_outcome copy_batches(actc_loader *loader, step_batches *out, actc_co
     return STEP_GOOD;
 }
 
+/* What the network's inputs hold a batch: f32 and i32 elements. */
+static bool input_elements(actc_context *context, const step_setup *setup, step_batches *out, char *message)
+{
+    actc_graph *graph;
+    if (actc_graph_create(context, setup->model->name, &graph) != ACTC_OK)
+        return step_say(message, "%s", actc_error_message(context));
+    setup->model->build(graph, setup->config);
+    bool good = actc_graph_status(graph) == ACTC_OK || step_say(message, "%s", actc_error_message(context));
+    for (size_t i = 0; i < actc_graph_input_count(graph) && good; i++) {
+        actc_input_info info = {.size = sizeof info};
+        good = actc_graph_input_info(graph, i, &info) == ACTC_OK;
+        *(info.dtype == ACTC_F32 ? &out->inputs : &out->labels) = (size_t)(setup->batch * actc_shape_elements(&info.shape));
+    }
+    actc_graph_destroy(&graph);
+    return good;
+}
+
+static step_outcome generate(actc_context *context, const step_setup *setup, step_batches *out, char *message)
+{
+    if (!input_elements(context, setup, out, message))
+        return STEP_BAD;
+    test_rng r = {setup->seed};
+    out->x = malloc((size_t)out->count * out->inputs * sizeof *out->x);
+    out->y = malloc((size_t)out->count * out->labels * sizeof *out->y);
+    if (!out->x || !out->y) {
+        step_say(message, "no memory for %d batches", out->count);
+        step_batches_free(out);
+        return STEP_BAD;
+    }
+    for (size_t i = 0; i < (size_t)out->count * out->inputs; i++)
+        out->x[i] = rng_normal(&r);
+    for (size_t i = 0; i < (size_t)out->count * out->labels; i++)
+        out->y[i] = (int32_t)(rng_next(&r) % (uint64_t)setup->config->classes);
+    return STEP_GOOD;
+}
+
 step_outcome step_batches_read(actc_context *context, const step_setup *setup, step_batches *out, char *message)
 {
     actc_dataset *dataset = NULL;
     actc_loader *loader = NULL;
     step_outcome outcome = STEP_BAD;
     *out = (step_batches){.count = setup->steps, .labels = (size_t)setup->batch};
+    if (setup->config)
+        return generate(context, setup, out, message);
     actc_status status = actc_dataset_open(context, setup->model->dataset, setup->data, true, &dataset);
     if (status != ACTC_OK) {
         step_say(message, "%s", actc_error_message(context));
@@ -88,7 +128,10 @@ bool step_open(step_side *side, actc_device *device, const step_setup *setup, bo
     options.capture = capture;
     actc_status status = actc_graph_create(context, setup->model->name, &side->graph);
     if (status == ACTC_OK) {
-        actc_model_build(setup->model, side->graph);
+        if (setup->config)
+            setup->model->build(side->graph, setup->config);
+        else
+            actc_model_build(setup->model, side->graph);
         status = actc_graph_status(side->graph);
     }
     if (status == ACTC_OK)

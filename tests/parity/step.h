@@ -19,6 +19,7 @@
 
 typedef struct step_setup {
     const actc_model *model;
+    const actc_model_config *config; /* NULL: what is usual for the model, on its data set; else on generated data */
     const char *rules;   /* of compression; "" for none */
     int64_t batch;
     int steps;
@@ -26,7 +27,7 @@ typedef struct step_setup {
     const char *data;    /* directory of the data set, NULL for where the packages put it */
 } step_setup;
 
-/* The first batches of the model's data set, shuffled by the seed. */
+/* The first batches of the model's data set, shuffled by the seed; or generated: normal inputs, classes drawn evenly. */
 typedef struct step_batches {
     int count;
     size_t inputs, labels; /* of one batch */
@@ -56,7 +57,7 @@ typedef struct step_figures {
     double loss_reference[STEP_MOST_STEPS], loss_device[STEP_MOST_STEPS];
     double loss_error;      /* largest relative difference, and the step (from 1) it is at */
     int loss_at;
-    double gradient_error;  /* largest relative L2 difference of a gradient */
+    double gradient_error;  /* largest relative L2 difference of a gradient (to a hundredth of all together where it is less) */
     int gradient_at;
     char gradient_name[64];
     /* The device's own forward pass beside the reference's, summed over the steps: how many there are and how many differ. A

@@ -278,6 +278,36 @@ static void add(parity_list *list, const actc_model *model, bool full)
     }
 }
 
+/* Networks that no data set here fits, at sizes that software devices train in seconds. */
+static const struct small_network {
+    const char *model, *name;
+    actc_model_config config;
+    bool given_only; /* so deep that the rounding of its forward pass alone moves gradients by more than the bound */
+} small_networks[] = {
+    {"resnet18", "resnet18(width=2,size=64x64,stem=imagenet)", {.sample = {3, {3, 64, 64}}, .classes = 10, .options = {2, 1}}},
+    {"resnet50", "resnet50(width=2,size=24x24)", {.sample = {3, {3, 24, 24}}, .classes = 10, .options = {2, 0}}, true},
+    {"unet3d", "unet3d(features=2,depth=2,size=8x8x12)", {.sample = {4, {2, 8, 8, 12}}, .classes = 3, .options = {2, 2}}},
+};
+
+static void add_small(parity_list *list, const struct small_network *net)
+{
+    static const char *const rules[] = {"", "*=dct:lambda=10", "*=wavelet:lambda=4"};
+    const step_setup base = {.model = actc_model_find(net->model), .config = &net->config, .batch = 2, .steps = 3, .seed = SEED};
+    for (int give = net->given_only; give < 2; give++)
+        for (size_t i = 0; i < 2; i++) {
+            step_case s = {.setup = base, .give = give};
+            s.setup.rules = rules[i];
+            set(parity_add(list, PARITY_TRAINING, ACTC_PARITY_TOLERANT, run_lock_step, &s, sizeof s, "%s.lockstep(compress=%s,kept=%s)",
+                           net->name, *rules[i] ? rules[i] + 2 : "none", give ? "given" : "own"), false);
+        }
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        step_case s = {.setup = base};
+        s.setup.rules = rules[i];
+        parity_add(list, PARITY_TRAINING, ACTC_PARITY_EXACT, run_exact_steps, &s, sizeof s, "%s_exact.steps(compress=%s)", net->name,
+                   *rules[i] ? rules[i] + 2 : "none")->deterministic = true;
+    }
+}
+
 void parity_step_cases(parity_list *list)
 {
     for (size_t i = 0; i < actc_models_count; i++) {
@@ -286,4 +316,6 @@ void parity_step_cases(parity_list *list)
         add(list, actc_models[i], false);
         add(list, actc_models[i], true);
     }
+    for (size_t i = 0; i < sizeof small_networks / sizeof *small_networks; i++)
+        add_small(list, &small_networks[i]);
 }

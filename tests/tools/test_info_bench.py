@@ -139,5 +139,43 @@ class Bench(Case):
         self.refuse(BENCH, ["codec", "--input", "zeros"], 2, "normal|relu")
 
 
+class Step(Case):
+    SMALL = ["step", "resnet18", "--net-option", "width=4", "--size", "8,8", "--batch", "4", "--device", "cpu", "--steps", "3"]
+
+    def test_json(self):
+        result = json.loads(self.run_tool(BENCH, self.SMALL + ["--compress", "*=dct:lambda=10", "--format", "json"]).stdout)
+        other = result["uncompressed"]
+        for r in (result, other):
+            self.assertAlmostEqual(r["samples_per_s"] * r["seconds_per_step"], 4)
+            self.assertEqual((len(r["loss"]), len(r["seconds"])), (3, 3))
+            self.assertEqual(r["planned_bytes"], r["allocated_bytes"])
+            self.assertGreater(r["kinds"]["conv backward filter"], 0)
+        self.assertIn("pack", result["kinds"])
+        self.assertNotIn("pack", other["kinds"])
+        self.assertGreater(result["peak_rss_bytes"], 1 << 20)
+        alone = json.loads(self.run_tool(BENCH, self.SMALL + ["--format", "json"]).stdout)
+        self.assertEqual(alone["loss"], other["loss"])
+        self.assertNotIn("uncompressed", alone)
+
+    def test_text(self):
+        text = self.run_tool(BENCH, ["step", "unet3d", "--net-option", "features=2,depth=1,channels=1", "--size", "4,6,4", "--batch", "2",
+                                     "--device", "cpu", "--steps", "1", "--compress", "*=threshold:lambda=10"]).stdout
+        for word in ("samples/s", "conv backward filter", "unpack", "of the uncompressed rate", "peak resident"):
+            self.assertIn(word, text)
+
+    def test_refused(self):
+        self.refuse(BENCH, ["step"], 2, "no network is named", "resnet18")
+        self.refuse(BENCH, ["step", "resnet17"], 2, "'resnet17'", "resnet18")
+        self.refuse(BENCH, ["codec", "step"], 2, "'step'")
+        self.refuse(BENCH, self.SMALL + ["--shape", "1"], 2, "--shape goes with codec")
+        self.refuse(BENCH, ["codec", "--batch", "1"], 2, "--batch goes with step")
+        self.refuse(BENCH, self.SMALL + ["--steps", "0"], 2, "--steps 0")
+        self.refuse(BENCH, self.SMALL + ["--compress", "conv9=dct"], 2, "--compress", "'conv9'")
+        self.refuse(BENCH, self.SMALL + ["--device", "null"], 2, "computes nothing")
+        self.refuse(BENCH, ["step", "unet3d", "--size", "2,2,2", "--device", "cpu"], 2, "--size", "pool2", "larger than the padded input")
+        self.refuse(BENCH, ["step", "unet3d", "--size", "8,8", "--device", "cpu"], 2, "--size 8,8", "DEPTH,HEIGHT,WIDTH")
+        self.refuse(BENCH, ["step", "unet3d", "--batch", "1", "--size", "16,16,16", "--device", "cpu"], 2, "one value a channel")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import unittest
 
 PARITY, BACKENDS, KERNELS = os.path.abspath(sys.argv.pop(1)), sys.argv.pop(1), sys.argv.pop(1)
 # One case of each kind that is quick everywhere.
+ORACLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "oracle", "fixtures", "parity_step.safetensors")
 FEW = ["relu_fwd(n=257,fill=equal)", "gemm(m=17,n=15,k=33,ta=0,tb=0,add=0,bias=1,fill=tiny)", "operator.linear(n=4,in=13,out=7)",
        "operator_exact.relu(n=5,f=259)"]
 
@@ -52,7 +54,7 @@ class Words(Case):
     def test_help(self):
         text = self.parity("--help").stdout
         for option in ("--backends", "--suite", "-k, --filter", "--seed", "--list", "--bench", "--record", "--against", "--format",
-                       "--threads", "--deterministic", "--validate", "--help", "--version", "Examples:", "77"):
+                       "--threads", "--oracle", "--deterministic", "--validate", "--help", "--version", "Examples:", "77"):
             self.assertIn(option, text)
         self.assertRegex(self.parity("--version").stdout, r"^actc-parity \(actc\) \d")
 
@@ -96,7 +98,7 @@ class List(Case):
         names = [c["name"] for c in full]
         self.assertEqual(len(set(names)), len(names))
         self.assertGreaterEqual(len(smoke), 400)
-        self.assertGreater(len(full), 2 * len(smoke))
+        self.assertGreater(len(full), 1.5 * len(smoke))
         self.assertLess({c["name"] for c in smoke}, set(names))
         self.assertEqual({c["suite"] for c in smoke}, {"smoke"})
         self.assertLessEqual({"kernel", "operator", "codec"}, {c["level"] for c in smoke})
@@ -326,6 +328,124 @@ class Record(Case):
             with open(self.file, "w") as file:
                 file.write(text)
             self.refuse(1, ["--backends", "cpu", "--against", self.file], self.file)
+
+
+class Oracle(Case):
+    """One training step against the float64 values of tests/oracle/parity_step.py, and files that are not what they should be."""
+    NET = ("--net-option", "width=2")
+
+    @classmethod
+    def setUpClass(cls):
+        with open(ORACLE, "rb") as file:
+            cls.raw = file.read()
+        (n,) = struct.unpack("<Q", cls.raw[:8])
+        cls.header, cls.data = json.loads(cls.raw[8:8 + n]), cls.raw[8 + n:]
+
+    def doctored(self, change):
+        """Writes the file after `change` of {name: [dtype, shape, bytes]} and of the metadata."""
+        tensors = {}
+        metadata = dict(self.header["__metadata__"])
+        for name, t in self.header.items():
+            if name != "__metadata__":
+                begin, end = t["data_offsets"]
+                tensors[name] = [t["dtype"], list(t["shape"]), self.data[begin:end]]
+        change(tensors, metadata)
+        header, at = {"__metadata__": metadata}, 0
+        for name, (dtype, shape, data) in tensors.items():
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
+            at += len(data)
+        text = json.dumps(header).encode()
+        with open(self.file, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + b"".join(t[2] for t in tensors.values()))
+
+    def bad(self, change, *texts):
+        self.doctored(change)
+        self.refuse(2, ["--oracle", self.file, *self.NET], self.file, *texts)
+
+    def failed(self, change):
+        self.doctored(change)
+        result = json.loads(self.parity("--oracle", self.file, *self.NET, "--format", "json", code=1).stdout)
+        self.assertFalse(result["passed"])
+        return result
+
+    def test_devices(self):
+        names = BACKENDS.split(",")
+        if os.environ.get("VK_DRIVER_FILES"):
+            names.append("vulkan:llvmpipe")
+        result = json.loads(self.parity("--oracle", ORACLE, *self.NET, "--device", ",".join(names), "--format", "json").stdout)
+        self.assertEqual([d["device"] for d in result["devices"]], names)
+        self.assertEqual((result["net"], result["batch"], result["sample"], result["classes"]), ("resnet18", 4, "3x16x16", 5))
+        self.assertEqual(result["pytorch_f32_gradient_relative_l2"], 2e-6)
+        self.assertEqual(result["gradient_bound"], 4e-6)
+        for d in [result, *result["devices"]]:
+            self.assertTrue(d["passed"])
+            self.assertTrue(0 < d["gradient_relative_l2"] <= 4e-6)
+            self.assertTrue(0 <= d["loss_relative"] <= 1e-6)
+            self.assertTrue(0 < d["buffer_relative_l2"] <= 1e-6)
+            self.assertRegex(d["worst"]["name"], r"^grad\.\w")
+            self.assertGreaterEqual(d["worst"]["value"], d["gradient_relative_l2"] / 2)
+        self.assertEqual(result["gradient_relative_l2"], max(d["gradient_relative_l2"] for d in result["devices"]))
+
+    def test_text(self):
+        text = self.parity("--oracle", ORACLE, *self.NET, "--deterministic").stdout
+        self.assertRegex(text, r"^passed cpu: loss 1\.40\d+, .*at most 4\.00e-06, PyTorch's own float32 2\.00e-06")
+        self.assertIn("worst gradients", text)
+
+    def test_wrong_values(self):
+        def nudge(name, at, by):
+            def change(tensors, metadata):
+                data = bytearray(tensors[name][2])
+                struct.pack_into("<d", data, at, struct.unpack_from("<d", data, at)[0] + by)
+                tensors[name][2] = bytes(data)
+            return change
+
+        result = self.failed(nudge("grad.layer3.1.bn2.weight", 8, 1e-3))
+        self.assertEqual(result["worst"]["name"], "grad.layer3.1.bn2.weight")
+        result = self.failed(nudge("buffer_after.layer2.0.bn1.running_var", 0, 1e-3))
+        self.assertEqual(result["worst_buffer"]["name"], "layer2.0.bn1.running_var")
+        self.assertGreater(self.failed(nudge("loss", 0, 1e-4))["loss_relative"], 5e-5)
+        text = self.parity("--oracle", self.file, *self.NET, code=1).stdout
+        self.assertIn("FAILED cpu", text)
+        result = self.failed(lambda tensors, metadata: metadata.update(pytorch_f32_gradient_relative_l2="1e-9"))
+        self.assertEqual(result["gradient_bound"], 2e-9)
+        self.doctored(lambda tensors, metadata: metadata.pop("pytorch_f32_gradient_relative_l2"))
+        result = json.loads(self.parity("--oracle", self.file, *self.NET, "--format", "json").stdout)
+        self.assertEqual((result["gradient_bound"], result["pytorch_f32_gradient_relative_l2"]), (1e-5, None))
+
+    def test_bad_files(self):
+        for name in ("param.conv1.weight", "grad.fc.bias", "buffer.bn1.running_var", "buffer_after.bn1.running_mean", "input",
+                     "label", "output", "loss"):
+            self.bad(lambda tensors, metadata: tensors.pop(name), f"no tensor '{name}'")
+        for name in ("param.layer1.0.conv1.weight", "grad.fc.weight", "buffer_after.bn1.running_var"):
+            self.bad(lambda tensors, metadata: tensors[name][1].append(1), f"'{name}' has the shape")
+
+        def label(value):
+            return lambda tensors, metadata: tensors["label"].__setitem__(2, struct.pack("<4q", 0, value, 1, 2))
+
+        for value in (5, -1, 1 << 40):
+            self.bad(label(value), "'label' holds", "for sample 1", "classes 0 to 4")
+        self.bad(lambda tensors, metadata: tensors.update(label=["I64", [3], struct.pack("<3q", 0, 1, 2)]), "'label'", "(3)")
+        self.bad(lambda tensors, metadata: tensors.update({"param.extra": ["F64", [1], bytes(8)]}), "'param.extra'", "resnet18")
+        self.bad(lambda tensors, metadata: tensors["loss"].__setitem__(slice(0, 3), ["F16", [], bytes(2)]), '"loss"', "F16")
+        self.bad(lambda tensors, metadata: metadata.pop("net"), "'net'", "--net")
+        self.bad(lambda tensors, metadata: metadata.update(pytorch_f32_gradient_relative_l2="small"), "'small'")
+        self.doctored(lambda tensors, metadata: metadata.update(net="resnet19"))
+        self.refuse(2, ["--oracle", self.file], "'resnet19'", "resnet18")
+        self.parity("--oracle", self.file, "--net", "resnet18", *self.NET)
+        self.refuse(2, ["--oracle", ORACLE], "'param.", "resnet18 has (64")
+        for length in (0, 5, 1000, len(self.raw) - 8):
+            with open(self.file, "wb") as file:
+                file.write(self.raw[:length])
+            self.refuse(2, ["--oracle", self.file, *self.NET], self.file)
+        self.refuse(2, ["--oracle", "/no/such/file"], "/no/such/file")
+
+    def test_options(self):
+        self.refuse(2, ["--oracle", ORACLE, "--suite", "full"], "--suite")
+        self.refuse(2, ["--device", "cpu"], "--oracle")
+        self.refuse(2, ["--oracle", ORACLE, "--device", "cpu", "--backends", "cpu"], "--device", "--backends")
+        self.refuse(2, ["--oracle", ORACLE, *self.NET, "--device", "abacus"], "'abacus'")
+        result = self.parity("--oracle", ORACLE, *self.NET, "--device", "cpu,vulkan:no such card", "--format", "json", code=77)
+        self.assertIn("no such card", json.loads(result.stdout)["skipped"][0])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ static actc_context *context;
 static actc_device *device;
 static int graphs = 2000;
 
-typedef enum kind { RELU, FLATTEN, DROPOUT, DROPOUT_0, ADD, CONV, OUTPUT, KINDS } kind;
+typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, OUTPUT, KINDS } kind;
 
 /* Tensor i of a drawn graph is made by op[i - 1] of earlier ones; 0 is the input. */
 typedef struct drawn {
@@ -50,7 +50,7 @@ static void draw_graph(uint64_t seed, drawn *g)
         g->ops[g->count].kind = k;
         g->ops[g->count].a = a;
         g->ops[g->count].b = b;
-        g->flat[g->count] = k == FLATTEN || (k != CONV && g->flat[a]);
+        g->flat[g->count] = k == FLATTEN || (k != CONV && k != RESHAPE && g->flat[a]);
         g->used[a] = true;
         g->used[b] |= k == ADD;
         g->count++;
@@ -76,6 +76,7 @@ static actc_graph *build(drawn *g)
         switch (g->ops[i].kind) {
         case RELU: y = actc_relu(graph, name, a); break;
         case FLATTEN: y = actc_flatten(graph, name, a); break;
+        case RESHAPE: y = actc_reshape(graph, name, a, sample, 3); break;
         case DROPOUT: y = actc_dropout(graph, name, a, 0.5); break;
         case DROPOUT_0: y = actc_dropout(graph, name, a, 0); break;
         case ADD: y = actc_add(graph, name, a, b); break;
@@ -123,7 +124,7 @@ static void conv64(const double *x, const float *w, const float *b, double *y)
                 }
 }
 
-/* The sum of the losses of an evaluation; values in PyTorch's order, where a flatten changes nothing. */
+/* The sum of the losses of an evaluation; values in PyTorch's order, where neither flatten nor reshape changes anything. */
 static double loss64(const drawn *g, const float *images, const int32_t *labels, const float *const *values, const char *const *names,
                      size_t count)
 {

@@ -25,6 +25,8 @@ static void test_canonical(void **state)
     (void)state;
     expect_text("none", "none");
     expect_text("random:relu=value", "random:relu=value");
+    expect_text("dct:bn=normalised", "dct:lambda=10");
+    expect_text("wavelet:bn=input,relu=value", "wavelet:lambda=10,relu=value,bn=input");
     expect_text("threshold", "threshold:lambda=10");
     expect_text("threshold:values=f16,lambda=1e2", "threshold:lambda=100,values=f16");
     expect_text("dct:ratio=0.9", "dct:ratio=0.9");
@@ -76,6 +78,7 @@ static void test_refusals(void **state)
     refused("wavelet:select=bands", "did you mean \"band\"");
     refused("threshold:values=f8", "f32, f16, bf16, int8");
     refused("threshold:relu=maybe", "mask, value");
+    refused("dct:bn=output", "normalised, input");
     refused("dct:block=12", "16, 8, row");
     refused("dct:norm=none", "block=row");
     refused("dct:block=8,norm=none", "block=row");

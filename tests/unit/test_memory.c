@@ -175,11 +175,41 @@ static void timeline_is_the_plan(void **state)
     }
 }
 
+/* What follows a batch norm in place is part of its command: a ResNet has no pass of its own for a ReLU or an addition. */
+static void norms_take_what_follows(void **state)
+{
+    const fixture *f = *state;
+    for (int inplace = 0; inplace < 2; inplace++) {
+        actc_graph *graph;
+        actc_network *network = NULL;
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = 2;
+        options.no_inplace = !inplace;
+        CHECK(f->context, actc_graph_create(f->context, "resnet18", &graph));
+        actc_model_build(actc_model_find("resnet18"), graph);
+        CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+        int norms = 0, others = 0;
+        for (size_t i = 0; i < actc_network_timeline_count(network); i++) {
+            actc_timeline_entry entry = {.size = sizeof entry};
+            CHECK(f->context, actc_network_timeline(network, i, &entry));
+            if (entry.backward || strcmp(entry.program, "train"))
+                continue;
+            norms += strstr(entry.label, "bn_apply") != NULL;
+            others += !strncmp(entry.label, "relu", 4) || strstr(entry.label, "/relu") || strstr(entry.label, "/add:");
+        }
+        assert_int_equal(norms, 20);
+        assert_int_equal(others, inplace ? 0 : 17 + 8);
+        actc_network_destroy(&network);
+        actc_graph_destroy(&graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(after_forward_by_hand), cmocka_unit_test(what_does_not_count),
                                        cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
-                                       cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan)};
+                                       cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
+                                       cmocka_unit_test(norms_take_what_follows)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

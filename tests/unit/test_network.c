@@ -113,6 +113,44 @@ static float *state_of(const fixture *f, actc_network *network, size_t *count)
     return all;
 }
 
+/* Steps run command by command leave the same bits, and say what each command took. */
+static void profiling_changes_nothing(void **state)
+{
+    const fixture *f = *state;
+    actc_step_result plain[2], timed[2];
+    actc_network *a = network_of(f, BATCH, RULES), *b = network_of(f, BATCH, RULES);
+    CHECK(f->context, actc_network_profile(b, true));
+    CHECK(f->context, actc_network_profile(b, true));
+    for (int i = 0; i < 2; i++) {
+        one_step(f, a, &plain[i]);
+        one_step(f, b, &timed[i]);
+        assert_memory_equal(&plain[i].loss, &timed[i].loss, sizeof plain[i].loss);
+    }
+    size_t n, m;
+    float *x = state_of(f, a, &n), *y = state_of(f, b, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n * sizeof *x);
+    free(x);
+    free(y);
+    for (int on = 1; on >= 0; on--) {
+        double all = 0;
+        int packs = 0;
+        CHECK(f->context, actc_network_profile(b, on));
+        for (size_t i = 0; i < actc_network_timeline_count(b); i++) {
+            actc_timeline_entry entry = {.size = sizeof entry};
+            CHECK(f->context, actc_network_timeline(b, i, &entry));
+            bool ran = !strcmp(entry.program, "train") || !strcmp(entry.program, "update");
+            assert_true(on && ran ? entry.seconds > 0 : entry.seconds == 0);
+            packs += !strcmp(entry.kind, "pack");
+            all += entry.seconds;
+        }
+        assert_true(all < 600 && packs > 0);
+    }
+    one_step(f, b, &timed[0]);
+    actc_network_destroy(&a);
+    actc_network_destroy(&b);
+}
+
 static void not_finite_changes_nothing(void **state)
 {
     const fixture *f = *state;
@@ -546,7 +584,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test(name)
-        TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(not_finite_changes_nothing),
+        TEST(plan_is_allocated), TEST(saved_bytes_never_grow), TEST(forward_is_untouched), TEST(profiling_changes_nothing),
+        TEST(not_finite_changes_nothing),
         TEST(accumulates), TEST(pending_batches_are_applied), TEST(evaluates_part_of_a_batch),
         TEST(statistics_need_whole_batches), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches), TEST(losses_of_maps),
         TEST(compile_only),

@@ -1,6 +1,6 @@
-/* A network of every operator and every optimiser against PyTorch in float64 (tests/oracle/operators.py), on the device that
- * ACTC_TEST_DEVICE names: loss, the gradient of every parameter (relative L2 error <= 1e-5), and what four steps of SGD with
- * momentum, Adam and AdamW do to every parameter (<= 1e-4 of the change). */
+/* A network of every operator, one of sequences, and every optimiser against PyTorch in float64 (tests/oracle/operators.py), on the
+ * device that ACTC_TEST_DEVICE names: loss, the gradient of every parameter (relative L2 error <= 1e-5), and what four steps of
+ * SGD with momentum, Adam and AdamW do to every parameter (<= 1e-4 of the change). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include <actc/actc.h>
 
-enum { BATCH = 6, STEPS = 4, PARAMETERS = 9 };
+enum { BATCH = 6, STEPS = 4, PARAMETERS = 9, SEQUENCE_PARAMETERS = 8 };
 #define RATE 0.02
 
 static actc_context *context;
@@ -103,9 +103,36 @@ static actc_graph *make_graph(bool nll)
     return g;
 }
 
-static actc_network *make_network(bool nll, actc_optimizer_options optimizer)
+static actc_graph *make_sequence_graph(void)
 {
-    actc_graph *graph = make_graph(nll);
+    const int64_t sample[] = {3, 9, 8}, before[3] = {0}, after[] = {0, 1, 0}, patch[] = {5, 4}, map[] = {3, 10, 16};
+    const int64_t sequence[] = {16, -1};
+    const int transposed[] = {0, 2, 1}, last_first[] = {0, 3, 1, 2};
+    actc_conv2d_options stem = actc_conv2d_options_default(8, 3), mix = actc_conv2d_options_default(4, 3);
+    actc_layer_norm_options plain = actc_layer_norm_options_default();
+    actc_linear_options head = actc_linear_options_default(5);
+    actc_graph *g;
+    ok(actc_graph_create(context, "sequences", &g));
+    stem.padding[0] = stem.padding[1] = 1;
+    plain.epsilon = 1e-4;
+    plain.affine = false;
+    actc_tensor *x = actc_input(g, "input", sample, 3), *label = actc_label_input(g, "label");
+    x = actc_conv2d(g, "stem", actc_pad(g, "pad", x, before, after, 0.5), &stem);
+    x = actc_patchify(g, "patchify", actc_pixel_shuffle(g, "shuffle", x, 2), patch);
+    x = actc_softmax(g, "softmax1", actc_layer_norm(g, "norm1", x, NULL));
+    x = actc_slice(g, "slice1", actc_permute(g, "permute1", x, transposed), 1, 3, 33);
+    x = actc_reshape(g, "map", actc_layer_norm(g, "norm2", x, &plain), map, 3);
+    x = actc_softmax(g, "softmax2", actc_conv2d(g, "mix", x, &mix));
+    x = actc_permute(g, "permute2", actc_slice(g, "slice2", x, 3, 2, 10), last_first);
+    x = actc_slice(g, "slice3", actc_reshape(g, "sequence", x, sequence, 2), 1, 8, 16);
+    x = actc_linear(g, "head", actc_flatten(g, "flatten", x), &head);
+    actc_graph_set_loss(g, actc_cross_entropy(g, "loss", x, label));
+    ok(actc_graph_status(g));
+    return g;
+}
+
+static actc_network *network_of(actc_graph *graph, actc_optimizer_options optimizer)
+{
     actc_network_options options = actc_network_options_default();
     actc_network *network;
     options.train_batch = BATCH;
@@ -117,8 +144,15 @@ static actc_network *make_network(bool nll, actc_optimizer_options optimizer)
     return network;
 }
 
-/* Compares every state of the kind, less `before` (by state) where that is given, with the fixture's PREFIX NAME. */
-static void compare(actc_network *network, actc_state_kind kind, const char *prefix, float *const *before, double bound)
+static actc_network *make_network(bool nll, actc_optimizer_options optimizer)
+{
+    return network_of(make_graph(nll), optimizer);
+}
+
+/* Compares every state of the kind, `count` of them, less `before` (by state) where that is given, with the fixture's PREFIX
+ * NAME. */
+static void compare(actc_network *network, actc_state_kind kind, const char *prefix, float *const *before, double bound,
+                    int count)
 {
     int compared = 0;
     for (size_t i = 0; i < actc_network_state_count(network); i++) {
@@ -144,7 +178,7 @@ static void compare(actc_network *network, actc_state_kind kind, const char *pre
             fail_msg("%s: relative error %g", name, sqrt(difference / norm));
         compared++;
     }
-    assert_int_equal(compared, PARAMETERS);
+    assert_int_equal(compared, count);
 }
 
 static void gradients(void **state)
@@ -156,9 +190,39 @@ static void gradients(void **state)
         actc_step_result result = {.size = sizeof result};
         ok(actc_network_train_step(network, images, labels, 0, &result));
         assert_true(fabs((double)result.loss - want) <= 1e-6 * want);
-        compare(network, ACTC_STATE_GRADIENT, "", NULL, 1e-5);
+        compare(network, ACTC_STATE_GRADIENT, "", NULL, 1e-5, PARAMETERS);
         actc_network_destroy(&network);
     }
+}
+
+/* Layer norm's weights, which begin as ones and zeros, from the fixture. */
+static void write_norm(actc_network *network)
+{
+    int written = 0;
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info = {.size = sizeof info};
+        char name[96];
+        ok(actc_network_state_info(network, i, &info));
+        if (info.kind != ACTC_STATE_PARAMETER || strncmp(info.name, "norm1.", 6))
+            continue;
+        snprintf(name, sizeof name, "sequence.%s", info.name);
+        ok(actc_network_write_state(network, i, tensor(name, actc_shape_elements(&info.shape))));
+        written++;
+    }
+    assert_int_equal(written, 2);
+}
+
+static void sequences(void **state)
+{
+    (void)state;
+    double want = tensor("sequence.loss", 1)[0];
+    actc_network *network = network_of(make_sequence_graph(), actc_optimizer_options_default(ACTC_OPTIMIZER_SGD));
+    actc_step_result result = {.size = sizeof result};
+    write_norm(network);
+    ok(actc_network_train_step(network, images, labels, 0, &result));
+    assert_true(fabs((double)result.loss - want) <= 1e-6 * want);
+    compare(network, ACTC_STATE_GRADIENT, "sequence|", NULL, 1e-5, SEQUENCE_PARAMETERS);
+    actc_network_destroy(&network);
 }
 
 static void optimizer(const char *name, actc_optimizer_options options)
@@ -184,7 +248,7 @@ static void optimizer(const char *name, actc_optimizer_options options)
         if (!(fabs((double)result.loss - losses[i]) <= 1e-5 * losses[i]))
             fail_msg("%s: loss of step %d is %.9g, should be %.9g", name, i + 1, result.loss, losses[i]);
     }
-    compare(network, ACTC_STATE_PARAMETER, prefix, before, 1e-4);
+    compare(network, ACTC_STATE_PARAMETER, prefix, before, 1e-4, PARAMETERS);
     for (size_t i = 0; i < states; i++)
         free(before[i]);
     free(before);
@@ -222,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
+        cmocka_unit_test(sequences),
         cmocka_unit_test(sgd),
         cmocka_unit_test(adam),
         cmocka_unit_test(adamw),

@@ -213,7 +213,8 @@ static void parameter_counts(void **state)
         {"mnistnet", 10, 150194},       {"resnet18", 100, 11220132},  {"resnet18", 10, 11173962},
         {"resnet34", 100, 21328292},
         {"resnet50", 100, 23705252},    {"resnet101", 100, 42697380}, {"resnet152", 100, 58341028},
-        {"resnet152star", 100, 57930148}, {"wideresnet101", 100, 125034916}};
+        {"resnet152star", 100, 57930148}, {"wideresnet101", 100, 125034916},
+        {"unet3d", 3, 22583875}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         actc_graph *graph;
         int64_t parameters = 0;
@@ -233,6 +234,28 @@ static void parameter_counts(void **state)
             fail_msg("%s: %lld parameters", nets[i].name, (long long)parameters);
         actc_graph_destroy(&graph);
     }
+}
+
+/* What an operator reads, by name: the graph's inputs, and the operators before it. */
+static void operator_inputs_are_named(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2, 4, 4};
+    actc_graph *graph = NULL;
+    ok(actc_graph_create(context, "named", &graph));
+    actc_tensor *x = actc_input(graph, "x", dims, 3);
+    actc_push_scope(graph, "block");
+    actc_tensor *y = actc_relu(graph, "relu", x);
+    actc_pop_scope(graph);
+    actc_add(graph, "add", y, x);
+    ok(actc_graph_status(graph));
+    assert_string_equal(actc_graph_operator_input(graph, 0, 0), "x");
+    assert_null(actc_graph_operator_input(graph, 0, 1));
+    assert_string_equal(actc_graph_operator_input(graph, 1, 0), "block/relu");
+    assert_string_equal(actc_graph_operator_input(graph, 1, 1), "x");
+    assert_null(actc_graph_operator_input(graph, 1, 2));
+    assert_null(actc_graph_operator_input(graph, 2, 0));
+    actc_graph_destroy(&graph);
 }
 
 /* A map that a convolution saves and its flattened form that a linear layer saves lie in the same memory, and count once. */
@@ -291,7 +314,7 @@ int main(void)
         cmocka_unit_test(useless_rules_say_what_to_name), cmocka_unit_test(useless_scopes_say_so),
         cmocka_unit_test(every_reader_counts), cmocka_unit_test(a_graph_keeps_its_message),
         cmocka_unit_test(parameter_counts), cmocka_unit_test(resnet18_fits),
-        cmocka_unit_test(shared_memory_counts_once),
+        cmocka_unit_test(operator_inputs_are_named), cmocka_unit_test(shared_memory_counts_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

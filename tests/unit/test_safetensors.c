@@ -265,6 +265,60 @@ static void test_other_writers(void **state)
     actc_safetensors_destroy(&file);
 }
 
+/* The dtypes that are widened to doubles, and that the file's other tensors are named beside them. */
+static void test_doubles(void **state)
+{
+    const struct test_folder *folder = *state;
+    actc_context *context = folder->context;
+    const char *path = path_in(folder, "f64.safetensors");
+    static const char header[] = "{\"i32\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                                 "\"f64\":{\"dtype\":\"F64\",\"shape\":[2,1],\"data_offsets\":[4,20]}," T("f32", "1", 20, 24) ","
+                                 "\"half\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[24,26]},"
+                                 "\"i64\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[26,34]},"
+                                 "\"empty\":{\"dtype\":\"F64\",\"shape\":[0],\"data_offsets\":[34,34]}}";
+    const double f64[] = {1.0 / 3, -1e300};
+    const float f32 = 1.1f;
+    const int64_t i64 = -((int64_t)1 << 40);
+    const int32_t i32 = -7;
+    unsigned char bytes[8 + sizeof header - 1 + 34] = {0}, *data = bytes + 8 + sizeof header - 1;
+    uint64_t length = sizeof header - 1;
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(data, &i32, 4);
+    memcpy(data + 4, f64, 16);
+    memcpy(data + 20, &f32, 4);
+    memcpy(data + 26, &i64, 8);
+    write_raw(path, bytes, sizeof bytes);
+    actc_safetensors *file;
+    actc_shape shape;
+    const float *found;
+    double got[2] = {0};
+    assert_ok(context, actc_safetensors_open(context, path, &file));
+    assert_int_equal(actc_safetensors_count(file), 1);
+    assert_ok(context, actc_safetensors_get(file, 0, NULL, NULL, &found));
+    assert_true(*found == f32);
+    static const char *const names[] = {"empty", "f32", "f64", "half", "i32", "i64"};
+    for (size_t i = 0; i < 6; i++)
+        assert_string_equal(actc_safetensors_name(file, i), names[i]);
+    assert_null(actc_safetensors_name(file, 6));
+    assert_ok(context, actc_safetensors_read_f64(file, "f64", &shape, NULL));
+    assert_true(shape.ndim == 2 && shape.dims[0] == 2 && shape.dims[1] == 1);
+    assert_ok(context, actc_safetensors_read_f64(file, "f64", NULL, got));
+    assert_memory_equal(got, f64, sizeof f64);
+    assert_ok(context, actc_safetensors_read_f64(file, "f32", NULL, got));
+    assert_true(got[0] == (double)f32 && got[1] == f64[1]);
+    assert_ok(context, actc_safetensors_read_f64(file, "i32", NULL, got));
+    assert_true(got[0] == -7 && got[1] == f64[1]);
+    assert_ok(context, actc_safetensors_read_f64(file, "i64", &shape, got));
+    assert_true(shape.ndim == 0 && got[0] == (double)i64 && got[1] == f64[1]);
+    assert_ok(context, actc_safetensors_read_f64(file, "empty", &shape, got));
+    assert_true(shape.ndim == 1 && shape.dims[0] == 0 && got[0] == (double)i64);
+    assert_failed(context, actc_safetensors_read_f64(file, "half", &shape, got), ACTC_ERROR_UNSUPPORTED, path,
+                  "\"half\" is of dtype F16; only F64, F32, I64 or I32 is read", NULL);
+    assert_int_equal(actc_safetensors_read_f64(file, "none", &shape, got), ACTC_ERROR_NOT_FOUND);
+    actc_safetensors_destroy(&file);
+}
+
 static void test_length(void **state)
 {
     const struct test_folder *folder = *state;
@@ -510,7 +564,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_damaged), TEST(test_length),
+        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_doubles), TEST(test_damaged), TEST(test_length),
         TEST(test_depth),           TEST(test_every_byte), TEST(test_unreadable), TEST(test_write_arguments), TEST(test_mode),
         TEST(test_file_limit),      TEST(test_full_disk), TEST(test_left_over), TEST(test_out_of_memory),
     };

@@ -169,19 +169,34 @@ static actc_status call_dice(void *s)
     return build(add_dice, 3, s);
 }
 
-static void fill_max_pool2d(void *s)
+static void fill_layer_norm(void *s)
 {
-    *(actc_max_pool2d_options *)s = actc_max_pool2d_options_default(2);
+    *(actc_layer_norm_options *)s = actc_layer_norm_options_default();
 }
 
-static void add_max_pool2d(actc_graph *graph, actc_tensor *x, const void *options)
+static void add_layer_norm(actc_graph *graph, actc_tensor *x, const void *options)
 {
-    actc_max_pool2d(graph, "pool", x, options);
+    actc_layer_norm(graph, "ln", x, options);
 }
 
-static actc_status call_max_pool2d(void *s)
+static actc_status call_layer_norm(void *s)
 {
-    return build(add_max_pool2d, 3, s);
+    return build(add_layer_norm, 1, s);
+}
+
+static void fill_max_pool(void *s)
+{
+    *(actc_pool_options *)s = actc_pool_options_default(2);
+}
+
+static void add_max_pool(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    actc_max_pool(graph, "pool", x, options);
+}
+
+static actc_status call_max_pool(void *s)
+{
+    return build(add_max_pool, 3, s);
 }
 
 static void fill_network(void *s)
@@ -368,7 +383,8 @@ static const sized structs[] = {
     OPTIONS(actc_linear_options, weight_parameter, fill_linear, call_linear),
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
     OPTIONS(actc_dice_options, smooth_nr, fill_dice, call_dice),
-    OPTIONS(actc_max_pool2d_options, padding, fill_max_pool2d, call_max_pool2d), /* actc_pool_options */
+    OPTIONS(actc_layer_norm_options, affine, fill_layer_norm, call_layer_norm),
+    OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),
     OPTIONS(actc_optimizer_options, epsilon, fill_optimizer, call_optimizer),
     OPTIONS(actc_loader_options, mean, fill_loader, call_loader),
@@ -387,7 +403,7 @@ static const sized structs[] = {
     FILLED(actc_input_info, shape, call_input),
     FILLED(actc_state_info, shape, call_state),
     FILLED(actc_memory_report, after_forward_category_bytes, call_memory),
-    FILLED(actc_timeline_entry, live_bytes, call_timeline),
+    FILLED(actc_timeline_entry, kind, call_timeline),
     FILLED(actc_saved_info, payload_bytes, call_saved),
     FILLED(actc_schedule, best, call_schedule),
 };

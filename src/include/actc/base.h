@@ -56,7 +56,7 @@ ACTC_API const char *actc_status_string(actc_status status);
 
 /* The API number of these headers, which grows by one with every change of them. A program that needs the library to know as
  * much checks actc_api_version() >= ACTC_API_VERSION. */
-#define ACTC_API_VERSION 6
+#define ACTC_API_VERSION 7
 
 /* Version of the library that is running ("0.1.0"), and its API number. */
 ACTC_API const char *actc_version(void);

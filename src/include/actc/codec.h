@@ -12,7 +12,8 @@
  *   wavelet   wave=NAME (db3), levels=1..16 (3), mode=periodic|symmetric (periodic)
  * and for threshold, dct, wavelet:
  *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
- *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask).
+ *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask), bn=normalised|input (normalised:
+ *   batch norm keeps its normalised input, where nothing else reads that tensor).
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
@@ -76,7 +77,7 @@ typedef struct actc_user_codec {
     void *user;
 } actc_user_codec;
 /* codec->size must be set by the caller. name: letters, digits, '-' and '_'; must not be taken. Specs of such a codec
- * have no keys but relu=. The struct is copied; user must outlive the context. */
+ * have no keys but relu= and bn=. The struct is copied; user must outlive the context. */
 ACTC_API actc_status actc_codec_register(actc_context *context, const char *name, const actc_user_codec *codec);
 
 #ifdef __cplusplus

@@ -73,11 +73,12 @@ ACTC_API actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64
 
 /* ---- safetensors ---- */
 
-typedef struct actc_safetensors actc_safetensors; /* a file read into memory, f32 tensors only */
+typedef struct actc_safetensors actc_safetensors; /* a file read into memory */
 
 /* Checks the header against the file's size, dtypes, shapes and offsets before anything is used. Tensors are
  * numbered in the order of their data. Those of another dtype than F32 or with more than ACTC_MAX_DIMS dimensions are
- * checked and passed over. ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
+ * checked and passed over; F64, I64 and I32 can be had by name (actc_safetensors_read_f64).
+ * ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
 ACTC_API actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out);
 ACTC_API void actc_safetensors_destroy(actc_safetensors **file);
 ACTC_API size_t actc_safetensors_count(const actc_safetensors *file);
@@ -87,6 +88,12 @@ ACTC_API actc_status actc_safetensors_get(const actc_safetensors *file, size_t i
 /* index of a name; ACTC_ERROR_NOT_FOUND, which leaves the context's message alone; or ACTC_ERROR_UNSUPPORTED, with the
  * reason, for a tensor that was passed over. */
 ACTC_API actc_status actc_safetensors_find(const actc_safetensors *file, const char *name, size_t *index);
+/* Copies the values of a tensor of dtype F64, F32, I64 or I32 into `values`, as many doubles as its shape has elements (an I64
+ * beyond 2^53 is rounded). shape and values may be NULL, so that the shape can be asked for first. NOT_FOUND and UNSUPPORTED as
+ * actc_safetensors_find gives them. */
+ACTC_API actc_status actc_safetensors_read_f64(const actc_safetensors *file, const char *name, actc_shape *shape, double *values);
+/* The names of all tensors, those that were passed over among them, in byte order; NULL past the last. */
+ACTC_API const char *actc_safetensors_name(const actc_safetensors *file, size_t index);
 /* A string of "__metadata__", NULL where there is none of that key. */
 ACTC_API const char *actc_safetensors_metadata(const actc_safetensors *file, const char *key);
 

@@ -87,6 +87,9 @@ ACTC_API size_t actc_graph_operator_count(const actc_graph *graph);
 /* index: in the order in which they were built, must be < the count. info->size must be set by the caller. A parameter that
  * several operators share counts in the first. */
 ACTC_API actc_status actc_graph_operator_info(const actc_graph *graph, size_t index, actc_operator_info *info);
+/* What an operator reads: the path of the operator that makes it, or the name of the graph's input; belongs to the graph. NULL
+ * past the last, and where index is not < the count. */
+ACTC_API const char *actc_graph_operator_input(const actc_graph *graph, size_t index, size_t input);
 
 typedef struct actc_input_info {
     size_t size;

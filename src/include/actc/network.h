@@ -206,10 +206,16 @@ typedef struct actc_timeline_entry {
     uint64_t live_bytes; /* of the buffers that live while it runs, those that always live among them; without the holes
                           * of the arena and what the device needs besides */
     bool backward;       /* of the training program: it comes after the forward pass */
+    const char *kind;    /* what the command is, whoever's: "conv backward data", "bn_apply" */
+    double seconds;      /* that it took in the last run of its program that was profiled; 0 where there was none */
 } actc_timeline_entry;
 ACTC_API size_t actc_network_timeline_count(const actc_network *network);
 /* index must be < the count; entry->size must be set by the caller. */
 ACTC_API actc_status actc_network_timeline(const actc_network *network, size_t index, actc_timeline_entry *entry);
+/* From now on, until it is called with false, programs run one command at a time, each submitted and waited for by itself, and
+ * actc_network_timeline tells what each took. The same bits as else, but slower: on a GPU a command's time includes its submission, tens
+ * of microseconds. What the device needs to prepare the commands once more is not in the plan. */
+ACTC_API actc_status actc_network_profile(actc_network *network, bool on);
 
 /* What the backward pass uses a saved tensor for: how far the error of a compressed one reaches. */
 typedef enum actc_saved_use {

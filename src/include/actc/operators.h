@@ -89,6 +89,18 @@ ACTC_API actc_batch_norm_options actc_batch_norm_options_default(void);
  * "bias"; buffers "running_mean", "running_var"; counter "num_batches_tracked". Saves its input, and a
  * mean and an inverse deviation a channel. */
 ACTC_API actc_tensor *actc_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_batch_norm_options *options);
+typedef struct actc_layer_norm_options {
+    size_t size;
+    double epsilon; /* default 1e-5; 1e-12 to 1 */
+    bool affine;    /* weight and bias, an element each of the last dimension; default true */
+    bool frozen;    /* weight and bias get no gradient */
+} actc_layer_norm_options;
+ACTC_API actc_layer_norm_options actc_layer_norm_options_default(void);
+/* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension. Parameters "weight", "bias".
+ * Saves its input, and a mean and an inverse deviation a row. */
+ACTC_API actc_tensor *actc_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_layer_norm_options *options);
+/* Softmax over the last dimension of (N,F) or (B,T,D), or over the channels of a map; saves its output. */
+ACTC_API actc_tensor *actc_softmax(actc_graph *graph, const char *name, actc_tensor *x);
 /* x (N,C) -> log(softmax(x)) over C; saves its output. */
 ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
 
@@ -103,9 +115,12 @@ typedef struct actc_pool_options {
 } actc_pool_options;
 /* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
 ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_pool_options actc_pool_options_default(int64_t kernel);
+/* x (N,C,H,W) or (N,C,D,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
+ACTC_API actc_tensor *actc_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
+/* The same, of (N,C,H,W) alone. */
 typedef actc_pool_options actc_max_pool2d_options;
 ACTC_API actc_max_pool2d_options actc_max_pool2d_options_default(int64_t kernel);
-/* x (N,C,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
 ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_tensor *x, const actc_max_pool2d_options *options);
 
 /* x (N,C,H,W) -> (N,C,height,width), PyTorch's F.interpolate(size=(height,width), mode="bilinear", align_corners=...); sizes are
@@ -117,9 +132,31 @@ ACTC_API actc_tensor *actc_resize_bilinear(actc_graph *graph, const char *name, 
 
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
 ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
+/* `count` tensors of the same shape but for their size along `axis` (1: channels or features; not the batch), one behind the other.
+ * Nothing is saved. */
+ACTC_API actc_tensor *actc_concat(actc_graph *graph, const char *name, actc_tensor *const *inputs, uint32_t count, int axis);
+
+/* Elements in other places, bit for bit; nothing is saved. Axes are those of the logical shape, 0 the batch, which stays. Where the bytes
+ * would lie as they do, the output is the input and costs nothing. */
+
+/* Elements [begin, end) of an axis that is not the batch; 0 <= begin < end <= its size. */
+ACTC_API actc_tensor *actc_slice(actc_graph *graph, const char *name, actc_tensor *x, int axis, int64_t begin, int64_t end);
+/* `value` around x: before[i] and after[i] elements (>= 0) along axis i + 1, an entry for each axis but the batch. */
+ACTC_API actc_tensor *actc_pad(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *before, const int64_t *after,
+                               double value);
+/* Axis i of the output is axis order[i] of x, an entry for each axis; order[0] is 0. */
+ACTC_API actc_tensor *actc_permute(actc_graph *graph, const char *name, actc_tensor *x, const int *order);
+/* (N,...) -> (N,dims[0],...), `ndim` dimensions of a sample (0 to 4), in PyTorch's order of elements; one of them may be -1: what is left. */
+ACTC_API actc_tensor *actc_reshape(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *dims, int ndim);
+/* (N,C*f*f,H,W) -> (N,C,H*f,W*f) and (N,C*f*f*f,D,H,W) -> (N,C,D*f,H*f,W*f): PyTorch's PixelShuffle, MONAI's in three dimensions. */
+ACTC_API actc_tensor *actc_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor *x, int64_t factor);
+/* A map -> a sequence of its patches, (N,tokens,elements of a patch): einops' "b c (h p1) (w p2) -> b (h w) (p1 p2 c)" and
+ * "b c (d p1) (h p2) (w p3) -> b (d h w) (p1 p2 p3 c)". patch: an entry for each spatial axis, which it divides. */
+ACTC_API actc_tensor *actc_patchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *patch);
+
 /* ---- losses and metrics ----
- * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph: of losses of classes i32, (N) of logits
- * (N,C), or (N,H,W) or (N,D,H,W) of maps; -1 marks what does not count. */
+ * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph: i32 classes (N) of scores (N,C), or one a
+ * position, (N,H,W) of (N,C,H,W) and (N,D,H,W) of (N,C,D,H,W); -1 marks what does not count. */
 
 ACTC_API actc_tensor *actc_nll_loss(actc_graph *graph, const char *name, actc_tensor *log_probabilities, actc_tensor *labels);
 /* log-softmax and NLL in one. */
