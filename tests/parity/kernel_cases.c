@@ -203,10 +203,10 @@ static void resampling(kernel_builder *b)
         {1, 2100, 2, 3, 3, 4, 0}, {1, 900, 2, 9, 3, 17, 0}, /* more than a table holds; a part of a row */
     };
     static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_NORMAL};
-    for (size_t t = 0; t < 6 * sizeof cases / sizeof *cases; t++) {
-        resize_case c = cases[t / 6];
-        c.corners = t / 3 % 2;
-        bilinear(b, &c, kinds[t % 3]);
+    for (size_t t = 0; t < 4 * sizeof cases / sizeof *cases; t++) {
+        resize_case c = cases[t / 4];
+        c.corners = t % 2;
+        bilinear(b, &c, kinds[t / 2 % 3]);
     }
 }
 
@@ -306,8 +306,8 @@ static void distance_losses(kernel_builder *b)
         {4, 256, 4, 1},  {5, 205, 5, 2},   {3, 1366, 2, 1},   {7, 587, 0, 1},    {29, 691, 23, 0.5f},
     };
     static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_EQUAL, FILL_NORMAL};
-    for (uint32_t t = 0; t < ACTC_DISTANCES * 4 * sizeof cases / sizeof *cases; t++) {
-        const uint32_t k = t / ACTC_DISTANCES / 4, sample = cases[k].sample;
+    for (uint32_t t = 0; t < ACTC_DISTANCES * 2 * sizeof cases / sizeof *cases; t++) {
+        const uint32_t k = t / ACTC_DISTANCES / 2, sample = cases[k].sample;
         distance_loss(b, t % ACTC_DISTANCES, cases[k].samples * sample, sample, cases[k].counted, cases[k].weight,
                       kinds[t / ACTC_DISTANCES % 4]);
     }
@@ -351,8 +351,8 @@ static void dice_losses(kernel_builder *b)
         {300, 2, 2, 299, 0, 0, 1}, {2, 3, 2500, 1, 1, 1e-5f, 1}, {1, 1031, 5, 1, 1, 1e-5f, 2},   {2, 2, 600, 2, 0, 1e-5f, 1},
     };
     static const fill_kind kinds[] = {FILL_TINY, FILL_SPECIAL, FILL_NORMAL};
-    for (uint32_t t = 0; t < 12 * sizeof cases / sizeof *cases; t++)
-        dice_loss(b, &cases[t / 12], t & 1, t >> 1 & 1, kinds[t / 4 % 3]);
+    for (uint32_t t = 0; t < 8 * sizeof cases / sizeof *cases; t++)
+        dice_loss(b, &cases[t / 8], t & 1, t >> 1 & 1, kinds[t / 4 % 3]);
 }
 
 static void optimisers(kernel_builder *b)
