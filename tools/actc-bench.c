@@ -1,4 +1,5 @@
-/* actc-bench.c: how fast a codec packs and unpacks, against copying the same tensor on the same device and threads.
+/* actc-bench.c: how fast a codec packs and unpacks, against copying the same tensor on the same device and threads; training
+ * steps are bench_step.c's.
  *
  * GB/s count the bytes of X once, in 10^9 bytes, for packing, unpacking and copying alike, so that the ratios say
  * how much longer a codec takes than moving the tensor once. Runs go over several copies of X, which together leave
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common.h"
+#include "bench.h"
 
 /* Bytes that the copies of X take together, at least; several times the caches of a server's core complex. */
 #define ROTATION_BYTES ((uint64_t)256 << 20)
@@ -47,31 +48,15 @@ static int parse_shape(bench *b)
     }
 }
 
-/* SplitMix64 (Steele et al. 2014), to fill the tensor. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* Standard normal numbers by Box and Muller, or their positive part. */
+/* Standard normal numbers, or their positive part. */
 static void fill(const bench *b, float *x, size_t elements)
 {
     uint64_t state = b->seed;
     bool relu = strcmp(b->input, "relu") == 0;
     for (size_t i = 0; i < elements; i++) {
-        double u = ((double)(next_random(&state) >> 11) + 1) / 9007199254740993.0, v = (double)(next_random(&state) >> 11) / 9007199254740992.0;
-        double z = sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+        double z = bench_normal(&state);
         x[i] = (float)(relu && z < 0 ? 0 : z);
     }
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* The median seconds of one run of each kind of work. The kinds take turns, so that what else the machine does
@@ -95,10 +80,8 @@ static actc_status measure(const bench *b, uint64_t bytes, double *medians)
             if (status != ACTC_OK)
                 return status;
         }
-    for (int w = 0; w < 3; w++) {
-        qsort(seconds[w], MEASUREMENTS, sizeof(double), compare);
-        medians[w] = seconds[w][MEASUREMENTS / 2];
-    }
+    for (int w = 0; w < 3; w++)
+        medians[w] = bench_median(seconds[w], MEASUREMENTS);
     return ACTC_OK;
 }
 
@@ -195,6 +178,8 @@ static int run(bench *b)
 
 static int run_tool(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "step") == 0)
+        return bench_step(argc - 1, argv + 1);
     bench b = {.spec = "dct:lambda=100", .shape_text = "32,64,32,32", .device_name = "auto", .input = "normal", .format = "text", .seed = 1};
     tool_option options[] = {
         {"codec", TOOL_STRING, &b.spec, "SPEC", "codec to measure, see actc/codec.h (dct:lambda=100)"},
@@ -207,12 +192,13 @@ static int run_tool(int argc, char **argv)
     };
     const tool t = {
         .name = "actc-bench",
-        .summary = "Measures how fast a codec packs and unpacks a tensor.",
-        .synopsis = "codec [OPTION...]",
+        .summary = "Measures how fast a codec packs and unpacks a tensor, or a network's training steps.",
+        .synopsis = "codec [OPTION...]\n       actc-bench step NETWORK [OPTION...]   (its options: actc-bench step --help)",
         .text = "GB/s are 10^9 bytes of the dense tensor a second, for copying too.\n\n"
                 "Examples:\n"
                 "  actc-bench codec\n"
-                "  actc-bench codec --codec wavelet:lambda=100 --shape 32,64,32,32 --device cpu --format json\n",
+                "  actc-bench codec --codec wavelet:lambda=100 --shape 32,64,32,32 --device cpu --format json\n"
+                "  actc-bench step resnet18 --batch 32 --compress '*=dct:lambda=100'\n",
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };
@@ -221,8 +207,10 @@ static int run_tool(int argc, char **argv)
     int code;
     if (!tool_parse(&t, argc, argv, &what, 1, &count, &code))
         return code;
+    if (what && strcmp(what, "step") == 0)
+        return tool_usage(&t, "step comes before its options: actc-bench step NETWORK [OPTION...]");
     if (!what || strcmp(what, "codec") != 0)
-        return tool_usage(&t, "%s%s%s; accepted is: codec", what ? "'" : "nothing to measure is named", what ? what : "",
+        return tool_usage(&t, "%s%s%s; accepted are: codec, step", what ? "'" : "nothing to measure is named", what ? what : "",
                           what ? "' cannot be measured" : "");
     b.t = &t;
     code = parse_shape(&b);

@@ -49,7 +49,7 @@ actc_status actc_network_run_training(actc_network *network)
 {
     const actc_backend *backend = network->device->backend;
     if (!network->between)
-        return backend->run(network->device, network->executables[ACTC_PROGRAM_TRAIN]);
+        return actc_network_run(network, ACTC_PROGRAM_TRAIN);
     ACTC_RETURN_IF_ERROR(backend->run(network->device, network->halves[0]));
     ACTC_RETURN_IF_ERROR(network->between(network->between_user, network));
     return backend->run(network->device, network->halves[1]);

@@ -135,12 +135,15 @@ actc_status actc_network_timeline(const actc_network *network, size_t index, act
     size_t at = index;
     while (at >= build->programs[program].n_commands)
         at -= build->programs[program++].n_commands;
+    const actc_command *command = &build->programs[program].commands[at];
     const actc_timeline_entry full = {
         .size = sizeof full,
-        .label = build->programs[program].commands[at].label ? build->programs[program].commands[at].label : "",
+        .label = command->label ? command->label : "",
         .program = build->programs[program].name,
         .live_bytes = build->plan.live[index],
         .backward = program == ACTC_PROGRAM_TRAIN && at >= build->n_forward,
+        .kind = command->kind ? command->kind : "",
+        .seconds = network->seconds ? network->seconds[index] : 0,
     };
     return actc_give_info(network->context, "actc_timeline_entry", out, sizeof full, &full);
 }

@@ -26,6 +26,9 @@ struct actc_network {
     void *between_user;
     actc_executable *halves[2];
     actc_program half_programs[2];
+    actc_executable *timed[ACTC_PROGRAM_COUNT]; /* profile.c; NULL: not being timed */
+    actc_program timed_programs[ACTC_PROGRAM_COUNT];
+    double *seconds;        /* of each command of the timeline; NULL before any was timed */
     uint64_t allocated_bytes, planned_bytes_uncompressed;
     uint64_t step, updates; /* training batches and updates done */
     int pending;            /* batches since the last update */
@@ -43,6 +46,12 @@ struct actc_network {
 /* Moves bytes between the host and a virtual buffer. */
 actc_status actc_network_upload(actc_network *network, uint32_t vbuf, uint64_t offset, const void *source, uint64_t bytes);
 actc_status actc_network_download(actc_network *network, uint32_t vbuf, uint64_t offset, void *target, uint64_t bytes);
+
+/* ---- running a program (profile.c) ---- */
+
+/* Runs it, timed where it is to be. */
+actc_status actc_network_run(actc_network *network, uint32_t program);
+void actc_network_drop_timed(actc_network *network);
 
 /* ---- a training step in two halves (halves.c), for actc-parity ---- */
 

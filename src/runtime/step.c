@@ -111,11 +111,6 @@ static void fill_step_block(const actc_network *network, int64_t rows, int batch
     put_f32(block, ACTC_STEP_SHRINK, shrink);
 }
 
-static actc_status run(actc_network *network, uint32_t program)
-{
-    return network->device->backend->run(network->device, network->executables[program]);
-}
-
 /* Says what word ACTC_RESULT_BAD points at. */
 static actc_status not_finite(actc_network *network, uint32_t bad, float loss)
 {
@@ -160,7 +155,7 @@ static actc_status run_batch(actc_network *network, uint32_t program, const actc
     ACTC_RETURN_IF_ERROR(actc_network_upload(network, network->build->v_step, 0, block, sizeof block));
     network->last = program;
     network->samples = samples;
-    ACTC_RETURN_IF_ERROR(program == ACTC_PROGRAM_TRAIN ? actc_network_run_training(network) : run(network, program));
+    ACTC_RETURN_IF_ERROR(program == ACTC_PROGRAM_TRAIN ? actc_network_run_training(network) : actc_network_run(network, program));
     return ACTC_OK;
 }
 
@@ -179,14 +174,14 @@ actc_status actc_network_train(actc_network *network, const actc_binding *bindin
     bool last = network->pending + 1 == network->options.accumulate;
     bool has_update = network->executables[ACTC_PROGRAM_UPDATE] != NULL;
     if (last && has_update) /* leaves everything alone where the result block says that something is not finite */
-        ACTC_RETURN_IF_ERROR(run(network, ACTC_PROGRAM_UPDATE));
+        ACTC_RETURN_IF_ERROR(actc_network_run(network, ACTC_PROGRAM_UPDATE));
     uint32_t *out = network->result;
     ACTC_RETURN_IF_ERROR(actc_network_download(network, network->build->v_result, 0, out, sizeof network->result));
     float loss;
     memcpy(&loss, &out[ACTC_RESULT_LOSS], sizeof loss);
     if (out[ACTC_RESULT_BAD]) {
         if (!last && has_update) /* drops the gradients accumulated so far; the update itself does nothing */
-            ACTC_RETURN_IF_ERROR(run(network, ACTC_PROGRAM_UPDATE));
+            ACTC_RETURN_IF_ERROR(actc_network_run(network, ACTC_PROGRAM_UPDATE));
         actc_status status = not_finite(network, out[ACTC_RESULT_BAD], loss);
         network->step -= (uint64_t)network->pending;
         network->pending = 0;
@@ -214,7 +209,7 @@ actc_status actc_network_apply_pending(actc_network *network, double learning_ra
         ACTC_RETURN_IF_ERROR(actc_network_upload(network, network->build->v_step, 0, block, sizeof block));
         /* what is pending was checked batch by batch; the block may hold an evaluation's result, or nothing yet */
         ACTC_RETURN_IF_ERROR(actc_network_upload(network, network->build->v_result, 0, all_finite, sizeof all_finite));
-        ACTC_RETURN_IF_ERROR(run(network, ACTC_PROGRAM_UPDATE));
+        ACTC_RETURN_IF_ERROR(actc_network_run(network, ACTC_PROGRAM_UPDATE));
     }
     network->pending = 0;
     network->updates++;
