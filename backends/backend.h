@@ -146,7 +146,8 @@ typedef struct actc_program {
     const char *name; /* "train", "update", "eval" */
     actc_command *commands;
     uint32_t n_commands;
-    bool timed; /* prepared so that `times` can tell of its runs, which compute the same bits and may take longer */
+    bool timed; /* prepared so that `times` can tell of its runs, which compute the same bits and may take longer; ACTC_ERROR_UNSUPPORTED
+                 * with the reason where the device has no clock */
 } actc_program;
 
 /* Submissions of one run, the same for every backend: runs of commands between host functions, empty ones left out. */
@@ -224,8 +225,7 @@ struct actc_backend {
     void (*executable_destroy)(actc_device *device, actc_executable *executable);
     /* May return before the work is done; upload, download and the next run wait. */
     actc_status (*run)(actc_device *device, actc_executable *executable);
-    /* Seconds that each command of a timed program took in the last run, which it waits for; what a command takes to be
-     * submitted is not in it. NULL: nothing takes time. */
+    /* Seconds that each command of a timed program took in the last run, which it waits for. NULL: nothing takes time. */
     actc_status (*times)(actc_device *device, actc_executable *executable, double *seconds);
     /* Submissions of one run. */
     uint32_t (*segments)(const actc_executable *executable);

@@ -31,11 +31,22 @@ static const char *label(actc_lower *lower, const char *what)
     return "";
 }
 
-/* "bn backward": of an operator's kernels and products. Those that follow one another share the text. */
-static const char *kind_of_operator(actc_lower *lower)
+/* What the work is, of the same text for all of its kind; "bn backward": an operator's kernels and products, where those that
+ * follow one another share it. `name`: of a convolution. */
+static const char *kind_of(actc_lower *lower, actc_command_type type, const char *name)
 {
     actc_build *build = lower->build;
     const actc_program *program = &build->programs[lower->program];
+    switch (type) {
+    case ACTC_COMMAND_CONV: return name;
+    case ACTC_COMMAND_PACK: return "pack";
+    case ACTC_COMMAND_UNPACK: return "unpack";
+    case ACTC_COMMAND_COPY: return "copy";
+    case ACTC_COMMAND_FILL: return "fill";
+    case ACTC_COMMAND_HOST: return "user codec";
+    case ACTC_COMMAND_KERNEL:
+    case ACTC_COMMAND_GEMM: break;
+    }
     if (!lower->op)
         return "update";
     bool backward = lower->program == ACTC_PROGRAM_TRAIN && build->n_forward > 0;
@@ -62,8 +73,7 @@ static actc_command *append(actc_lower *lower, actc_command_type type, const cha
         return NULL;
     }
     actc_command *command = &program->commands[program->n_commands];
-    bool operators = type == ACTC_COMMAND_KERNEL || type == ACTC_COMMAND_GEMM;
-    *command = (actc_command){.type = type, .label = label(lower, what), .kind = operators ? kind_of_operator(lower) : what};
+    *command = (actc_command){.type = type, .label = label(lower, what), .kind = kind_of(lower, type, what)};
     for (int i = 0; i < ACTC_MAX_VIEWS; i++)
         command->views[i] = ACTC_NO_VIEW;
     if (lower->status != ACTC_OK)

@@ -139,5 +139,76 @@ class Bench(Case):
         self.refuse(BENCH, ["codec", "--input", "zeros"], 2, "normal|relu")
 
 
+class Step(Case):
+    SMALL = ["resnet18", "--net-option", "width=4", "--size", "8,8", "--classes", "7", "--batch", "2"]
+    WORK = {"conv forward", "conv backward data", "conv backward filter", "update"}
+
+    def step(self, arguments):
+        return json.loads(self.run_tool(BENCH, ["step"] + arguments + ["--format", "json"]).stdout)
+
+    def check(self, part, batch, steps, *kinds):
+        self.assertAlmostEqual(part["samples_per_s"] * part["seconds_per_step"] / batch, 1, places=9)
+        self.assertLessEqual(part["seconds_least"], part["seconds_per_step"])
+        self.assertLessEqual(part["seconds_per_step"], part["seconds_most"])
+        self.assertEqual(part["planned_bytes"], part["allocated_bytes"])
+        self.assertGreater(part["peak_rss_bytes"], part["allocated_bytes"])
+        self.assertEqual(len(part["loss"]), steps)
+        self.assertLess(part["loss"][-1], part["loss"][0])
+        self.assertLessEqual(self.WORK | set(kinds), set(part["kinds"]))
+        for kind in self.WORK | set(kinds):
+            self.assertGreater(part["kinds"][kind], 0, kind)
+
+    def test_cpu(self):
+        result = self.step(self.SMALL + ["--device", "cpu", "--steps", "9"])
+        self.check(result, 2, 9, "bn forward", "bn backward", "loss forward")
+        self.assertEqual((result["network"], result["size"], result["classes"], result["untimed"]), ("resnet18", [8, 8], 7, ""))
+        self.assertFalse({"pack", "unpack"} & set(result["kinds"]))
+        self.assertNotIn("uncompressed", result)
+
+    def test_compressed(self):
+        result = self.step(["mnistnet", "--device", "cpu", "--batch", "16", "--steps", "12", "--compress", "*=dct:lambda=10",
+                            "--deterministic", "--threads", "1", "--optim", "sgd"])
+        plain = result["uncompressed"]
+        self.check(result, 16, 12, "pack", "unpack", "linear backward")
+        self.check(plain, 16, 12, "pool forward")
+        self.assertFalse({"pack", "unpack"} & set(plain["kinds"]))
+        self.assertLess(result["planned_bytes"], plain["planned_bytes"])
+        self.assertAlmostEqual(result["samples_per_s_ratio"], result["samples_per_s"] / plain["samples_per_s"], places=9)
+        alone = self.step(["mnistnet", "--device", "cpu", "--batch", "16", "--steps", "12", "--deterministic", "--optim", "sgd"])
+        self.assertEqual(alone["loss"], plain["loss"])
+        self.assertNotEqual(alone["loss"], result["loss"])
+
+    def test_text(self):
+        text = self.run_tool(BENCH, ["step"] + self.SMALL + ["--device", "cpu", "--steps", "2", "--compress", "*=dct"]).stdout
+        for words in ("resnet18, input 3x8x8, batch 2", "compressed by *=dct", "samples a second", "loss of step 2",
+                      "conv backward filter", "unpack"):
+            self.assertIn(words, text)
+        # the columns of each table end where those of its heads do
+        for head, row in (("uncompressed", "samples a second"), ("uncompressed", "conv forward")):
+            lines = [line for line in text.splitlines() if head in line or line.startswith("  " + row)]
+            self.assertEqual(len({len(line) for line in lines if line.startswith("  " + row)}), 1)
+        self.assertIn("actc-bench step resnet18", self.run_tool(BENCH, ["step", "--help"]).stdout)
+
+    def test_vulkan(self):
+        devices = json.loads(self.run_tool(INFO, ["--format", "json"]).stdout)["devices"]
+        if not any(d["backend"] == "vulkan" and d["usable"] for d in devices):
+            self.skipTest("no Vulkan device")
+        result = self.step(self.SMALL + ["--device", "vulkan", "--steps", "6"])
+        self.check(result, 2, 6, "bn forward")
+        self.assertTrue(result["device"].startswith("vulkan"))
+
+    def test_refused(self):
+        self.refuse(BENCH, ["step"], 2, "no network is named", "resnet18")
+        self.refuse(BENCH, ["step", "resnet19"], 2, "unknown network 'resnet19'", "resnet18")
+        self.refuse(BENCH, ["step", "mnistnet", "--steps", "0"], 2, "--steps 0", "from 1")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "cpu", "--compress", "conv9=dct"], 2, "--compress", "'conv9' matches no")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "cpu", "--compress", "*=zip"], 2, "--compress", "zip")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "null"], 2, "--device null", "computes nothing")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "abacus"], 2, "--device", "'abacus'")
+        self.refuse(BENCH, ["step", "mnistnet", "--size", "8,8"], 2, "--size 8,8", "28,28 alone")
+        self.refuse(BENCH, ["step", "resnet18", "--device", "cpu", "--size", "2,2", "--batch", "1"], 2, "--batch 1", "one value a channel")
+        self.refuse(BENCH, ["--device", "cpu"], 2, "codec, step")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -206,8 +206,8 @@ typedef struct actc_timeline_entry {
     uint64_t live_bytes; /* of the buffers that live while it runs, those that always live among them; without the holes
                           * of the arena and what the device needs besides */
     bool backward;       /* of the training program: it comes after the forward pass */
-    const char *kind;    /* "conv forward", "conv backward data", "conv backward filter", "pack", "unpack", "copy", "fill", "update",
-                          * and of all other work the operator's, as rules name it: "bn forward", "relu backward" */
+    const char *kind;    /* "conv forward", "conv backward data", "conv backward filter", "pack", "unpack", "user codec", "copy",
+                          * "fill", "update", and of all other work the operator's, as rules name it: "bn forward", "relu backward" */
     double seconds;      /* that it took when its program last ran with actc_network_set_profiling, 0 before */
 } actc_timeline_entry;
 ACTC_API size_t actc_network_timeline_count(const actc_network *network);
