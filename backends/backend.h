@@ -146,8 +146,8 @@ typedef struct actc_program {
     const char *name; /* "train", "update", "eval" */
     actc_command *commands;
     uint32_t n_commands;
-    bool timed; /* prepared so that `times` can tell of its runs, which compute the same bits and may take longer; ACTC_ERROR_UNSUPPORTED
-                 * with the reason where the device has no clock */
+    bool timed; /* prepared so that `times` can tell of its runs, which compute the same bits and may take longer; where the
+                 * device has no clock prepare says so with ACTC_ERROR_UNSUPPORTED */
 } actc_program;
 
 /* Submissions of one run, the same for every backend: runs of commands between host functions, empty ones left out. */

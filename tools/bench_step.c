@@ -1,9 +1,9 @@
 /* bench_step.c: what a network's training steps take: seconds, split by the kind of command, and memory; with compression and
  * without.
  *
- * Steps train on one batch of synthetic data, the compressed network's and the uncompressed one's in turn, so that what else the
- * machine does meets both. The rate is of steps that run as they always do; the split is of further steps, which are timed command
- * by command and take longer. Peak memory is that of a process which trains one of the two alone.
+ * Steps train on one batch of synthetic data, the compressed network's and the uncompressed one's in turn, so that what else
+ * the machine does meets both. The rate is of steps that run as they always do; the split is of further steps, which are timed
+ * command by command and take longer. Peak memory is that of a process which trains one of the two alone.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -77,8 +77,8 @@ static int open_graph(bench *b)
     if (status != ACTC_OK)
         return tool_failed_option(b->t, b->context, status, "device");
     if (actc_device_get_info(b->device)->type == ACTC_DEVICE_NULL)
-        return tool_usage(b->t, "--device %s: it computes nothing that could be timed; accepted are auto, cpu, vulkan[:N] and cuda[:N]",
-                          b->s->device);
+        return tool_usage(b->t, "--device %s: it computes nothing that could be timed; accepted are auto, cpu, vulkan[:N] and "
+                          "cuda[:N]", b->s->device);
     if (actc_graph_create(b->context, b->model->name, &b->graph) != ACTC_OK)
         return tool_failed(b->t, b->context);
     b->model->build(b->graph, &b->config);
@@ -247,7 +247,9 @@ static int train_alone(bench *b, variant *v)
 {
     float loss;
     double seconds;
-    if (!freopen("/dev/null", "w", stderr) || !(b->context = tool_context(b->t)) || open_graph(b) || make_batch(b) || create(b, v))
+    if (!freopen("/dev/null", "w", stderr) || !(b->context = tool_context(b->t)))
+        return TOOL_FAILURE;
+    if (open_graph(b) || make_batch(b) || create(b, v))
         return TOOL_FAILURE;
     for (int k = 0; k < PEAK_STEPS; k++)
         if (step(b, v, &seconds, &loss) != ACTC_OK)
@@ -423,7 +425,8 @@ static void print_text(const bench *b)
     const variant *with = &b->variants[0], *without = &b->variants[1];
     char sample[96];
     tool_line(tool_output(), "%s, input %s, batch %lld, %s, on %s: %s", b->model->name,
-              tool_shape_text(&b->config.sample, sample, sizeof sample), (long long)b->s->batch, b->s->optim, device->spec, device->name);
+              tool_shape_text(&b->config.sample, sample, sizeof sample), (long long)b->s->batch, b->s->optim, device->spec,
+              device->name);
     if (b->n_variants > 1)
         tool_line(tool_output(), "compressed by %s", b->s->compress);
     char head[64];

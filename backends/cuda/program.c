@@ -107,7 +107,8 @@ static void destroy(actc_cuda_device *device, actc_executable *executable)
         if (executable->steps[i].graph)
             device->api.cuGraphExecDestroy(executable->steps[i].graph);
     }
-    for (uint32_t i = 0; executable->events && i < 2 * executable->program->n_commands && !actc_device_forked(&device->base); i++) {
+    uint32_t events = executable->events && !actc_device_forked(&device->base) ? 2 * executable->program->n_commands : 0;
+    for (uint32_t i = 0; i < events; i++) {
         if (executable->events[i])
             device->api.cuEventDestroy(executable->events[i]);
     }
