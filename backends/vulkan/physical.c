@@ -79,7 +79,7 @@ static bool find_queue(const actc_vk_instance *instance, actc_vk_physical *physi
         if (!computes || (found && draws))
             continue;
         physical->queue_family = i;
-        physical->timestamp_bits = families[i].timestampValidBits;
+        physical->timestamp_bits = actc_vk_knob("ACTC_VK_NO_TIMESTAMPS") ? 0 : families[i].timestampValidBits;
         found = true;
         if (!draws)
             break;

@@ -13,8 +13,8 @@ INFO, BENCH = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
 
 
 class Case(unittest.TestCase):
-    def run_tool(self, tool, arguments, code=0):
-        done = subprocess.run([tool] + arguments, capture_output=True, text=True, timeout=300)
+    def run_tool(self, tool, arguments, code=0, **environment):
+        done = subprocess.run([tool] + arguments, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         return done
 
@@ -143,8 +143,8 @@ class Step(Case):
     SMALL = ["resnet18", "--net-option", "width=4", "--size", "8,8", "--classes", "7", "--batch", "2"]
     WORK = {"conv forward", "conv backward data", "conv backward filter", "update"}
 
-    def step(self, arguments):
-        return json.loads(self.run_tool(BENCH, ["step"] + arguments + ["--format", "json"]).stdout)
+    def step(self, arguments, **environment):
+        return json.loads(self.run_tool(BENCH, ["step"] + arguments + ["--format", "json"], **environment).stdout)
 
     def check(self, part, batch, steps, *kinds):
         self.assertAlmostEqual(part["samples_per_s"] * part["seconds_per_step"] / batch, 1, places=9)
@@ -195,6 +195,11 @@ class Step(Case):
         result = self.step(self.SMALL + ["--device", "vulkan", "--steps", "6"])
         self.check(result, 2, 6, "bn forward")
         self.assertTrue(result["device"].startswith("vulkan"))
+        self.assertEqual(result["untimed"], "")
+        blind = self.step(self.SMALL + ["--device", "vulkan", "--steps", "6"], ACTC_VK_NO_TIMESTAMPS="1")
+        self.assertNotIn("kinds", blind)
+        self.assertIn("no timestamps", blind["untimed"])
+        self.assertEqual(blind["loss"], result["loss"])
 
     def test_refused(self):
         self.refuse(BENCH, ["step"], 2, "no network is named", "resnet18")
