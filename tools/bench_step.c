@@ -481,11 +481,11 @@ int bench_step(int argc, char **argv)
     };
     char networks[2048], help[4096];
     snprintf(help, sizeof help,
-             "Trains on one synthetic batch: normal inputs, uniform classes. Seconds are the median\n"
-             "of the steps after the warm-up, with the least and the most; the losses are theirs. The\n"
-             "split by kind of command is of the quickest of three further steps, in which each\n"
-             "command is timed by itself. Peak memory is of a process that trains the network\n"
-             "alone. With --compress both networks take turns.\n\n"
+             "Trains on one synthetic batch: normal inputs, uniform classes. Seconds are the\n"
+             "median of the steps after the warm-up, with the least and the most; the losses\n"
+             "are theirs. The split by kind of command is of the quickest of three further\n"
+             "steps, in which each command is timed by itself. Peak memory is of a process\n"
+             "that trains the network alone. With --compress both networks take turns.\n\n"
              "Networks:\n%s\n"
              "Examples:\n"
              "  actc-bench step mnistnet\n"
