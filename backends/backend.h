@@ -120,7 +120,8 @@ typedef int (*actc_host_fn)(void *user, void *const *views);
 
 typedef struct actc_command {
     actc_command_type type;
-    const char *label;             /* "conv2: conv backward data"; belongs to the program */
+    const char *label;             /* "conv2: conv backward data"; belongs to the program, as the kind: */
+    const char *kind;              /* "conv backward data", "bn forward"; NULL where it is of no network */
     uint8_t n_views;
     uint8_t access[ACTC_MAX_VIEWS]; /* 'r', 'w' or 'x' */
     actc_view views[ACTC_MAX_VIEWS];
@@ -145,6 +146,8 @@ typedef struct actc_program {
     const char *name; /* "train", "update", "eval" */
     actc_command *commands;
     uint32_t n_commands;
+    bool timed; /* prepared so that `times` can tell of its runs, which compute the same bits and may take longer; where the
+                 * device has no clock prepare says so with ACTC_ERROR_UNSUPPORTED */
 } actc_program;
 
 /* Submissions of one run, the same for every backend: runs of commands between host functions, empty ones left out. */
@@ -222,6 +225,8 @@ struct actc_backend {
     void (*executable_destroy)(actc_device *device, actc_executable *executable);
     /* May return before the work is done; upload, download and the next run wait. */
     actc_status (*run)(actc_device *device, actc_executable *executable);
+    /* Seconds that each command of a timed program took in the last run, which it waits for. NULL: nothing takes time. */
+    actc_status (*times)(actc_device *device, actc_executable *executable, double *seconds);
     /* Submissions of one run. */
     uint32_t (*segments)(const actc_executable *executable);
 

@@ -33,6 +33,7 @@ actc_status actc_cpu_prepare(actc_device *device, const actc_program *program, a
                              uint32_t n_buffers, actc_executable **out);
 void actc_cpu_executable_destroy(actc_device *device, actc_executable *executable);
 actc_status actc_cpu_run(actc_device *device, actc_executable *executable);
+actc_status actc_cpu_times(actc_device *device, actc_executable *executable, double *seconds);
 uint32_t actc_cpu_segments(const actc_executable *executable);
 
 /* ---- dnnl.c: convolution through oneDNN ---- */

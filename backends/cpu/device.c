@@ -148,5 +148,6 @@ const actc_backend actc_backend_cpu = {
     .prepare = actc_cpu_prepare,
     .executable_destroy = actc_cpu_executable_destroy,
     .run = actc_cpu_run,
+    .times = actc_cpu_times,
     .segments = actc_cpu_segments,
 };

@@ -6,7 +6,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../common/products.h"
 #include "cpu_device.h"
@@ -39,7 +38,8 @@ typedef struct step {
     actc_dnnl_op *dnnl;   /* conv, NULL where it runs by kernels */
     launch launches[ACTC_PRODUCT_LAUNCHES]; /* kernel, gemm, conv by kernels */
     uint32_t n_launches;
-    uint64_t ns;          /* spent in it, where the device is timed */
+    double seconds;       /* spent in it, where the device or the program is timed, */
+    double last;          /* and of them in the last run */
 } step;
 
 struct actc_executable {
@@ -173,18 +173,11 @@ static actc_status prepare_step(actc_cpu_device *device, const actc_command *com
     return actc_fail(context, ACTC_ERROR_INTERNAL, "%s: command type %d is unknown", command->label, (int)command->type);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void report_times(actc_device *device, const actc_executable *executable)
 {
     for (uint32_t i = 0; executable->runs && i < executable->program->n_commands; i++)
         actc_log_message(device->context, ACTC_LOG_INFO, "%s %3u: %8.1f us  %s", executable->program->name, i,
-                         (double)executable->steps[i].ns / 1e3 / (double)executable->runs,
+                         executable->steps[i].seconds * 1e6 / (double)executable->runs,
                          executable->program->commands[i].label);
 }
 
@@ -310,13 +303,23 @@ actc_status actc_cpu_run(actc_device *base, actc_executable *executable)
     ACTC_OWN_MODES;
     actc_status status = ACTC_OK;
     for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++) {
-        uint64_t before = device->timed ? now_ns() : 0;
-        status = run_step(device, &executable->steps[i]);
-        if (device->timed)
-            executable->steps[i].ns += now_ns() - before;
+        step *s = &executable->steps[i];
+        bool timed = device->timed || executable->program->timed;
+        double before = timed ? actc_clock() : 0;
+        status = run_step(device, s);
+        s->last = timed ? actc_clock() - before : 0;
+        s->seconds += s->last;
     }
     executable->runs += device->timed;
     return status;
+}
+
+actc_status actc_cpu_times(actc_device *device, actc_executable *executable, double *seconds)
+{
+    (void)device;
+    for (uint32_t i = 0; i < executable->program->n_commands; i++)
+        seconds[i] = executable->steps[i].last;
+    return ACTC_OK;
 }
 
 uint32_t actc_cpu_segments(const actc_executable *executable)

@@ -17,6 +17,7 @@ const actc_backend ACTC_CUDA_BACKEND = {
     .prepare = actc_cuda_prepare,
     .executable_destroy = actc_cuda_executable_destroy,
     .run = actc_cuda_run,
+    .times = actc_cuda_times,
     .segments = actc_cuda_segments,
     .compile_all = actc_cuda_compile_all,
 };

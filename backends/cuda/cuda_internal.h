@@ -36,6 +36,7 @@
     X(cuMemAlloc) X(cuMemFree) X(cuMemGetInfo) X(cuMemHostAlloc) X(cuMemFreeHost)                                 \
     X(cuMemcpyHtoDAsync) X(cuMemcpyDtoHAsync) X(cuMemcpyDtoDAsync) X(cuMemsetD32Async)                            \
     X(cuStreamCreate) X(cuStreamDestroy) X(cuStreamSynchronize) X(cuStreamBeginCapture) X(cuStreamEndCapture)     \
+    X(cuEventCreate) X(cuEventDestroy) X(cuEventRecordWithFlags) X(cuEventElapsedTime)                            \
     X(cuGraphInstantiateWithFlags) X(cuGraphDestroy) X(cuGraphExecDestroy) X(cuGraphLaunch)                       \
     X(cuModuleLoadData) X(cuModuleUnload) X(cuModuleGetFunction) X(cuFuncGetAttribute) X(cuLaunchKernel)
 
@@ -172,6 +173,7 @@ actc_status actc_cuda_prepare(actc_device *device, const actc_program *program, 
                               uint32_t n_buffers, actc_executable **out);
 void actc_cuda_executable_destroy(actc_device *device, actc_executable *executable);
 actc_status actc_cuda_run(actc_device *device, actc_executable *executable);
+actc_status actc_cuda_times(actc_device *device, actc_executable *executable, double *seconds);
 uint32_t actc_cuda_segments(const actc_executable *executable);
 
 #endif

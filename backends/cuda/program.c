@@ -18,6 +18,9 @@ struct actc_executable {
     const actc_program *program;
     step *steps;
     uint32_t n_steps;
+    /* of a timed program: recorded in the graphs before and after each command; what host functions took */
+    CUevent *events;
+    double *host_seconds;
 };
 
 static void resolve(const actc_command *command, actc_buffer *const *buffers, CUdeviceptr *views)
@@ -41,9 +44,35 @@ static uint64_t place(const actc_command *command, uint64_t *offsets)
     return used;
 }
 
+/* An event of the graph that is being captured, which the host may ask for its time. */
+static actc_status record_event(actc_cuda_device *device, CUevent event)
+{
+    actc_status status = ACTC_OK;
+    CU(cuEventRecordWithFlags(event, device->stream, CU_EVENT_RECORD_EXTERNAL), "time");
+error:
+    return status;
+}
+
+/* Events where the program is timed. */
+static actc_status create_events(actc_cuda_device *device, actc_executable *executable)
+{
+    actc_status status = ACTC_OK;
+    uint32_t commands = executable->program->n_commands;
+    if (!executable->program->timed)
+        return ACTC_OK;
+    executable->events = actc_calloc((size_t)commands * 2, sizeof *executable->events);
+    executable->host_seconds = actc_calloc(commands, sizeof *executable->host_seconds);
+    if (!executable->events || !executable->host_seconds)
+        return actc_fail(device->base.context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: %u events", 2 * commands);
+    for (uint32_t i = 0; i < 2 * commands; i++)
+        CU(cuEventCreate(&executable->events[i], CU_EVENT_DEFAULT), "time");
+error:
+    return status;
+}
+
 /* Captures commands [first, end) and instantiates their graph. */
 static actc_status capture(actc_cuda_device *device, const actc_program *program, actc_buffer *const *buffers,
-                           uint32_t first, uint32_t end, CUgraphExec *out)
+                           const CUevent *events, uint32_t first, uint32_t end, CUgraphExec *out)
 {
     actc_status status = ACTC_OK;
     CUgraph graph = NULL;
@@ -53,7 +82,12 @@ static actc_status capture(actc_cuda_device *device, const actc_program *program
     for (uint32_t i = first; i < end && status == ACTC_OK; i++) {
         CUdeviceptr views[ACTC_MAX_VIEWS];
         resolve(&program->commands[i], buffers, views);
-        status = actc_cuda_command_emit(device, &program->commands[i], views);
+        if (events)
+            status = record_event(device, events[2 * i]);
+        if (status == ACTC_OK)
+            status = actc_cuda_command_emit(device, &program->commands[i], views);
+        if (events && status == ACTC_OK)
+            status = record_event(device, events[2 * i + 1]);
     }
     CUresult result = device->api.cuStreamEndCapture(device->stream, &graph);
     if (status == ACTC_OK && result != CUDA_SUCCESS)
@@ -73,6 +107,13 @@ static void destroy(actc_cuda_device *device, actc_executable *executable)
         if (executable->steps[i].graph)
             device->api.cuGraphExecDestroy(executable->steps[i].graph);
     }
+    uint32_t events = executable->events && !actc_device_forked(&device->base) ? 2 * executable->program->n_commands : 0;
+    for (uint32_t i = 0; i < events; i++) {
+        if (executable->events[i])
+            device->api.cuEventDestroy(executable->events[i]);
+    }
+    actc_free(executable->events);
+    actc_free(executable->host_seconds);
     actc_free(executable->steps);
     actc_free(executable);
 }
@@ -88,7 +129,7 @@ static actc_status build(actc_cuda_device *device, const actc_program *program, 
             continue;
         if (i > first) {
             step *s = &executable->steps[executable->n_steps];
-            actc_status status = capture(device, program, buffers, first, i, &s->graph);
+            actc_status status = capture(device, program, buffers, executable->events, first, i, &s->graph);
             if (status != ACTC_OK)
                 return status;
             executable->n_steps++;
@@ -142,6 +183,8 @@ actc_status actc_cuda_prepare(actc_device *base, const actc_program *program, ac
     for (uint32_t i = 0; i < program->n_commands && status == ACTC_OK; i++)
         status = actc_cuda_command_load(device, &program->commands[i]);
     if (status == ACTC_OK)
+        status = create_events(device, executable);
+    if (status == ACTC_OK)
         status = build(device, program, buffers, executable);
     if (status != ACTC_OK)
         destroy(device, executable);
@@ -164,7 +207,7 @@ void actc_cuda_executable_destroy(actc_device *base, actc_executable *executable
         actc_cuda_leave(device);
 }
 
-static actc_status run_host(actc_cuda_device *device, const step *s)
+static actc_status run_host(actc_cuda_device *device, const step *s, actc_executable *executable)
 {
     actc_status status = ACTC_OK;
     const actc_command *command = s->command;
@@ -181,7 +224,10 @@ static actc_status run_host(actc_cuda_device *device, const step *s)
             CU(cuMemcpyDtoHAsync(pointers[i], s->views[i], command->views[i].bytes, device->stream), label);
     }
     CU(cuStreamSynchronize(device->stream), label);
+    double begin = actc_clock();
     int answer = command->u.host.fn(command->u.host.user, pointers);
+    if (executable->host_seconds)
+        executable->host_seconds[command - executable->program->commands] = actc_clock() - begin;
     if (answer != 0) {
         device->staging_used = 0;
         return actc_fail(device->base.context, ACTC_ERROR_DEVICE, "%s: the host function returned %d", label, answer);
@@ -206,7 +252,26 @@ actc_status actc_cuda_run(actc_device *base, actc_executable *executable)
         if (s->graph)
             CU(cuGraphLaunch(s->graph, device->stream), "run");
         else
-            status = run_host(device, s);
+            status = run_host(device, s, executable);
+    }
+error:
+    actc_cuda_leave(device);
+    return status;
+}
+
+actc_status actc_cuda_times(actc_device *base, actc_executable *executable, double *seconds)
+{
+    actc_cuda_device *device = (actc_cuda_device *)base;
+    const actc_program *program = executable->program;
+    actc_status status = actc_cuda_enter(device);
+    if (status != ACTC_OK)
+        return status;
+    CU(cuStreamSynchronize(device->stream), "time");
+    for (uint32_t i = 0; i < program->n_commands; i++) {
+        float milliseconds = 0;
+        if (program->commands[i].type != ACTC_COMMAND_HOST)
+            CU(cuEventElapsedTime(&milliseconds, executable->events[2 * i], executable->events[2 * i + 1]), "time");
+        seconds[i] = executable->host_seconds[i] + (double)milliseconds * 1e-3;
     }
 error:
     actc_cuda_leave(device);

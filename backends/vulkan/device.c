@@ -359,6 +359,7 @@ const actc_backend actc_backend_vulkan = {
     .prepare = actc_vk_prepare,
     .executable_destroy = actc_vk_executable_destroy,
     .run = actc_vk_run,
+    .times = actc_vk_times,
     .segments = actc_vk_segments,
     .compile_all = actc_vk_compile_all,
 };

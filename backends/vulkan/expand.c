@@ -89,7 +89,6 @@ static actc_status add_launch(actc_vk_device *d, actc_vk_work_list *list, const 
     if (!work)
         return actc_fail(d->base.context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: commands of a program");
     work->tile = tile;
-    work->source = command;
     work->command.type = ACTC_COMMAND_KERNEL;
     work->command.label = command->label;
     work->command.n_views = (uint8_t)strlen(kernel->access);
@@ -163,7 +162,7 @@ static const char *missing_codec_shader(void)
 
 /* ---- all commands ---- */
 
-actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
+static actc_status expand(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
 {
     switch (command->type) {
     case ACTC_COMMAND_GEMM:
@@ -180,12 +179,20 @@ actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_
         if (!work)
             return actc_fail(d->base.context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: commands of a program");
         work->command = *command;
-        work->source = command;
-        return ACTC_OK;
+            return ACTC_OK;
     }
     }
     return actc_fail(d->base.context, ACTC_ERROR_INTERNAL, "%s: command type %d is unknown", command->label,
                      (int)command->type);
+}
+
+actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list)
+{
+    size_t first = list->count;
+    actc_status status = expand(d, command, list);
+    for (size_t i = first; i < list->count; i++)
+        list->items[i].source = command;
+    return status;
 }
 
 static bool has_shader(const actc_vk_device *d, actc_kernel_id id)

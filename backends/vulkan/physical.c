@@ -67,18 +67,19 @@ static void check_limits(const VkPhysicalDeviceLimits *limits, actc_device_info 
 
 /* A queue that computes: one that does nothing else where there is one, since drivers give those more time before they
  * reset the device. */
-static bool find_queue(const actc_vk_instance *instance, VkPhysicalDevice handle, uint32_t *family)
+static bool find_queue(const actc_vk_instance *instance, actc_vk_physical *physical)
 {
     VkQueueFamilyProperties families[32];
     uint32_t count = sizeof families / sizeof *families;
-    instance->vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, families);
+    instance->vkGetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, families);
     bool found = false;
     for (uint32_t i = 0; i < count; i++) {
         bool computes = (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) && families[i].queueCount > 0;
         bool draws = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
         if (!computes || (found && draws))
             continue;
-        *family = i;
+        physical->queue_family = i;
+        physical->timestamp_bits = actc_vk_knob("ACTC_VK_NO_TIMESTAMPS") ? 0 : families[i].timestampValidBits;
         found = true;
         if (!draws)
             break;
@@ -163,6 +164,7 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
         info->max_binding_bytes = basic.limits.maxStorageBufferRange;
     info->max_binding_bytes -= info->max_binding_bytes % ACTC_VIEW_ALIGNMENT;
     info->shared_memory_bytes = basic.limits.maxComputeSharedMemorySize;
+    physical->timestamp_seconds = (double)basic.limits.timestampPeriod * 1e-9;
     describe_memory(instance, physical);
     if (basic.apiVersion < VK_API_VERSION_1_2) {
         REJECT("Vulkan %u.%u; at least 1.2 is needed", VK_API_VERSION_MAJOR(basic.apiVersion),
@@ -206,7 +208,7 @@ static actc_status describe(actc_vk_instance *instance, uint32_t index, actc_vk_
     if (!f12.timelineSemaphore)
         REJECT("it has no timeline semaphores");
     check_limits(&basic.limits, info);
-    if (!find_queue(instance, physical->handle, &physical->queue_family))
+    if (!find_queue(instance, physical))
         REJECT("it has no queue that computes");
     if (!info->reason[0] && is_null_device(physical)) {
         REJECT("it is a compiler without hardware (RADV's null device): for actc-info --compile-all only");

@@ -22,6 +22,11 @@ struct actc_executable {
     segment *segments;
     uint32_t n_segments, submissions;
     uint64_t last; /* value of its last submission */
+    /* of a timed program: its timestamps, before and after each command, and what host functions took */
+    const actc_program *program;
+    VkQueryPool queries;
+    bool *stamped; /* [command]: it has timestamps */
+    double *host_seconds;
 };
 
 /* What recording needs besides the executable. */
@@ -44,7 +49,10 @@ void actc_vk_executable_destroy(actc_device *device, actc_executable *executable
         actc_vk_wait(d, executable->last); /* a failure leaves nothing to wait for */
         d->vk.vkDestroyDescriptorPool(d->handle, executable->descriptors, NULL);
         d->vk.vkDestroyCommandPool(d->handle, executable->commands, NULL);
+        d->vk.vkDestroyQueryPool(d->handle, executable->queries, NULL);
     }
+    actc_free(executable->stamped);
+    actc_free(executable->host_seconds);
     actc_free(executable->segments);
     actc_free(executable);
 }
@@ -298,6 +306,87 @@ static actc_status record(recorder *r, const actc_vk_work *work)
     }
 }
 
+/* ---- timestamps, of a timed program ---- */
+
+static actc_status create_queries(actc_vk_device *d, actc_executable *executable, const actc_program *program)
+{
+    actc_status status;
+    if (!d->physical.timestamp_bits || !(d->physical.timestamp_seconds > 0))
+        return actc_fail(d->base.context, ACTC_ERROR_UNSUPPORTED, "%s: its queue has no timestamps (timestampValidBits is 0)",
+                         d->base.info.spec);
+    executable->program = program;
+    executable->stamped = actc_calloc(program->n_commands, sizeof *executable->stamped);
+    executable->host_seconds = actc_calloc(program->n_commands, sizeof *executable->host_seconds);
+    if (!executable->stamped || !executable->host_seconds)
+        return no_memory(d);
+    VkQueryPoolCreateInfo queries = {
+        .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+        .queryType = VK_QUERY_TYPE_TIMESTAMP,
+        .queryCount = 2 * program->n_commands,
+    };
+    VK_CREATE(executable->queries, d->vk.vkCreateQueryPool(d->handle, &queries, NULL, &executable->queries));
+    return ACTC_OK;
+fail:
+    return status;
+}
+
+/* Before: what was recorded earlier is done first, so that commands do not overlap. */
+static actc_status record_stamp(recorder *r, const actc_command *source, bool before)
+{
+    actc_vk_device *d = r->d;
+    actc_executable *executable = r->executable;
+    uint32_t index = (uint32_t)(source - executable->program->commands);
+    if (source->type == ACTC_COMMAND_HOST)
+        return ACTC_OK;
+    if (!r->commands) {
+        actc_status status = begin_commands(r);
+        if (status != ACTC_OK)
+            return status;
+    }
+    if (before) {
+        actc_vk_barrier_all(d, r->commands, false);
+        r->hazards.count = 0;
+        d->vk.vkCmdResetQueryPool(r->commands, executable->queries, 2 * index, 2);
+    }
+    d->vk.vkCmdWriteTimestamp(r->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, executable->queries, 2 * index + !before);
+    executable->stamped[index] = true;
+    return actc_vk_check_fault(d);
+}
+
+/* One of the list, with timestamps around all that came from the same command. */
+static actc_status record_item(recorder *r, const actc_vk_work_list *list, size_t i)
+{
+    const actc_command *source = list->items[i].source;
+    bool timed = r->executable->queries;
+    actc_status status = ACTC_OK;
+    if (timed && (i == 0 || list->items[i - 1].source != source))
+        status = record_stamp(r, source, true);
+    if (status == ACTC_OK)
+        status = record(r, &list->items[i]);
+    if (timed && status == ACTC_OK && (i + 1 == list->count || list->items[i + 1].source != source))
+        status = record_stamp(r, source, false);
+    return status;
+}
+
+actc_status actc_vk_times(actc_device *device, actc_executable *executable, double *seconds)
+{
+    actc_vk_device *d = (actc_vk_device *)device;
+    d->label = "times";
+    actc_status status = actc_vk_wait(d, executable->last);
+    uint32_t bits = d->physical.timestamp_bits;
+    uint64_t mask = bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
+    for (uint32_t i = 0; i < executable->program->n_commands && status == ACTC_OK; i++) {
+        uint64_t ticks[2] = {0, 0};
+        if (executable->stamped[i])
+            VK(d->vk.vkGetQueryPoolResults(d->handle, executable->queries, 2 * i, 2, sizeof ticks, ticks, sizeof *ticks,
+                                           VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT));
+        seconds[i] = executable->host_seconds[i] + (double)((ticks[1] - ticks[0]) & mask) * d->physical.timestamp_seconds;
+    }
+fail:
+    d->label = NULL;
+    return status;
+}
+
 /* ---- prepare ---- */
 
 /* Pools for everything that the list needs. */
@@ -351,7 +440,7 @@ static actc_status prepare_list(recorder *r, const actc_vk_work_list *list)
     if (!r->executable->segments)
         return no_memory(d);
     for (size_t i = 0; i < list->count && status == ACTC_OK; i++)
-        status = record(r, &list->items[i]);
+        status = record_item(r, list, i);
     if (status == ACTC_OK && r->commands)
         status = end_segment(r, NULL);
     return status;
@@ -371,6 +460,8 @@ actc_status actc_vk_prepare(actc_device *device, const actc_program *program, ac
     actc_status status = ACTC_OK;
     for (uint32_t i = 0; i < program->n_commands && status == ACTC_OK; i++)
         status = actc_vk_expand(d, &program->commands[i], &list);
+    if (status == ACTC_OK && program->timed)
+        status = create_queries(d, executable, program);
     if (status == ACTC_OK)
         status = prepare_list(&r, &list);
     actc_free(r.hazards.pending);
@@ -403,7 +494,10 @@ actc_status actc_vk_run(actc_device *device, actc_executable *executable)
         if (status == ACTC_OK && s->host) {
             d->label = s->host->label;
             status = actc_vk_wait(d, d->submitted);
+            double begin = actc_clock();
             int answer = status == ACTC_OK ? s->host->u.host.fn(s->host->u.host.user, s->host_views) : 0;
+            if (executable->host_seconds)
+                executable->host_seconds[s->host - executable->program->commands] = actc_clock() - begin;
             if (answer != 0)
                 status = actc_fail(d->base.context, ACTC_ERROR_DEVICE, "%s: the host function returned %d",
                                    s->host->label, answer);

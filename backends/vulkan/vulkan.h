@@ -67,6 +67,8 @@ typedef struct actc_vk_physical {
     VkPhysicalDevice handle;
     actc_device_info info;
     uint32_t queue_family;
+    uint32_t timestamp_bits;    /* of its timestamps; 0: it has none */
+    double timestamp_seconds;   /* of a tick */
     bool promises_exact;        /* float controls say so */
     bool executable_properties; /* VK_KHR_pipeline_executable_properties */
     bool portability_subset;
@@ -251,6 +253,7 @@ actc_status actc_vk_prepare(actc_device *device, const actc_program *program, ac
                             uint32_t n_buffers, actc_executable **out);
 void actc_vk_executable_destroy(actc_device *device, actc_executable *executable);
 actc_status actc_vk_run(actc_device *device, actc_executable *executable);
+actc_status actc_vk_times(actc_device *device, actc_executable *executable, double *seconds);
 uint32_t actc_vk_segments(const actc_executable *executable);
 
 #endif

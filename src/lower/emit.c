@@ -10,18 +10,56 @@ static void fail_memory(actc_lower *lower)
         lower->status = actc_out_of_memory(lower->build->context, sizeof(actc_command), "a program");
 }
 
+static bool keep(actc_build *build, char *text)
+{
+    if (!text || !actc_grow((void **)&build->labels, &build->labels_capacity, build->n_labels + 1, sizeof *build->labels)) {
+        actc_free(text);
+        return false;
+    }
+    build->labels[build->n_labels++] = text;
+    return true;
+}
+
 /* "conv2: conv backward data", kept by the build. */
 static const char *label(actc_lower *lower, const char *what)
 {
     actc_build *build = lower->build;
     char *text = lower->op ? actc_format("%s: %s", lower->op->path, what) : actc_strdup(what);
-    if (!text || !actc_grow((void **)&build->labels, &build->labels_capacity, build->n_labels + 1, sizeof *build->labels)) {
-        actc_free(text);
-        fail_memory(lower);
-        return "";
+    if (keep(build, text))
+        return text;
+    fail_memory(lower);
+    return "";
+}
+
+/* What the work is, of the same text for all of its kind; "bn backward": an operator's kernels and products, where those that
+ * follow one another share it. `name`: of a convolution. */
+static const char *kind_of(actc_lower *lower, actc_command_type type, const char *name)
+{
+    actc_build *build = lower->build;
+    const actc_program *program = &build->programs[lower->program];
+    switch (type) {
+    case ACTC_COMMAND_CONV: return name;
+    case ACTC_COMMAND_PACK: return "pack";
+    case ACTC_COMMAND_UNPACK: return "unpack";
+    case ACTC_COMMAND_COPY: return "copy";
+    case ACTC_COMMAND_FILL: return "fill";
+    case ACTC_COMMAND_HOST: return "user codec";
+    case ACTC_COMMAND_KERNEL:
+    case ACTC_COMMAND_GEMM: break;
     }
-    build->labels[build->n_labels++] = text;
-    return text;
+    if (!lower->op)
+        return "update";
+    bool backward = lower->program == ACTC_PROGRAM_TRAIN && build->n_forward > 0;
+    char *text = actc_format("%s %s", lower->op->def->kind, backward ? "backward" : "forward");
+    const char *before = program->n_commands ? program->commands[program->n_commands - 1].kind : NULL;
+    if (text && before && !strcmp(text, before)) {
+        actc_free(text);
+        return before;
+    }
+    if (keep(build, text))
+        return text;
+    fail_memory(lower);
+    return "";
 }
 
 static actc_command *append(actc_lower *lower, actc_command_type type, const char *what)
@@ -35,7 +73,7 @@ static actc_command *append(actc_lower *lower, actc_command_type type, const cha
         return NULL;
     }
     actc_command *command = &program->commands[program->n_commands];
-    *command = (actc_command){.type = type, .label = label(lower, what)};
+    *command = (actc_command){.type = type, .label = label(lower, what), .kind = kind_of(lower, type, what)};
     for (int i = 0; i < ACTC_MAX_VIEWS; i++)
         command->views[i] = ACTC_NO_VIEW;
     if (lower->status != ACTC_OK)

@@ -4,7 +4,6 @@
  * prepared programs of one command each. Codecs of the user's run on the host and have none of these.
  */
 #include <string.h>
-#include <time.h>
 
 #include "../../backends/backend.h"
 #include "../codec/codec_internal.h"
@@ -288,13 +287,6 @@ actc_status actc_codec_unpack(actc_codec *codec, const void *payload, const actc
 
 /* ---- benchmark ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Copies of x and what goes with them: the payload, or for a copy a second tensor. */
 typedef struct rotation {
     actc_buffer **buffers; /* the codec's, then two a set */
@@ -371,11 +363,11 @@ static actc_status time_rounds(actc_codec *codec, rotation *r, int rounds, doubl
 {
     const actc_backend *backend = codec->device->backend;
     uint32_t word;
-    double start = now();
+    double start = actc_clock();
     for (int i = 0; i < rounds; i++)
         ACTC_RETURN_IF_ERROR(backend->run(codec->device, r->executable));
     ACTC_RETURN_IF_ERROR(backend->download(codec->device, r->buffers[BUFFERS], 0, &word, 4)); /* waits */
-    *seconds = now() - start;
+    *seconds = actc_clock() - start;
     return ACTC_OK;
 }
 

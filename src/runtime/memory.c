@@ -124,15 +124,6 @@ size_t actc_network_timeline_count(const actc_network *network)
     return network->build->plan.times;
 }
 
-/* What comes after the operator in the label; packing names the tensor there. */
-static const char *kind_of(const actc_command *command)
-{
-    if (command->type == ACTC_COMMAND_PACK || command->type == ACTC_COMMAND_UNPACK)
-        return command->type == ACTC_COMMAND_PACK ? "pack" : "unpack";
-    const char *kind = command->label ? strstr(command->label, ": ") : NULL;
-    return kind ? kind + 2 : command->label ? command->label : "";
-}
-
 actc_status actc_network_timeline(const actc_network *network, size_t index, actc_timeline_entry *out)
 {
     ACTC_OWN_MODES;
@@ -148,11 +139,11 @@ actc_status actc_network_timeline(const actc_network *network, size_t index, act
     const actc_timeline_entry full = {
         .size = sizeof full,
         .label = command->label ? command->label : "",
-        .kind = kind_of(command),
-        .seconds = actc_network_command_seconds(network, index),
         .program = build->programs[program].name,
         .live_bytes = build->plan.live[index],
         .backward = program == ACTC_PROGRAM_TRAIN && at >= build->n_forward,
+        .kind = command->kind ? command->kind : "",
+        .seconds = network->seconds ? network->seconds[index] : 0,
     };
     return actc_give_info(network->context, "actc_timeline_entry", out, sizeof full, &full);
 }

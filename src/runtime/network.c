@@ -246,7 +246,7 @@ void actc_network_destroy(actc_network **out)
     actc_network *network = *out;
     const actc_backend *backend = network->device->backend;
     actc_network_drop_halves(network);
-    actc_network_drop_profile(network);
+    actc_network_drop_timed(network);
     for (int p = 0; p < ACTC_PROGRAM_COUNT; p++)
         if (network->executables[p])
             backend->executable_destroy(network->device, network->executables[p]);
@@ -259,6 +259,7 @@ void actc_network_destroy(actc_network **out)
     actc_free(network->arenas);
     actc_free(network->states);
     actc_free(network->notes);
+    actc_free(network->seconds);
     actc_free(network->state_staging);
     actc_build_destroy(&network->build);
     actc_graph_destroy(&network->graph);

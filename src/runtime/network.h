@@ -26,7 +26,9 @@ struct actc_network {
     void *between_user;
     actc_executable *halves[2];
     actc_program half_programs[2];
-    struct actc_profile *profile; /* profile.c; NULL: commands are not timed */
+    actc_executable *timed[ACTC_PROGRAM_COUNT]; /* profile.c; NULL: not being timed */
+    actc_program timed_programs[ACTC_PROGRAM_COUNT];
+    double *seconds;        /* of each command of the timeline; NULL before any was timed */
     uint64_t allocated_bytes, planned_bytes_uncompressed;
     uint64_t step, updates; /* training batches and updates done */
     int pending;            /* batches since the last update */
@@ -44,6 +46,12 @@ struct actc_network {
 /* Moves bytes between the host and a virtual buffer. */
 actc_status actc_network_upload(actc_network *network, uint32_t vbuf, uint64_t offset, const void *source, uint64_t bytes);
 actc_status actc_network_download(actc_network *network, uint32_t vbuf, uint64_t offset, void *target, uint64_t bytes);
+
+/* ---- running a program (profile.c) ---- */
+
+/* Runs it, timed where it is to be. */
+actc_status actc_network_run(actc_network *network, uint32_t program);
+void actc_network_drop_timed(actc_network *network);
 
 /* ---- a training step in two halves (halves.c), for actc-parity ---- */
 
@@ -74,14 +82,6 @@ typedef struct actc_carried {
 /* All of them, the first `room` written to `list`; returns how many there are. For the same graph, rules and batch they are
  * the same on every device but for where they lie. */
 size_t actc_network_carried(const actc_network *network, actc_carried *list, size_t room);
-
-/* ---- profile.c ---- */
-
-typedef struct actc_profile actc_profile;
-/* Runs a program, command by command where they are timed. */
-actc_status actc_network_run(actc_network *network, uint32_t program);
-void actc_network_drop_profile(actc_network *network);
-double actc_network_command_seconds(const actc_network *network, size_t index);
 
 /* layout.c: `from` and `to` must not overlap */
 void actc_relayout_parameter(const actc_parameter *parameter, const float *from, float *to, bool to_stored);

@@ -22,6 +22,9 @@ void actc_free(void *pointer);
 void *actc_malloc_pages(size_t bytes);
 void actc_free_pages(void *pointer);
 
+/* Seconds of a clock that only goes forward. */
+double actc_clock(void);
+
 /* The calling thread's floating point modes and locale as the library needs them; gives what was there. */
 typedef struct actc_modes {
     uint64_t control; /* of the processor: MXCSR, FPCR */

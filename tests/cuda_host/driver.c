@@ -15,7 +15,7 @@
 
 #define TOTAL_MEMORY ((size_t)8 << 30) /* of the device */
 
-typedef enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_GRAPH } op_kind;
+typedef enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_GRAPH, OP_EVENT } op_kind;
 
 typedef struct op {
     op_kind kind;
@@ -31,6 +31,7 @@ typedef struct op {
     } params;
     void *views[ACTC_MAX_VIEWS];
     CUgraphExec graph;
+    CUevent event;
 } op;
 
 typedef struct op_list {
@@ -48,6 +49,7 @@ typedef struct block { /* of device or page-locked memory */
 struct CUctx_st { int references; };
 struct CUmod_st { const actc_host_kernel *kernel; };
 struct CUgraph_st { op_list list; };
+struct CUevent_st { double at; }; /* seconds; 0: not recorded yet */
 struct CUgraphExec_st { op_list list; };
 struct CUstream_st {
     op_list list;
@@ -357,6 +359,9 @@ static void execute(const op_list *list)
         case OP_GRAPH:
             execute(&o->graph->list);
             break;
+        case OP_EVENT:
+            o->event->at = actc_clock();
+            break;
         }
     }
 }
@@ -495,6 +500,40 @@ static CUresult graph_launch(CUgraphExec exec, CUstream stream)
     return end(append(stream, &o));
 }
 
+static CUresult event_create(CUevent *event, unsigned flags)
+{
+    (void)flags;
+    BEGIN(true);
+    *event = actc_calloc(1, sizeof **event);
+    live += *event != NULL;
+    return end(*event ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static CUresult event_destroy(CUevent event)
+{
+    pthread_mutex_lock(&lock);
+    actc_free(event);
+    live--;
+    return end(CUDA_SUCCESS);
+}
+
+/* A graph holds an event that the host asks for only where it is external. */
+static CUresult event_record(CUevent event, CUstream stream, unsigned flags)
+{
+    BEGIN(true);
+    op o = {.kind = OP_EVENT, .event = event};
+    return end((stream->capture != NULL) == (flags == CU_EVENT_RECORD_EXTERNAL) ? append(stream, &o) : CUDA_ERROR_INVALID_VALUE);
+}
+
+static CUresult event_elapsed(float *milliseconds, CUevent start, CUevent stop)
+{
+    BEGIN(true);
+    if (!(start->at > 0) || stop->at < start->at)
+        return end(CUDA_ERROR_INVALID_VALUE);
+    *milliseconds = (float)((stop->at - start->at) * 1e3);
+    return end(CUDA_SUCCESS);
+}
+
 /* ---- kernels ---- */
 
 static CUresult module_load(CUmodule *module, const void *image)
@@ -594,6 +633,10 @@ bool actc_cuda_load(actc_cuda_api *api, char *reason, size_t reason_size)
         .cuStreamSynchronize = stream_synchronize,
         .cuStreamBeginCapture = capture_begin,
         .cuStreamEndCapture = capture_end,
+        .cuEventCreate = event_create,
+        .cuEventDestroy = event_destroy,
+        .cuEventRecordWithFlags = event_record,
+        .cuEventElapsedTime = event_elapsed,
         .cuGraphInstantiateWithFlags = graph_instantiate,
         .cuGraphDestroy = graph_destroy,
         .cuGraphExecDestroy = graph_exec_destroy,

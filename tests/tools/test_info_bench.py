@@ -13,8 +13,8 @@ INFO, BENCH = os.path.abspath(sys.argv.pop(1)), os.path.abspath(sys.argv.pop(1))
 
 
 class Case(unittest.TestCase):
-    def run_tool(self, tool, arguments, code=0):
-        done = subprocess.run([tool] + arguments, capture_output=True, text=True, timeout=300)
+    def run_tool(self, tool, arguments, code=0, **environment):
+        done = subprocess.run([tool] + arguments, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
         self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}\n{done.stderr}")
         return done
 
@@ -140,41 +140,78 @@ class Bench(Case):
 
 
 class Step(Case):
-    SMALL = ["step", "resnet18", "--net-option", "width=4", "--size", "8,8", "--batch", "4", "--device", "cpu", "--steps", "3"]
+    SMALL = ["resnet18", "--net-option", "width=4", "--size", "8,8", "--classes", "7", "--batch", "2"]
+    WORK = {"conv forward", "conv backward data", "conv backward filter", "update"}
 
-    def test_json(self):
-        result = json.loads(self.run_tool(BENCH, self.SMALL + ["--compress", "*=dct:lambda=10", "--format", "json"]).stdout)
-        other = result["uncompressed"]
-        for r in (result, other):
-            self.assertAlmostEqual(r["samples_per_s"] * r["seconds_per_step"], 4)
-            self.assertEqual((len(r["loss"]), len(r["seconds"])), (3, 3))
-            self.assertEqual(r["planned_bytes"], r["allocated_bytes"])
-            self.assertGreater(r["kinds"]["conv backward filter"], 0)
-        self.assertIn("pack", result["kinds"])
-        self.assertNotIn("pack", other["kinds"])
-        self.assertGreater(result["peak_rss_bytes"], 1 << 20)
-        alone = json.loads(self.run_tool(BENCH, self.SMALL + ["--format", "json"]).stdout)
-        self.assertEqual(alone["loss"], other["loss"])
-        self.assertNotIn("uncompressed", alone)
+    def step(self, arguments, **environment):
+        return json.loads(self.run_tool(BENCH, ["step"] + arguments + ["--format", "json"], **environment).stdout)
+
+    def check(self, part, batch, steps, *kinds):
+        self.assertAlmostEqual(part["samples_per_s"] * part["seconds_per_step"] / batch, 1, places=9)
+        self.assertLessEqual(part["seconds_least"], part["seconds_per_step"])
+        self.assertLessEqual(part["seconds_per_step"], part["seconds_most"])
+        self.assertEqual(part["planned_bytes"], part["allocated_bytes"])
+        self.assertGreater(part["peak_rss_bytes"], part["allocated_bytes"])
+        self.assertEqual(len(part["loss"]), steps)
+        self.assertLess(part["loss"][-1], part["loss"][0])
+        self.assertLessEqual(self.WORK | set(kinds), set(part["kinds"]))
+        for kind in self.WORK | set(kinds):
+            self.assertGreater(part["kinds"][kind], 0, kind)
+
+    def test_cpu(self):
+        result = self.step(self.SMALL + ["--device", "cpu", "--steps", "9"])
+        self.check(result, 2, 9, "bn forward", "bn backward", "loss forward")
+        self.assertEqual((result["network"], result["size"], result["classes"], result["untimed"]), ("resnet18", [8, 8], 7, ""))
+        self.assertFalse({"pack", "unpack"} & set(result["kinds"]))
+        self.assertNotIn("uncompressed", result)
+
+    def test_compressed(self):
+        result = self.step(["mnistnet", "--device", "cpu", "--batch", "16", "--steps", "12", "--compress", "*=dct:lambda=10",
+                            "--deterministic", "--threads", "1", "--optim", "sgd"])
+        plain = result["uncompressed"]
+        self.check(result, 16, 12, "pack", "unpack", "linear backward")
+        self.check(plain, 16, 12, "pool forward")
+        self.assertFalse({"pack", "unpack"} & set(plain["kinds"]))
+        self.assertLess(result["planned_bytes"], plain["planned_bytes"])
+        self.assertAlmostEqual(result["samples_per_s_ratio"], result["samples_per_s"] / plain["samples_per_s"], places=9)
+        alone = self.step(["mnistnet", "--device", "cpu", "--batch", "16", "--steps", "12", "--deterministic", "--optim", "sgd"])
+        self.assertEqual(alone["loss"], plain["loss"])
+        self.assertNotEqual(alone["loss"], result["loss"])
 
     def test_text(self):
-        text = self.run_tool(BENCH, ["step", "unet3d", "--net-option", "features=2,depth=1,channels=1", "--size", "4,6,4", "--batch", "2",
-                                     "--device", "cpu", "--steps", "1", "--compress", "*=threshold:lambda=10"]).stdout
-        for word in ("samples/s", "conv backward filter", "unpack", "of the uncompressed rate", "peak resident"):
-            self.assertIn(word, text)
+        text = self.run_tool(BENCH, ["step"] + self.SMALL + ["--device", "cpu", "--steps", "2", "--compress", "*=dct"]).stdout
+        for words in ("resnet18, input 3x8x8, batch 2", "compressed by *=dct", "samples a second", "loss of step 2",
+                      "conv backward filter", "unpack"):
+            self.assertIn(words, text)
+        # two tables, the columns of each of one width
+        tables = [part.splitlines() for part in text.split("\n\n")[1:]]
+        self.assertEqual([len({len(line) for line in table}) for table in tables], [1, 1], text)
+        self.assertIn("actc-bench step resnet18", self.run_tool(BENCH, ["step", "--help"]).stdout)
+
+    def test_vulkan(self):
+        devices = json.loads(self.run_tool(INFO, ["--format", "json"]).stdout)["devices"]
+        if not any(d["backend"] == "vulkan" and d["usable"] for d in devices):
+            self.skipTest("no Vulkan device")
+        result = self.step(self.SMALL + ["--device", "vulkan", "--steps", "6"])
+        self.check(result, 2, 6, "bn forward")
+        self.assertTrue(result["device"].startswith("vulkan"))
+        self.assertEqual(result["untimed"], "")
+        blind = self.step(self.SMALL + ["--device", "vulkan", "--steps", "6"], ACTC_VK_NO_TIMESTAMPS="1")
+        self.assertNotIn("kinds", blind)
+        self.assertIn("no timestamps", blind["untimed"])
+        self.assertEqual(blind["loss"], result["loss"])
 
     def test_refused(self):
         self.refuse(BENCH, ["step"], 2, "no network is named", "resnet18")
-        self.refuse(BENCH, ["step", "resnet17"], 2, "'resnet17'", "resnet18")
-        self.refuse(BENCH, ["codec", "step"], 2, "'step'")
-        self.refuse(BENCH, self.SMALL + ["--shape", "1"], 2, "--shape goes with codec")
-        self.refuse(BENCH, ["codec", "--batch", "1"], 2, "--batch goes with step")
-        self.refuse(BENCH, self.SMALL + ["--steps", "0"], 2, "--steps 0")
-        self.refuse(BENCH, self.SMALL + ["--compress", "conv9=dct"], 2, "--compress", "'conv9'")
-        self.refuse(BENCH, self.SMALL + ["--device", "null"], 2, "computes nothing")
-        self.refuse(BENCH, ["step", "unet3d", "--size", "2,2,2", "--device", "cpu"], 2, "--size", "pool2", "larger than the padded input")
-        self.refuse(BENCH, ["step", "unet3d", "--size", "8,8", "--device", "cpu"], 2, "--size 8,8", "DEPTH,HEIGHT,WIDTH")
-        self.refuse(BENCH, ["step", "unet3d", "--batch", "1", "--size", "16,16,16", "--device", "cpu"], 2, "one value a channel")
+        self.refuse(BENCH, ["step", "resnet19"], 2, "unknown network 'resnet19'", "resnet18")
+        self.refuse(BENCH, ["step", "mnistnet", "--steps", "0"], 2, "--steps 0", "from 1")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "cpu", "--compress", "conv9=dct"], 2, "--compress", "'conv9' matches no")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "cpu", "--compress", "*=zip"], 2, "--compress", "zip")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "null"], 2, "--device null", "computes nothing")
+        self.refuse(BENCH, ["step", "mnistnet", "--device", "abacus"], 2, "--device", "'abacus'")
+        self.refuse(BENCH, ["step", "mnistnet", "--size", "8,8"], 2, "--size 8,8", "28,28 alone")
+        self.refuse(BENCH, ["step", "resnet18", "--device", "cpu", "--size", "2,2", "--batch", "1"], 2, "--batch 1", "one value a channel")
+        self.refuse(BENCH, ["--device", "cpu"], 2, "codec, step")
 
 
 if __name__ == "__main__":

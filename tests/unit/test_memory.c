@@ -204,12 +204,22 @@ static void norms_take_what_follows(void **state)
     }
 }
 
+static void nothing_to_time(void **state)
+{
+    const fixture *f = *state;
+    actc_network *network = training(f, NULL, ACTC_OPTIMIZER_SGD, false);
+    assert_int_equal(actc_network_set_profiling(network, true), ACTC_ERROR_UNSUPPORTED);
+    assert_string_equal(actc_error_message(f->context), "null runs nothing that could be timed");
+    CHECK(f->context, actc_network_set_profiling(network, false));
+    actc_network_destroy(&network);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(after_forward_by_hand), cmocka_unit_test(what_does_not_count),
                                        cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
                                        cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
-                                       cmocka_unit_test(norms_take_what_follows)};
+                                       cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(nothing_to_time)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

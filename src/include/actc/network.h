@@ -206,16 +206,19 @@ typedef struct actc_timeline_entry {
     uint64_t live_bytes; /* of the buffers that live while it runs, those that always live among them; without the holes
                           * of the arena and what the device needs besides */
     bool backward;       /* of the training program: it comes after the forward pass */
-    const char *kind;    /* what the command is, whoever's: "conv backward data", "bn_apply" */
-    double seconds;      /* that it took in the last run of its program that was profiled; 0 where there was none */
+    const char *kind;    /* "conv forward", "conv backward data", "conv backward filter", "pack", "unpack", "user codec", "copy",
+                          * "fill", "update", and of all other work the operator's, as rules name it: "bn forward", "relu backward" */
+    double seconds;      /* that it took when its program last ran with actc_network_set_profiling, 0 before */
 } actc_timeline_entry;
 ACTC_API size_t actc_network_timeline_count(const actc_network *network);
 /* index must be < the count; entry->size must be set by the caller. */
 ACTC_API actc_status actc_network_timeline(const actc_network *network, size_t index, actc_timeline_entry *entry);
-/* From now on, until it is called with false, programs run one command at a time, each submitted and waited for by itself, and
- * actc_network_timeline tells what each took. The same bits as else, but slower: on a GPU a command's time includes its submission, tens
- * of microseconds. What the device needs to prepare the commands once more is not in the plan. */
-ACTC_API actc_status actc_network_profile(actc_network *network, bool on);
+
+/* From now on what is run is timed command by command, for actc_timeline_entry.seconds; off again it runs as before. Every
+ * command is waited for before the next begins and not a bit of what is computed is another, so the commands are told apart and
+ * steps take longer. What the device needs for it is not in the plan. ACTC_ERROR_UNSUPPORTED: the device cannot time, and the
+ * message says why. */
+ACTC_API actc_status actc_network_set_profiling(actc_network *network, bool on);
 
 /* What the backward pass uses a saved tensor for: how far the error of a compressed one reaches. */
 typedef enum actc_saved_use {
