@@ -3,7 +3,7 @@
  * The file comes from anywhere: every number in it is checked against the file's own size before it is used, and
  * the rules of the format's own implementation hold: no name twice, tensors that cover the data without a hole or an
  * overlap, shapes that match their offsets; but blanks before the header's '{' and a "__metadata__" of null are what some
- * writers make. Tensors that cannot be given (another dtype than F32, too many dimensions) take part in all of that and
+ * writers make. F64 is rounded to F32, F16 and BF16 are widened. Tensors that cannot be given (another dtype, too many dimensions) take part in all of that and
  * are then passed over: a file of another writer has counters and the like that nobody asks for. The data of the others are
  * read into a buffer of their own, so that values are aligned wherever they lie in the file.
  */
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../exact/exact.h"
 #include "../util/util.h"
 #include "file.h"
 #include "safetensors.h"
@@ -22,7 +23,7 @@ struct tensor {
     actc_shape shape;
     const char *dtype;
     int ndim;            /* may be more than a shape holds */
-    bool given;          /* F32, of at most ACTC_MAX_DIMS dimensions: the others are passed over */
+    bool given;          /* a float dtype, of at most ACTC_MAX_DIMS dimensions: the others are passed over */
     uint64_t begin, end; /* bytes of the data */
     const float *values; /* of a given one */
 };
@@ -103,6 +104,17 @@ static unsigned dtype_bits(const char *dtype)
     return 0;
 }
 
+enum float_format { NOT_FLOAT, FLOAT_F32, FLOAT_F64, FLOAT_F16, FLOAT_BF16 };
+
+static enum float_format float_format(const char *dtype)
+{
+    static const char *const names[] = {"", "F32", "F64", "F16", "BF16"};
+    for (int i = FLOAT_F32; i <= FLOAT_BF16; i++)
+        if (strcmp(dtype, names[i]) == 0)
+            return (enum float_format)i;
+    return NOT_FLOAT;
+}
+
 static actc_status parse_shape(const actc_safetensors *file, const cJSON *item, struct tensor *tensor, uint64_t *elements)
 {
     const cJSON *dim;
@@ -150,7 +162,7 @@ static actc_status parse_tensor(const actc_safetensors *file, const cJSON *item,
     unsigned each = dtype_bits(tensor->dtype);
     if (each && (!actc_mul_u64(elements, each, &bits) || bits % 8 || tensor->end - tensor->begin != bits / 8))
         return damaged(file, "its data_offsets do not fit its shape", tensor->name);
-    tensor->given = strcmp(tensor->dtype, "F32") == 0 && tensor->ndim <= ACTC_MAX_DIMS;
+    tensor->given = float_format(tensor->dtype) != NOT_FLOAT && tensor->ndim <= ACTC_MAX_DIMS;
     return ACTC_OK;
 }
 
@@ -160,7 +172,7 @@ static actc_status passed_over(const actc_safetensors *file, const struct tensor
     if (tensor->ndim > ACTC_MAX_DIMS)
         return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" has %d dimensions, more than %d", file->path,
                          SHOWN(tensor->name), tensor->ndim, ACTC_MAX_DIMS);
-    return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; only F32 is read", file->path,
+    return actc_fail(file->context, ACTC_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is of dtype %s; F32, F64, F16 and BF16 are read", file->path,
                      SHOWN(tensor->name), SHOWN(tensor->dtype));
 }
 
@@ -238,12 +250,48 @@ static actc_status parse_tensors(actc_safetensors *file, uint64_t data_bytes)
     return ACTC_OK;
 }
 
+static uint64_t elements_of(const struct tensor *tensor)
+{
+    return (tensor->end - tensor->begin) * 8 / dtype_bits(tensor->dtype);
+}
+
+static void widen(const void *data, enum float_format format, uint64_t elements, float *out)
+{
+    const double *f64 = data;
+    const uint16_t *half = data;
+    for (uint64_t i = 0; i < elements; i++) {
+        if (format == FLOAT_F64) {
+            out[i] = (float)f64[i];
+        } else {
+            uint32_t bits = format == FLOAT_F16 ? actc_f16_to_f32_bits(half[i]) : actc_bf16_to_f32_bits(half[i]);
+            memcpy(&out[i], &bits, sizeof bits);
+        }
+    }
+}
+
+/* The data at the file's position, into f32. */
+static actc_status read_floats(const actc_safetensors *file, int fd, const struct tensor *tensor, float *out)
+{
+    uint64_t size = tensor->end - tensor->begin;
+    enum float_format format = float_format(tensor->dtype);
+    if (format == FLOAT_F32)
+        return actc_file_read(file->context, file->path, fd, out, size);
+    void *data = actc_malloc(size);
+    if (!data)
+        return actc_out_of_memory(file->context, size, file->path);
+    actc_status status = actc_file_read(file->context, file->path, fd, data, size);
+    if (status == ACTC_OK)
+        widen(data, format, elements_of(tensor), out);
+    actc_free(data);
+    return status;
+}
+
 /* The tensors are in the order of their data, which cover it. */
 static actc_status read_data(actc_safetensors *file, int fd)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < file->count; i++)
-        bytes += file->tensors[i].given ? file->tensors[i].end - file->tensors[i].begin : 0;
+        bytes += file->tensors[i].given ? elements_of(&file->tensors[i]) * sizeof(float) : 0;
     file->data = actc_malloc(bytes);
     if (!file->data)
         return actc_out_of_memory(file->context, bytes, file->path);
@@ -253,12 +301,11 @@ static actc_status read_data(actc_safetensors *file, int fd)
         struct tensor *tensor = &file->tensors[i];
         if (!tensor->given)
             continue;
-        uint64_t size = tensor->end - tensor->begin;
         if (lseek(fd, start + (off_t)tensor->begin, SEEK_SET) < 0)
             return actc_fail(file->context, ACTC_ERROR_IO, "cannot read %s: it cannot be positioned", file->path);
-        ACTC_RETURN_IF_ERROR(actc_file_read(file->context, file->path, fd, next, size));
+        ACTC_RETURN_IF_ERROR(read_floats(file, fd, tensor, next));
         tensor->values = next;
-        next += size / sizeof *next;
+        next += elements_of(tensor);
         file->given++;
     }
     return ACTC_OK;

@@ -236,6 +236,7 @@ static void test_other_writers(void **state)
     unsigned char data[32] = {0};
     memcpy(data + 13, w, sizeof w);
     memcpy(data + 28, &b, sizeof b);
+    memcpy(data + 8, (uint16_t[]){0x3e00, 0x0001}, 4); /* 1.5, 2^-24 */
     unsigned char bytes[8 + sizeof header - 1 + sizeof data];
     uint64_t length = sizeof header - 1;
     memcpy(bytes, &length, 8);
@@ -244,24 +245,57 @@ static void test_other_writers(void **state)
     write_raw(path, bytes, sizeof bytes);
     actc_safetensors *file;
     assert_ok(context, actc_safetensors_open(context, path, &file));
-    assert_int_equal(actc_safetensors_count(file), 2);
+    assert_int_equal(actc_safetensors_count(file), 3);
     assert_null(actc_safetensors_metadata(file, "format"));
     const char *name;
     actc_shape shape;
     const float *found;
     size_t index = 9;
     assert_ok(context, actc_safetensors_get(file, 0, &name, &shape, &found));
+    assert_string_equal(name, "half");
+    assert_true(found[0] == 1.5f && found[1] == 0x1p-24f);
+    assert_ok(context, actc_safetensors_get(file, 1, &name, &shape, &found));
     assert_string_equal(name, "w\\u0000"); /* a backslash and five characters */
     assert_true(shape.ndim == 2 && shape.dims[0] == 2 && (uintptr_t)found % sizeof *found == 0);
     assert_memory_equal(found, w, sizeof w);
     assert_ok(context, actc_safetensors_find(file, "b", &index));
-    assert_int_equal(index, 1);
+    assert_int_equal(index, 2);
     assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
     assert_true(found[0] == b);
     assert_failed(context, actc_safetensors_find(file, "bn.num_batches_tracked", &index), ACTC_ERROR_UNSUPPORTED, path,
-                  "\"bn.num_batches_tracked\" is of dtype I64; only F32 is read", NULL);
+                  "\"bn.num_batches_tracked\" is of dtype I64; F32, F64, F16 and BF16 are read", NULL);
     assert_failed(context, actc_safetensors_find(file, "six", &index), ACTC_ERROR_UNSUPPORTED, "\"six\" has 6 dimensions", NULL);
     assert_int_equal(actc_safetensors_find(file, "none", &index), ACTC_ERROR_NOT_FOUND);
+    actc_safetensors_destroy(&file);
+}
+
+/* F64 is rounded once, BF16 widened, wherever they lie; both checked against their sizes. */
+static void test_other_floats(void **state)
+{
+    const struct test_folder *folder = *state;
+    actc_context *context = folder->context;
+    const char *path = path_in(folder, "f.safetensors");
+    static const char header[] = "{\"h\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]},"
+                                 "\"d\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[6,22]}}";
+    const double d[] = {1 + 0x1p-24 + 0x1p-50, -0.1};
+    const uint16_t h[] = {0x3f80, 0xc049, 0x7f80}; /* 1, -3.140625, Inf */
+    unsigned char bytes[8 + sizeof header - 1 + sizeof h + sizeof d];
+    uint64_t length = sizeof header - 1;
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, length);
+    memcpy(bytes + 8 + length, h, sizeof h);
+    memcpy(bytes + 8 + length + sizeof h, d, sizeof d);
+    write_raw(path, bytes, sizeof bytes);
+    actc_safetensors *file;
+    size_t index;
+    const float *found;
+    assert_ok(context, actc_safetensors_open(context, path, &file));
+    assert_ok(context, actc_safetensors_find(file, "h", &index));
+    assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
+    assert_true(found[0] == 1 && found[1] == -3.140625f && found[2] > 3e38f);
+    assert_ok(context, actc_safetensors_find(file, "d", &index));
+    assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
+    assert_true(found[0] == 1 + 0x1p-23f && found[1] == -0.1f);
     actc_safetensors_destroy(&file);
 }
 
@@ -510,7 +544,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_damaged), TEST(test_length),
+        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_other_floats), TEST(test_damaged), TEST(test_length),
         TEST(test_depth),           TEST(test_every_byte), TEST(test_unreadable), TEST(test_write_arguments), TEST(test_mode),
         TEST(test_file_limit),      TEST(test_full_disk), TEST(test_left_over), TEST(test_out_of_memory),
     };
