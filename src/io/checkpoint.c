@@ -22,7 +22,6 @@
 #include "../runtime/network_state.h"
 #include "safetensors.h"
 
-#define FORMAT_CHECKPOINT "actc-checkpoint"
 #define FORMAT_PARAMETERS "actc-parameters"
 #define VERSION "2"
 #define VERSION_UNCHECKED "1"
@@ -200,7 +199,7 @@ actc_status actc_network_save_checkpoint(actc_network *network, const char *path
                          p.epoch, p.index, p.schedule_bad_epochs, p.schedule_reductions);
     int pending = actc_network_pending(network);
     struct metadata metadata = {.count = 0};
-    put_text(&metadata, "format", FORMAT_CHECKPOINT);
+    put_text(&metadata, "format", ACTC_FORMAT_CHECKPOINT);
     put_text(&metadata, "version", VERSION);
     put_text(&metadata, "network", actc_network_name(network));
     put_text(&metadata, "optimizer", optimizer_name(actc_network_optimizer(network)));
@@ -320,7 +319,7 @@ actc_status actc_network_load_parameters(actc_network *network, const char *path
     ACTC_RETURN_IF_ERROR(actc_safetensors_open(actc_network_context(network), path, &file));
     actc_status status = actc_safetensors_check_sum(actc_network_context(network), file, path);
     if (status == ACTC_OK)
-        status = check_states(network, file, path, KINDS_PARAMETERS, metadata_is(file, "format", FORMAT_CHECKPOINT));
+        status = check_states(network, file, path, KINDS_PARAMETERS, metadata_is(file, "format", ACTC_FORMAT_CHECKPOINT));
     if (status == ACTC_OK)
         status = write_states(network, file, KINDS_PARAMETERS);
     actc_safetensors_destroy(&file);
@@ -367,9 +366,9 @@ static actc_status load_metadata(actc_network *network, const actc_safetensors *
     actc_context *context = actc_network_context(network);
     const char *format = actc_safetensors_metadata(file, "format");
     bool checked;
-    if (!format || strcmp(format, FORMAT_CHECKPOINT) != 0)
+    if (!format || strcmp(format, ACTC_FORMAT_CHECKPOINT) != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is no checkpoint of actc: its format is \"%.40s\", not \"%s\"", path,
-                         format ? format : "", FORMAT_CHECKPOINT);
+                         format ? format : "", ACTC_FORMAT_CHECKPOINT);
     ACTC_RETURN_IF_ERROR(check_version(context, file, path, &checked));
     const char *name = actc_safetensors_metadata(file, "network"), *optimizer = actc_safetensors_metadata(file, "optimizer");
     if (!name || strcmp(name, actc_network_name(network)) != 0)

@@ -45,14 +45,25 @@ static bool fits(const struct load *load, const actc_state_info *info, size_t *i
     return same;
 }
 
-/* A tensor of that name is known: a state of any kind, so that a checkpoint's optimiser is passed over, or a counter. */
+/* What a checkpoint has beside parameters and buffers, of whichever optimiser. */
+static bool is_progress(const struct load *load, const char *name)
+{
+    static const char *const regions[] = {"grad.", "exp_avg.", "exp_avg_sq.", "momentum_buffer."};
+    const char *format = actc_safetensors_metadata(load->file, "format");
+    bool progress = false;
+    for (size_t i = 0; i < sizeof regions / sizeof *regions; i++)
+        progress = progress || strncmp(name, regions[i], strlen(regions[i])) == 0;
+    return progress && format && strcmp(format, ACTC_FORMAT_CHECKPOINT) == 0;
+}
+
+/* A tensor of that name is the network's: a weight or a counter; or it is a checkpoint's and passed over. */
 static actc_status is_known(const struct load *load, const char *name, bool *known)
 {
-    *known = false;
+    *known = is_progress(load, name);
     for (size_t i = 0; i < actc_network_state_count(load->network) && !*known; i++) {
         actc_state_info info;
         ACTC_RETURN_IF_ERROR(actc_network_state_info(load->network, i, &info));
-        *known = strcmp(info.name, name) == 0;
+        *known = is_weight(&info) && strcmp(info.name, name) == 0;
     }
     const char *counter;
     for (size_t i = 0; !*known && (counter = actc_network_counter(load->network, i)) != NULL; i++)
