@@ -193,7 +193,7 @@ static int run_tool(int argc, char **argv)
     const tool t = {
         .name = "actc-bench",
         .summary = "Measures how fast a codec packs and unpacks a tensor, or a network's training steps.",
-        .synopsis = "codec [OPTION...]\n       actc-bench step NETWORK [OPTION...]   (its options: actc-bench step --help)",
+        .synopsis = "codec [OPTION...]\n       actc-bench step NETWORK [OPTION...] (see actc-bench step --help)",
         .text = "GB/s are 10^9 bytes of the dense tensor a second, for copying too.\n\n"
                 "Examples:\n"
                 "  actc-bench codec\n"

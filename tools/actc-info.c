@@ -354,24 +354,6 @@ static int show(const tool *t, actc_context *context, const actc_model *model, c
     return json_print(tool_output(), root, false) ? 0 : tool_output_failed(t);
 }
 
-/* Names what was given that a network cannot be planned with: the rules only where it can be without them. */
-static int refuse(const tool *t, actc_context *context, const actc_model_config *config, actc_device *device,
-                  const actc_graph *graph, const actc_network_options *options)
-{
-    char sample[96];
-    actc_network *network = NULL;
-    actc_network_options plain = *options;
-    plain.compress = NULL;
-    actc_status status = actc_network_create(device, graph, &plain, &network);
-    actc_network_destroy(&network);
-    if (status == ACTC_ERROR_INVALID_ARGUMENT)
-        return tool_usage(t, "--batch %lld and inputs of %s: %s", (long long)options->train_batch,
-                          tool_shape_text(&config->sample, sample, sizeof sample), actc_error_message(context));
-    status = actc_network_create(device, graph, options, &network); /* for its message */
-    actc_network_destroy(&network);
-    return tool_failed_option(t, context, status, "compress");
-}
-
 static int show_network(const tool *t, actc_context *context, const char *name, const net_settings *s, bool json)
 {
     const actc_model *model;
@@ -401,7 +383,7 @@ static int show_network(const tool *t, actc_context *context, const char *name, 
     if (!code) {
         status = actc_network_create(device, graph, &options, &network);
         if (status == ACTC_ERROR_INVALID_ARGUMENT)
-            code = refuse(t, context, &config, device, graph, &options);
+            code = tool_refuse_network(t, context, &config, device, graph, &options);
         else if (status != ACTC_OK)
             code = tool_failed(t, context);
     }

@@ -115,52 +115,6 @@ static int parse_optimizer(const tool *t, const char *spec, actc_optimizer_optio
 
 /* ---- putting a run together ---- */
 
-static int open_data(train_run *run)
-{
-    train_settings *s = run->s;
-    for (int train = 1; train >= 0; train--) {
-        actc_dataset **set = train ? &run->train_set : &run->test_set;
-        actc_status status = actc_dataset_open(run->context, s->data, s->data_dir, train, set);
-        if (status != ACTC_OK) {
-            int code = tool_failed_option(run->t, run->context, status, "data");
-            if (s->resume && s->data_dir && !tool_find_option(run->t, "data-dir")->given)
-                tool_note(run->t, "the run in %s has its data in %s; --data-dir DIR says where they are now", s->resume, s->data_dir);
-            return code;
-        }
-        if (s->limit && s->limit < actc_dataset_size(*set) && actc_dataset_limit(*set, s->limit) != ACTC_OK)
-            return tool_failed(run->t, run->context);
-        actc_shape found = actc_dataset_sample_shape(*set), wanted = run->model->usual.sample;
-        bool same = found.ndim == wanted.ndim && actc_dataset_classes(*set) == run->model->usual.classes;
-        for (int d = 0; d < wanted.ndim && same; d++)
-            same = found.dims[d] == wanted.dims[d];
-        if (!same)
-            return tool_fail(run->t, "--data %s: its images are %lldx%lldx%lld in %lld classes, %s takes %lldx%lldx%lld in %lld", s->data,
-                             (long long)found.dims[0], (long long)found.dims[1], (long long)found.dims[2],
-                             (long long)actc_dataset_classes(*set), run->model->name, (long long)wanted.dims[0],
-                             (long long)wanted.dims[1], (long long)wanted.dims[2], (long long)run->model->usual.classes);
-    }
-    if (s->batch > actc_dataset_size(run->train_set))
-        return tool_usage(run->t, "--batch %lld: there are %lld training images", (long long)s->batch,
-                          (long long)actc_dataset_size(run->train_set));
-    return 0;
-}
-
-static int open_loaders(train_run *run)
-{
-    actc_loader_options options = actc_loader_options_default();
-    options.batch = run->s->batch;
-    options.seed = run->s->seed;
-    options.drop_last = true;
-    options.mean = run->model->mean;
-    options.std = run->model->std;
-    if (actc_loader_create(run->context, run->train_set, &options, &run->loader) != ACTC_OK)
-        return tool_failed(run->t, run->context);
-    options.drop_last = options.shuffle = false;
-    if (actc_loader_create(run->context, run->test_set, &options, &run->test_loader) != ACTC_OK)
-        return tool_failed(run->t, run->context);
-    return 0;
-}
-
 /* Steps of the whole run, and the epochs that the schedule's default length is. */
 static void count_steps(train_run *run)
 {
@@ -187,20 +141,24 @@ static int open_device(train_run *run)
     return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "device");
 }
 
-static int make_network(train_run *run)
+static int make_graph(train_run *run)
 {
     if (actc_graph_create(run->context, run->model->name, &run->graph) != ACTC_OK)
         return tool_failed(run->t, run->context);
-    actc_model_build(run->model, run->graph);
-    if (actc_graph_status(run->graph) != ACTC_OK)
-        return tool_failed(run->t, run->context);
+    run->model->build(run->graph, &run->config_of_model);
+    actc_status status = actc_graph_status(run->graph);
+    return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "size");
+}
+
+static int make_network(train_run *run)
+{
     run->options.train_batch = run->options.eval_batch = run->s->batch;
     run->options.accumulate = (int)run->s->accumulate;
     run->options.compress = run->s->compress;
     run->options.seed = run->s->seed;
     actc_status status = actc_network_create(run->device, run->graph, &run->options, &run->network);
-    if (status == ACTC_ERROR_INVALID_ARGUMENT && run->s->compress)
-        return tool_failed_option(run->t, run->context, status, "compress");
+    if (status == ACTC_ERROR_INVALID_ARGUMENT)
+        return tool_refuse_network(run->t, run->context, &run->config_of_model, run->device, run->graph, &run->options);
     return status == ACTC_OK ? 0 : tool_failed(run->t, run->context);
 }
 
@@ -240,8 +198,9 @@ static int set_state(train_run *run)
     run->position.run = run->identity;
     if (actc_network_initialize(run->network) != ACTC_OK)
         return tool_failed(run->t, run->context);
+    int code = 0;
     if (run->s->resume) {
-        int code = folder_load_newest(run);
+        code = folder_load_newest(run);
         if (code)
             return code;
         run->schedule.best = run->position.schedule_best;
@@ -251,18 +210,22 @@ static int set_state(train_run *run)
             return tool_failed(run->t, run->context);
     }
     run->first_step = actc_network_step(run->network);
-    return 0;
+    if (run->s->weights && !run->first_step) /* a run that was killed before its first checkpoint begins anew, too */
+        code = weights_load(run);
+    return code;
 }
 
 static int prepare(train_run *run)
 {
     int code = parse_optimizer(run->t, run->s->optim, &run->options.optimizer);
     if (!code)
-        code = open_data(run);
+        code = make_graph(run);
+    if (!code)
+        code = data_open(run);
     if (!code)
         code = folder_identify(run);
     if (!code)
-        code = open_loaders(run);
+        code = data_open_loaders(run);
     if (code)
         return code;
     count_steps(run);
@@ -342,48 +305,60 @@ static void clean_up(train_run *run)
     free(run->rates);
 }
 
-static int unknown_model(const tool *t, const char *name)
-{
-    tool_note(t, "%s%s%s; there are:", name ? "unknown network '" : "no network is named", name ? name : "",
-            name ? "'" : "");
-    for (size_t i = 0; i < actc_models_count; i++)
-        fprintf(stderr, "  %s: %s\n", actc_models[i]->name, actc_models[i]->summary);
-    fprintf(stderr, "Try '%s --help'.\n", t->name);
-    return TOOL_USAGE;
-}
-
 /* The settings that decide what the run is, before anything is opened. */
 static int choose(train_run *run, const char *name)
 {
-    if (name) {
-        run->model = actc_model_find(name);
-        if (!run->model)
-            return unknown_model(run->t, name);
-    }
+    if (name && !(run->model = actc_model_find(name)))
+        return tool_choose_network(run->t, name, &run->s->net, &run->model, &run->config_of_model); /* for its message */
     if (run->s->resume) {
         if (run->s->out)
             return tool_usage(run->t, "--resume writes to its own folder: --out %s must be left out", run->s->out);
+        if (run->s->weights)
+            return tool_usage(run->t, "--resume goes on with the run's own weights: --weights %s must be left out", run->s->weights);
         int code = folder_read_config(run);
         if (code)
             return code;
     }
-    if (!run->model)
-        return unknown_model(run->t, NULL);
+    int code = tool_choose_network(run->t, run->model ? run->model->name : NULL, &run->s->net, &run->model, &run->config_of_model);
+    if (code)
+        return code;
+    if (run->s->weights_partial && !run->s->weights)
+        return tool_usage(run->t, "--weights-partial: of which file? --weights FILE is missing");
     if (!run->s->data)
         run->s->data = run->model->dataset;
     if (!run->s->data)
-        return tool_usage(run->t, "%s: no data set that actc-train reads has images of its shape; it can be looked at with actc-info",
-                          run->model->name);
+        return tool_usage(run->t, "%s has no usual data set: --data fashion-mnist and mnist fit networks of 1x28x28 in 10 classes "
+                          "(--size, --classes, --net-option), --data " TRAIN_SYNTHETIC " fits any", run->model->name);
+    run->synthetic = strcmp(run->s->data, TRAIN_SYNTHETIC) == 0;
+    if (run->synthetic && run->s->data_dir)
+        return tool_usage(run->t, "--data-dir %s: --data " TRAIN_SYNTHETIC " is generated, and in no folder", run->s->data_dir);
     return 0;
 }
+
+static const char help[] =
+    "Codecs: none, random, threshold, dct, wavelet; keys lambda=L or ratio=R and others, see actc/codec.h.\n\n"
+    "Examples:\n"
+    "  actc-train mnistnet --data fashion-mnist\n"
+    "  actc-train mnistnet --data fashion-mnist --compress 'conv1,relu1,conv2=dct:lambda=10' --epochs 5 --seed 1\n"
+    "  actc-train mnistnet --data fashion-mnist --device vulkan --steps 20 --log-every 1 --format json\n"
+    "  actc-train mnistnet --data fashion-mnist --optim sgd:momentum=0.9 --lr 0.05 --schedule cosine --epochs 20\n"
+    "  actc-train resnet18 --data synthetic --classes 10 --net-option width=16 --batch 32\n"
+    "  actc-train --resume runs/mnistnet-20261123-120000\n\n"
+    "Signals: HUP, INT, TERM and XCPU save and end the run, a second INT or TERM ends it at once; "
+    "USR1 saves and goes on.\n"
+    "Exit status: 0 done, 1 failure, 2 usage; saved and ended by a signal: 129 HUP, 130 INT, "
+    "143 TERM, 152 XCPU.\n";
 
 static int run_tool(int argc, char **argv)
 {
     train_settings s = {.device = "auto", .optim = "adam", .schedule = "constant", .format = "text", .batch = 128, .accumulate = 1,
                         .save_every = STEPS_A_SAVE_DEFAULT, .log_every = 100, .lr = 1e-3};
     tool_option options[] = {
-        {"data", TOOL_STRING, &s.data, "NAME", "data set: fashion-mnist, mnist (what the network is usually trained on)"},
+        {"data", TOOL_STRING, &s.data, "NAME", "fashion-mnist, mnist, or synthetic: generated, for measuring (what the network usually has)"},
         {"data-dir", TOOL_STRING, &s.data_dir, "DIR", "where its files are (default: where Debian's package puts them)"},
+        TOOL_NETWORK_OPTIONS(&s.net),
+        {"weights", TOOL_STRING, &s.weights, "FILE", "start from this safetensors file, of PyTorch's names"},
+        {"weights-partial", TOOL_FLAG, &s.weights_partial, NULL, "take what fits of it, and say what does not"},
         {"device", TOOL_STRING, &s.device, "DEVICE", "auto, cpu, vulkan[:N], cuda[:N]; N: an index or part of a name (auto)"},
         {"threads", TOOL_INT, &s.threads, "N", "CPU threads (all)", NULL, 0, 1024},
         {"compress", TOOL_STRING, &s.compress, "RULES", "how saved activations are kept: GLOB[,GLOB][@KIND]=CODEC[;...]"},
@@ -399,27 +374,18 @@ static int run_tool(int argc, char **argv)
         {"save-every", TOOL_INT, &s.save_every, "STEPS", "steps between checkpoints (an epoch; 0: only at the end)", NULL, 0, 1e15},
         {"resume", TOOL_STRING, &s.resume, "DIR", "go on from the newest complete checkpoint of this run folder"},
         {"log-every", TOOL_INT, &s.log_every, "N", "steps between losses logged (100; 0: none)", NULL, 0, 1e15},
-        {"limit", TOOL_INT, &s.limit, "N", "use the first N training and test images only (0: all)", NULL, 0, 1e15},
+        {"limit", TOOL_INT, &s.limit, "N", "use the first N training and test images only (0: all; synthetic: 1024)", NULL, 0, 1e15},
         {"format", TOOL_CHOICE, &s.format, "text|json", "json: one object on the standard output at the end", "text|json"},
         {"deterministic", TOOL_FLAG, &s.deterministic, NULL, "the same bits on every device; slower, and says how much"},
         {"validate", TOOL_FLAG, &s.validate, NULL, "Vulkan: with the validation layer"},
     };
+    char networks[2048], text[4096];
+    snprintf(text, sizeof text, "Networks:\n%s\n%s", tool_networks_text(networks, sizeof networks), help);
     const tool t = {
         .name = "actc-train",
         .summary = "Trains a network whose saved activations may be compressed.",
-        .synopsis = "MODEL --data NAME [OPTION...]\n       actc-train [MODEL] --resume DIR [OPTION...]",
-        .text = "Models: mnistnet (28x28 grey images).\n"
-                "Codecs: none, random, threshold, dct, wavelet; keys lambda=L or ratio=R and others, see actc/codec.h.\n\n"
-                "Examples:\n"
-                "  actc-train mnistnet --data fashion-mnist\n"
-                "  actc-train mnistnet --data fashion-mnist --compress 'conv1,relu1,conv2=dct:lambda=10' --epochs 5 --seed 1\n"
-                "  actc-train mnistnet --data fashion-mnist --device vulkan --steps 20 --log-every 1 --format json\n"
-                "  actc-train mnistnet --data fashion-mnist --optim sgd:momentum=0.9 --lr 0.05 --schedule cosine --epochs 20\n"
-                "  actc-train --resume runs/mnistnet-20261123-120000\n\n"
-                "Signals: HUP, INT, TERM and XCPU save and end the run, a second INT or TERM ends it at once; "
-                "USR1 saves and goes on.\n"
-                "Exit status: 0 done, 1 failure, 2 usage; saved and ended by a signal: 129 HUP, 130 INT, "
-                "143 TERM, 152 XCPU.\n",
+        .synopsis = "NETWORK [--data NAME] [OPTION...]\n       actc-train [NETWORK] --resume DIR [OPTION...]",
+        .text = text,
         .options = options,
         .option_count = sizeof options / sizeof *options,
     };

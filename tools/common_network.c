@@ -112,6 +112,23 @@ int tool_choose_network(const tool *t, const char *name, const tool_network *net
     return code;
 }
 
+int tool_refuse_network(const tool *t, actc_context *context, const actc_model_config *config, actc_device *device,
+                        const actc_graph *graph, const actc_network_options *options)
+{
+    char sample[96];
+    actc_network *network = NULL;
+    actc_network_options plain = *options;
+    plain.compress = NULL;
+    actc_status status = actc_network_create(device, graph, &plain, &network);
+    actc_network_destroy(&network);
+    if (status == ACTC_ERROR_INVALID_ARGUMENT)
+        return tool_usage(t, "--batch %lld and inputs of %s: %s", (long long)options->train_batch,
+                          tool_shape_text(&config->sample, sample, sizeof sample), actc_error_message(context));
+    status = actc_network_create(device, graph, options, &network); /* for its message */
+    actc_network_destroy(&network);
+    return tool_failed_option(t, context, status, "compress");
+}
+
 static bool same_kind(const actc_model *a, const actc_model *b)
 {
     return !memcmp(a->options, b->options, sizeof a->options) && !memcmp(&a->usual.sample, &b->usual.sample, sizeof a->usual.sample) &&

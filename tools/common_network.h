@@ -24,6 +24,10 @@ int tool_choose_network(const tool *t, const char *name, const tool_network *net
                         actc_model_config *config);
 /* Of "sgd", "adam" or "adamw". */
 actc_optimizer_kind tool_optimizer(const char *name);
+/* After actc_network_create was refused with ACTC_ERROR_INVALID_ARGUMENT: names what was given that is wrong, the rules of --compress
+ * only where the network can be had without them. TOOL_USAGE. */
+int tool_refuse_network(const tool *t, actc_context *context, const actc_model_config *config, actc_device *device,
+                        const actc_graph *graph, const actc_network_options *options);
 /* "3x32x32"; returns text. */
 char *tool_shape_text(const actc_shape *shape, char *text, size_t size);
 /* An object "kept_dense": bytes and so on under the key; returned, to be added to. */

@@ -1,4 +1,4 @@
-/* train.h: the parts of actc-train: settings (actc-train.c), the run folder (train_folder.c,
+/* train.h: the parts of actc-train: settings (actc-train.c), data and first weights (train_data.c, train_weights.c), the run folder (train_folder.c,
  * train_lock.c), the loop (train_loop.c), what is said at the end (train_report.c, train_cost.c). Functions return 0 or the
  * exit code, after a message on stderr. */
 #ifndef ACTC_TOOLS_TRAIN_H
@@ -9,11 +9,12 @@
 #include "common_network.h"
 
 typedef struct train_settings {
-    const char *data, *data_dir, *device, *compress, *optim, *schedule, *out, *resume, *format;
+    const char *data, *data_dir, *device, *compress, *optim, *schedule, *out, *resume, *format, *weights;
     int64_t threads, epochs, steps, batch, accumulate, save_every, log_every, limit;
     double lr;
     uint64_t seed;
-    bool deterministic, validate;
+    bool deterministic, validate, weights_partial;
+    tool_network net;
 } train_settings;
 
 /* One stretch of training without a break for evaluation or saving. */
@@ -28,6 +29,8 @@ typedef struct train_run {
     train_settings *s;
     cJSON *config; /* of the run that is resumed; settings point into it */
     const actc_model *model;
+    actc_model_config config_of_model; /* what it is built for */
+    bool synthetic;         /* --data synthetic */
     FILE *text;    /* where people read: stdout, or stderr beside JSON */
 
     actc_context *context;
@@ -77,6 +80,15 @@ int folder_open_metrics(train_run *run);               /* drops lines past the n
 int folder_write_metrics(train_run *run, cJSON *line); /* takes the line over */
 int folder_save(train_run *run);                       /* a checkpoint; older ones than the last two go */
 int folder_save_model(train_run *run);
+
+/* train_data.c */
+#define TRAIN_SYNTHETIC "synthetic"   /* the --data that is generated */
+#define TRAIN_SYNTHETIC_SAMPLES 1024  /* of an epoch of it, and of a test, without --limit */
+int data_open(train_run *run);        /* both sets, which fit the graph's inputs */
+int data_open_loaders(train_run *run);
+
+/* train_weights.c */
+int weights_load(train_run *run); /* of --weights: says what does not fit */
 
 /* train_loop.c */
 /* Fills test_loss and test_accuracy; unless `whole`, an interruption ends it before that. */

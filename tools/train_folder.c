@@ -34,7 +34,8 @@ static const struct {
     {"compress", KEPT_NOTED}, {"epochs", KEPT_FREE},     {"steps", KEPT_FREE},          {"batch", KEPT_FIXED},
     {"accumulate", KEPT_FIXED}, {"optim", KEPT_FIXED},   {"lr", KEPT_NOTED},            {"schedule", KEPT_NOTED},
     {"seed", KEPT_FIXED},     {"save-every", KEPT_FREE}, {"log-every", KEPT_FREE},      {"limit", KEPT_FIXED},
-    {"deterministic", KEPT_NOTED},
+    {"deterministic", KEPT_NOTED}, {"size", KEPT_FIXED}, {"classes", KEPT_FIXED},       {"net-option", KEPT_FIXED},
+    {"weights", KEPT_FREE},   {"weights-partial", KEPT_FIXED},
 };
 #define KEPT_COUNT (sizeof kept / sizeof *kept)
 
@@ -157,6 +158,11 @@ static const char *bytes_text(cJSON *item)
     return hex->valuestring;
 }
 
+static bool is_path(const tool_option *o)
+{
+    return strcmp(o->name, "data-dir") == 0 || strcmp(o->name, "weights") == 0;
+}
+
 static cJSON *config_of(const train_run *run)
 {
     cJSON *config = cJSON_CreateObject();
@@ -166,7 +172,7 @@ static cJSON *config_of(const train_run *run)
         const tool_option *o = tool_find_option(run->t, kept[i].name);
         char buffer[40];
         const char *text = value_text(o, buffer, sizeof buffer);
-        char *absolute = text && strcmp(o->name, "data-dir") == 0 ? realpath(text, NULL) : NULL;
+        char *absolute = text && is_path(o) ? realpath(text, NULL) : NULL;
         if (absolute) /* a run may be resumed from elsewhere */
             text = absolute;
         /* below what may be given lies what stands for "not given" */

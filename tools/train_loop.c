@@ -42,7 +42,7 @@ static int add_rate(train_run *run, train_rate rate)
 int train_evaluate(train_run *run, bool whole)
 {
     double loss = 0;
-    int64_t correct = 0, size = actc_dataset_size(run->test_set);
+    int64_t correct = 0, counted = 0;
     if (actc_loader_seek(run->test_loader, 0, 0) != ACTC_OK)
         return tool_failed(run->t, run->context);
     for (int64_t i = 0; i < actc_loader_batches(run->test_loader); i++) {
@@ -50,11 +50,15 @@ int train_evaluate(train_run *run, bool whole)
         if (actc_loader_next(run->test_loader, &batch) != ACTC_OK ||
             actc_network_evaluate(run->network, batch.inputs, batch.labels, batch.count, &loss, &correct) != ACTC_OK)
             return tool_failed(run->t, run->context);
+        actc_value value = {.size = sizeof value}; /* of the loss: counts samples, or positions */
+        if (actc_network_value(run->network, 0, &value) != ACTC_OK)
+            return tool_failed(run->t, run->context);
+        counted += value.count;
         if (train_interrupted && !whole)
             return 0;
     }
-    run->test_loss = loss / (double)size;
-    run->test_accuracy = (double)correct / (double)size;
+    run->test_loss = loss / (double)counted;
+    run->test_accuracy = (double)correct / (double)counted;
     run->tested_step = actc_network_step(run->network);
     return 0;
 }

@@ -91,7 +91,7 @@ static actc_status dataset_read(actc_dataset *dataset, const struct source *sour
         dataset->size = dataset->used = images.dims[0];
         dataset->classes = source->classes;
         dataset->sample = (actc_shape){3, {1, images.dims[1], images.dims[2]}};
-        dataset->sample_bytes = images.dims[1] * images.dims[2];
+        dataset->sample_elements = images.dims[1] * images.dims[2];
         dataset->pixels = images.values;
         dataset->labels = labels.values;
     } else {
@@ -157,7 +157,7 @@ const uint8_t *actc_dataset_sample(const actc_dataset *dataset, int64_t index, i
     if (dataset->read)
         return dataset->read(dataset, index, label, why, why_size);
     *label = dataset->labels[index];
-    return dataset->pixels + index * dataset->sample_bytes;
+    return dataset->pixels + index * dataset->sample_elements;
 }
 
 actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest)
@@ -169,12 +169,22 @@ actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest)
         return actc_fail(dataset->context, ACTC_ERROR_INVALID_ARGUMENT, "actc_dataset_digest needs a number to fill");
     char why[256] = "";
     uLong crc = crc32_z(0, NULL, 0);
+    if (dataset->generate) {
+        crc = crc32_z(crc, (const Bytef *)&dataset->seed, sizeof dataset->seed);
+        crc = crc32_z(crc, (const Bytef *)&dataset->train, sizeof dataset->train);
+        crc = crc32_z(crc, (const Bytef *)&dataset->used, sizeof dataset->used);
+        crc = crc32_z(crc, (const Bytef *)&dataset->classes, sizeof dataset->classes);
+        crc = crc32_z(crc, (const Bytef *)dataset->sample.dims, (size_t)dataset->sample.ndim * sizeof dataset->sample.dims[0]);
+        crc = crc32_z(crc, (const Bytef *)dataset->target.dims, (size_t)dataset->target.ndim * sizeof dataset->target.dims[0]);
+        *digest = (uint32_t)crc;
+        return ACTC_OK;
+    }
     for (int64_t i = 0; i < dataset->used; i++) {
         int32_t label;
         const uint8_t *sample = actc_dataset_sample(dataset, i, &label, why, sizeof why);
         if (!sample)
             return actc_fail(dataset->context, ACTC_ERROR_IO, "sample %lld: %s", (long long)i, why);
-        crc = crc32_z(crc, sample, (size_t)dataset->sample_bytes);
+        crc = crc32_z(crc, sample, (size_t)dataset->sample_elements);
         crc = crc32_z(crc, (const Bytef *)&label, sizeof label);
     }
     *digest = (uint32_t)crc;
@@ -184,6 +194,11 @@ actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest)
 actc_shape actc_dataset_sample_shape(const actc_dataset *dataset)
 {
     return dataset ? dataset->sample : (actc_shape){0};
+}
+
+actc_shape actc_dataset_target_shape(const actc_dataset *dataset)
+{
+    return dataset ? dataset->target : (actc_shape){0};
 }
 
 int64_t actc_dataset_classes(const actc_dataset *dataset)

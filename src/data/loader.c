@@ -42,6 +42,7 @@ struct actc_loader {
     actc_loader_options options;
     int64_t size;    /* samples of an epoch */
     int64_t batches; /* of an epoch */
+    int64_t targets; /* labels of a sample */
     float lut[256];  /* pixel -> normalised */
 
     uint32_t *order; /* of epoch order_epoch, where order_valid */
@@ -86,10 +87,14 @@ actc_loader_options actc_loader_options_default(void)
 static bool fill_sample(const actc_loader *loader, int64_t sample, float *inputs, int32_t *label, struct slot *slot)
 {
     const actc_dataset *dataset = loader->dataset;
+    if (dataset->generate) {
+        dataset->generate(dataset, sample, inputs, label);
+        return true;
+    }
     const uint8_t *pixels = actc_dataset_sample(dataset, sample, label, slot->why, sizeof slot->why);
     if (!pixels)
         return false;
-    for (int64_t i = 0; i < dataset->sample_bytes; i++)
+    for (int64_t i = 0; i < dataset->sample_elements; i++)
         inputs[i] = loader->lut[pixels[i]];
     return true;
 }
@@ -109,7 +114,8 @@ static void fill(actc_loader *loader, struct cursor at, struct slot *slot)
     slot->failed = false;
     for (int64_t i = 0; i < slot->count && !slot->failed; i++) {
         int64_t sample = loader->options.shuffle ? (int64_t)loader->order[first + i] : first + i;
-        slot->failed = !fill_sample(loader, sample, slot->inputs + i * loader->dataset->sample_bytes, slot->labels + i, slot);
+        slot->failed = !fill_sample(loader, sample, slot->inputs + i * loader->dataset->sample_elements,
+                                    slot->labels + i * loader->targets, slot);
     }
 }
 
@@ -202,15 +208,17 @@ static actc_status check_options(actc_context *context, const actc_dataset *data
 static actc_status make_buffers(actc_loader *loader)
 {
     int64_t most = loader->options.batch < loader->size ? loader->options.batch : loader->size;
-    uint64_t inputs;
-    if (!actc_mul_u64((uint64_t)most, (uint64_t)loader->dataset->sample_bytes * sizeof(float), &inputs))
+    uint64_t inputs, labels;
+    if (!actc_mul_u64((uint64_t)most, (uint64_t)loader->dataset->sample_elements * sizeof(float), &inputs))
         inputs = UINT64_MAX;
+    if (!actc_mul_u64((uint64_t)most, (uint64_t)loader->targets * sizeof(int32_t), &labels))
+        labels = UINT64_MAX;
     for (int i = 0; i < SLOTS; i++) {
         struct slot *slot = &loader->slots[i];
         slot->inputs = actc_malloc(inputs);
-        slot->labels = actc_malloc((uint64_t)most * sizeof(int32_t));
+        slot->labels = actc_malloc(labels);
         if (!slot->inputs || !slot->labels)
-            return actc_out_of_memory(loader->context, inputs, "a batch of samples");
+            return actc_out_of_memory(loader->context, slot->inputs ? labels : inputs, "a batch of samples");
     }
     if (loader->options.shuffle) {
         loader->order = actc_malloc((uint64_t)loader->size * sizeof(uint32_t));
@@ -239,6 +247,7 @@ actc_status actc_loader_create(actc_context *context, const actc_dataset *datase
     loader->dataset = dataset;
     loader->options = checked;
     loader->size = dataset->used;
+    loader->targets = actc_shape_elements(&dataset->target);
     loader->batches = loader->size / checked.batch + (!checked.drop_last && loader->size % checked.batch != 0);
     for (int i = 0; i < 256; i++)
         loader->lut[i] = (float)((i / 255.0 - checked.mean) / checked.std);

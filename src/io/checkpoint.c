@@ -22,7 +22,6 @@
 #include "../runtime/network_state.h"
 #include "safetensors.h"
 
-#define FORMAT_CHECKPOINT "actc-checkpoint"
 #define FORMAT_PARAMETERS "actc-parameters"
 #define VERSION "2"
 #define VERSION_UNCHECKED "1"
@@ -120,23 +119,37 @@ static actc_status get_double(actc_context *context, const actc_safetensors *fil
 
 /* ---- save ---- */
 
-/* Adds the checksum to the metadata. */
-static actc_status save(actc_network *network, const char *path, unsigned kinds, struct metadata *metadata)
+/* Fills the entries of PyTorch's counters of training batches; `step` is the value of each. Returns their number; entries NULL:
+ * nothing is filled. */
+static size_t add_counters(const actc_network *network, actc_safetensors_entry *entries, const int64_t *step)
+{
+    size_t count = 0;
+    for (const char *name; (name = actc_network_counter(network, count)) != NULL; count++)
+        if (entries)
+            entries[count] = (actc_safetensors_entry){.name = name, .integers = step};
+    return count;
+}
+
+/* Adds the checksum to the metadata. Counters come first: 8-byte values must lie at multiples of 8 for some readers. */
+static actc_status save(actc_network *network, const char *path, unsigned kinds, bool counters, struct metadata *metadata)
 {
     actc_context *context = actc_network_context(network);
-    size_t states = actc_network_state_count(network), count = 0;
+    size_t first = counters ? add_counters(network, NULL, NULL) : 0, states = first + actc_network_state_count(network), count = first;
+    const int64_t step = (int64_t)actc_network_step(network);
     uint64_t elements = 0;
     actc_safetensors_entry *entries = actc_calloc(states, sizeof *entries);
     size_t *indices = actc_calloc(states, sizeof *indices);
     float *values = NULL;
     actc_status status = entries && indices ? ACTC_OK : actc_out_of_memory(context, states * sizeof *entries, "a checkpoint");
-    for (size_t i = 0; i < states && status == ACTC_OK; i++) {
+    if (counters && status == ACTC_OK)
+        add_counters(network, entries, &step);
+    for (size_t i = 0; i < actc_network_state_count(network) && status == ACTC_OK; i++) {
         actc_state_info info = {.size = sizeof info};
         status = actc_network_state_info(network, i, &info);
         if (status != ACTC_OK || !(kinds & 1u << info.kind))
             continue;
         indices[count] = i;
-        entries[count++] = (actc_safetensors_entry){info.name, info.shape, NULL};
+        entries[count++] = (actc_safetensors_entry){.name = info.name, .shape = info.shape};
         elements += (uint64_t)actc_shape_elements(&info.shape);
     }
     if (status == ACTC_OK) {
@@ -145,7 +158,7 @@ static actc_status save(actc_network *network, const char *path, unsigned kinds,
             status = actc_out_of_memory(context, elements * sizeof *values, "a checkpoint");
     }
     float *next = values;
-    for (size_t i = 0; i < count && status == ACTC_OK; i++) {
+    for (size_t i = first; i < count && status == ACTC_OK; i++) {
         status = actc_network_read_state(network, indices[i], next);
         entries[i].values = next;
         next += actc_shape_elements(&entries[i].shape);
@@ -169,7 +182,7 @@ actc_status actc_network_save_parameters(actc_network *network, const char *path
     put_text(&metadata, "format", FORMAT_PARAMETERS);
     put_text(&metadata, "network", actc_network_name(network));
     put_number(&metadata, "step", actc_network_step(network));
-    return save(network, path, KINDS_PARAMETERS, &metadata);
+    return save(network, path, KINDS_PARAMETERS, true, &metadata);
 }
 
 actc_status actc_network_save_checkpoint(actc_network *network, const char *path, const actc_checkpoint_position *position)
@@ -186,7 +199,7 @@ actc_status actc_network_save_checkpoint(actc_network *network, const char *path
                          p.epoch, p.index, p.schedule_bad_epochs, p.schedule_reductions);
     int pending = actc_network_pending(network);
     struct metadata metadata = {.count = 0};
-    put_text(&metadata, "format", FORMAT_CHECKPOINT);
+    put_text(&metadata, "format", ACTC_FORMAT_CHECKPOINT);
     put_text(&metadata, "version", VERSION);
     put_text(&metadata, "network", actc_network_name(network));
     put_text(&metadata, "optimizer", optimizer_name(actc_network_optimizer(network)));
@@ -202,7 +215,7 @@ actc_status actc_network_save_checkpoint(actc_network *network, const char *path
     put_double(&metadata, "schedule_best", p.schedule_best);
     put_number(&metadata, "schedule_bad_epochs", (uint64_t)p.schedule_bad_epochs);
     put_number(&metadata, "schedule_reductions", (uint64_t)p.schedule_reductions);
-    return save(network, path, pending ? KINDS_CHECKPOINT | KINDS_GRADIENTS : KINDS_CHECKPOINT, &metadata);
+    return save(network, path, pending ? KINDS_CHECKPOINT | KINDS_GRADIENTS : KINDS_CHECKPOINT, false, &metadata);
 }
 
 /* ---- load ---- */
@@ -277,8 +290,7 @@ static actc_status write_states(actc_network *network, const actc_safetensors *f
     return ACTC_OK;
 }
 
-/* A file without a checksum (another program's, or of version 1) passes. */
-static actc_status check_sum(actc_context *context, const actc_safetensors *file, const char *path)
+actc_status actc_safetensors_check_sum(actc_context *context, const actc_safetensors *file, const char *path)
 {
     const char *text = actc_safetensors_metadata(file, ACTC_SAFETENSORS_CHECKSUM);
     if (!text)
@@ -305,9 +317,9 @@ actc_status actc_network_load_parameters(actc_network *network, const char *path
         return ACTC_ERROR_INVALID_ARGUMENT;
     actc_safetensors *file;
     ACTC_RETURN_IF_ERROR(actc_safetensors_open(actc_network_context(network), path, &file));
-    actc_status status = check_sum(actc_network_context(network), file, path);
+    actc_status status = actc_safetensors_check_sum(actc_network_context(network), file, path);
     if (status == ACTC_OK)
-        status = check_states(network, file, path, KINDS_PARAMETERS, metadata_is(file, "format", FORMAT_CHECKPOINT));
+        status = check_states(network, file, path, KINDS_PARAMETERS, metadata_is(file, "format", ACTC_FORMAT_CHECKPOINT));
     if (status == ACTC_OK)
         status = write_states(network, file, KINDS_PARAMETERS);
     actc_safetensors_destroy(&file);
@@ -354,9 +366,9 @@ static actc_status load_metadata(actc_network *network, const actc_safetensors *
     actc_context *context = actc_network_context(network);
     const char *format = actc_safetensors_metadata(file, "format");
     bool checked;
-    if (!format || strcmp(format, FORMAT_CHECKPOINT) != 0)
+    if (!format || strcmp(format, ACTC_FORMAT_CHECKPOINT) != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "%s is no checkpoint of actc: its format is \"%.40s\", not \"%s\"", path,
-                         format ? format : "", FORMAT_CHECKPOINT);
+                         format ? format : "", ACTC_FORMAT_CHECKPOINT);
     ACTC_RETURN_IF_ERROR(check_version(context, file, path, &checked));
     const char *name = actc_safetensors_metadata(file, "network"), *optimizer = actc_safetensors_metadata(file, "optimizer");
     if (!name || strcmp(name, actc_network_name(network)) != 0)
@@ -451,7 +463,7 @@ actc_status actc_network_load_checkpoint(actc_network *network, const char *path
     if (status != ACTC_OK)
         return status;
     struct counters counters;
-    status = check_sum(context, file, path);
+    status = actc_safetensors_check_sum(context, file, path);
     if (status == ACTC_OK)
         status = load_metadata(network, file, path, &counters, &loaded);
     if (status == ACTC_OK) {

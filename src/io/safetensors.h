@@ -25,6 +25,12 @@ uint32_t actc_safetensors_checksum_of(const actc_safetensors_entry *entries, siz
                                       size_t metadata_count);
 uint32_t actc_safetensors_checksum(const actc_safetensors *file);
 
+/* The "format" of a checkpoint's metadata. */
+#define ACTC_FORMAT_CHECKPOINT "actc-checkpoint"
+
+/* CORRUPT where the file says a checksum that it has not; one without passes (another program's, or of an old version). */
+actc_status actc_safetensors_check_sum(actc_context *context, const actc_safetensors *file, const char *path);
+
 /* Metadata number `index`, in the file's order; false past the last. */
 bool actc_safetensors_metadata_at(const actc_safetensors *file, size_t index, actc_safetensors_pair *pair);
 

@@ -3,10 +3,10 @@
  * The file comes from anywhere: every number in it is checked against the file's own size before it is used, and
  * the rules of the format's own implementation hold: no name twice, tensors that cover the data without a hole or an
  * overlap, shapes that match their offsets; but blanks before the header's '{' and a "__metadata__" of null are what some
- * writers make. Tensors that cannot be given (another dtype than F32, too many dimensions) take part in all of that and
- * are then passed over: a file of another writer has counters and the like that nobody asks for. Those of F64, I64 and I32 are
- * kept for whoever asks for doubles by name. The data of both are read into a buffer of their own, so that values are aligned
- * wherever they lie in the file.
+ * writers make. F64 is rounded to F32, F16 and BF16 are widened. Tensors that cannot be given (another dtype, too many dimensions)
+ * take part in all of that and are then passed over: a file of another writer has counters and the like that nobody asks for. The
+ * data of the others are read into a buffer of their own, so that values are aligned wherever they lie in the file; those of F64, I64
+ * and I32 are kept as they are, too, for whoever asks for doubles by name.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../exact/exact.h"
 #include "../util/util.h"
 #include "file.h"
 #include "safetensors.h"
@@ -23,10 +24,11 @@ struct tensor {
     actc_shape shape;
     const char *dtype;
     int ndim;            /* may be more than a shape holds */
-    bool given;          /* F32, of at most ACTC_MAX_DIMS dimensions: the others are passed over */
-    bool kept;           /* given, or of another dtype that is widened to doubles */
+    bool given;          /* a float dtype, of at most ACTC_MAX_DIMS dimensions: the others are passed over */
+    bool kept;           /* F64, I64 or I32 of as many: its bytes are kept as they are */
     uint64_t begin, end; /* bytes of the data */
-    const float *values; /* of a kept one: its bytes, where it is not given */
+    const float *values; /* of a given one */
+    const unsigned char *as_is; /* of a kept one */
 };
 
 struct actc_safetensors {
@@ -37,7 +39,8 @@ struct actc_safetensors {
     struct tensor *tensors; /* by their data; once those are read, the given ones first */
     struct tensor **by_name;
     size_t count, given;
-    float *data; /* of the kept ones, one after the other: all are of whole floats */
+    float *data; /* of the given ones, one after the other */
+    unsigned char *as_is; /* of the kept ones, at multiples of 8 */
 };
 
 bool actc_utf8_valid(const char *text, size_t bytes)
@@ -105,6 +108,17 @@ static unsigned dtype_bits(const char *dtype)
     return 0;
 }
 
+enum float_format { NOT_FLOAT, FLOAT_F32, FLOAT_F64, FLOAT_F16, FLOAT_BF16 };
+
+static enum float_format float_format(const char *dtype)
+{
+    static const char *const names[] = {"", "F32", "F64", "F16", "BF16"};
+    for (int i = FLOAT_F32; i <= FLOAT_BF16; i++)
+        if (strcmp(dtype, names[i]) == 0)
+            return (enum float_format)i;
+    return NOT_FLOAT;
+}
+
 static actc_status parse_shape(const actc_safetensors *file, const cJSON *item, struct tensor *tensor, uint64_t *elements)
 {
     const cJSON *dim;
@@ -152,10 +166,9 @@ static actc_status parse_tensor(const actc_safetensors *file, const cJSON *item,
     unsigned each = dtype_bits(tensor->dtype);
     if (each && (!actc_mul_u64(elements, each, &bits) || bits % 8 || tensor->end - tensor->begin != bits / 8))
         return damaged(file, "its data_offsets do not fit its shape", tensor->name);
-    tensor->given = strcmp(tensor->dtype, "F32") == 0 && tensor->ndim <= ACTC_MAX_DIMS;
-    tensor->kept = tensor->given || (tensor->ndim <= ACTC_MAX_DIMS &&
-                                     (strcmp(tensor->dtype, "F64") == 0 || strcmp(tensor->dtype, "I64") == 0 ||
-                                      strcmp(tensor->dtype, "I32") == 0));
+    tensor->given = float_format(tensor->dtype) != NOT_FLOAT && tensor->ndim <= ACTC_MAX_DIMS;
+    tensor->kept = tensor->ndim <= ACTC_MAX_DIMS && (strcmp(tensor->dtype, "F64") == 0 || strcmp(tensor->dtype, "I64") == 0 ||
+                                                     strcmp(tensor->dtype, "I32") == 0);
     return ACTC_OK;
 }
 
@@ -243,28 +256,74 @@ static actc_status parse_tensors(actc_safetensors *file, uint64_t data_bytes)
     return ACTC_OK;
 }
 
+static uint64_t elements_of(const struct tensor *tensor)
+{
+    return (tensor->end - tensor->begin) * 8 / dtype_bits(tensor->dtype);
+}
+
+static void widen(const void *data, enum float_format format, uint64_t elements, float *out)
+{
+    const double *f64 = data;
+    const uint16_t *half = data;
+    for (uint64_t i = 0; i < elements; i++) {
+        if (format == FLOAT_F64) {
+            out[i] = (float)f64[i];
+        } else {
+            uint32_t bits = format == FLOAT_F16 ? actc_f16_to_f32_bits(half[i]) : actc_bf16_to_f32_bits(half[i]);
+            memcpy(&out[i], &bits, sizeof bits);
+        }
+    }
+}
+
+/* The data at the file's position: as f32, as they are, or both. */
+static actc_status read_tensor(const actc_safetensors *file, int fd, const struct tensor *tensor, float *floats, unsigned char *as_is)
+{
+    uint64_t size = tensor->end - tensor->begin;
+    enum float_format format = float_format(tensor->dtype);
+    if (format == FLOAT_F32)
+        return actc_file_read(file->context, file->path, fd, floats, size);
+    void *data = as_is ? as_is : actc_malloc(size);
+    if (!data)
+        return actc_out_of_memory(file->context, size, file->path);
+    actc_status status = actc_file_read(file->context, file->path, fd, data, size);
+    if (status == ACTC_OK && tensor->given)
+        widen(data, format, elements_of(tensor), floats);
+    if (!as_is)
+        actc_free(data);
+    return status;
+}
+
 /* The tensors are in the order of their data, which cover it. */
 static actc_status read_data(actc_safetensors *file, int fd)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < file->count; i++)
-        bytes += file->tensors[i].kept ? file->tensors[i].end - file->tensors[i].begin : 0;
+    uint64_t bytes = 0, as_is_bytes = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        bytes += file->tensors[i].given ? elements_of(&file->tensors[i]) * sizeof(float) : 0;
+        as_is_bytes += file->tensors[i].kept ? actc_align(file->tensors[i].end - file->tensors[i].begin, 8) : 0;
+    }
     file->data = actc_malloc(bytes);
-    if (!file->data)
-        return actc_out_of_memory(file->context, bytes, file->path);
+    file->as_is = file->data ? actc_malloc(as_is_bytes) : NULL;
+    if (!file->as_is)
+        return actc_out_of_memory(file->context, file->data ? as_is_bytes : bytes, file->path);
     float *next = file->data;
+    unsigned char *next_as_is = file->as_is;
     off_t start = lseek(fd, 0, SEEK_CUR);
     for (size_t i = 0; i < file->count; i++) {
         struct tensor *tensor = &file->tensors[i];
-        if (!tensor->kept)
+        if (!tensor->kept && !tensor->given)
             continue;
-        uint64_t size = tensor->end - tensor->begin;
         if (lseek(fd, start + (off_t)tensor->begin, SEEK_SET) < 0)
             return actc_fail(file->context, ACTC_ERROR_IO, "cannot read %s: it cannot be positioned", file->path);
-        ACTC_RETURN_IF_ERROR(actc_file_read(file->context, file->path, fd, next, size));
-        tensor->values = next;
-        next += size / sizeof *next;
-        file->given += tensor->given;
+        ACTC_RETURN_IF_ERROR(read_tensor(file, fd, tensor, next, tensor->kept ? next_as_is : NULL));
+        if (tensor->given) {
+            tensor->values = next;
+            next += elements_of(tensor);
+            file->given++;
+        }
+        if (tensor->kept) {
+            tensor->as_is = next_as_is;
+            next_as_is += actc_align(tensor->end - tensor->begin, 8);
+        }
     }
     return ACTC_OK;
 }
@@ -377,6 +436,7 @@ void actc_safetensors_destroy(actc_safetensors **file)
     actc_free((*file)->tensors);
     actc_free((*file)->by_name);
     actc_free((*file)->data);
+    actc_free((*file)->as_is);
     actc_free(*file);
     *file = NULL;
 }
@@ -430,7 +490,7 @@ actc_status actc_safetensors_find(const actc_safetensors *file, const char *name
     if (!tensor)
         return ACTC_ERROR_NOT_FOUND;
     if (!tensor->given)
-        return passed_over(file, tensor, "F32");
+        return passed_over(file, tensor, "F32, F64, F16 or BF16");
     *index = (size_t)(tensor - file->tensors);
     return ACTC_OK;
 }
@@ -443,29 +503,28 @@ actc_status actc_safetensors_read_f64(const actc_safetensors *file, const char *
     const struct tensor *tensor = named(file, name);
     if (!tensor)
         return ACTC_ERROR_NOT_FOUND;
-    if (!tensor->kept)
-        return passed_over(file, tensor, "F64, F32, I64 or I32");
+    if (!tensor->kept && !tensor->given)
+        return passed_over(file, tensor, "F64, F32, F16, BF16, I64 or I32");
     if (shape)
         *shape = tensor->shape;
     if (!values)
         return ACTC_OK;
-    const unsigned char *bytes = (const unsigned char *)tensor->values;
-    uint64_t size = tensor->end - tensor->begin;
-    bool integer = tensor->dtype[0] == 'I';
-    if (strcmp(tensor->dtype + 1, "32") == 0) {
-        for (uint64_t i = 0; i < size / 4; i++) {
-            int32_t whole;
-            memcpy(&whole, bytes + 4 * i, 4);
-            values[i] = integer ? (double)whole : (double)tensor->values[i];
+    const uint64_t elements = elements_of(tensor);
+    const bool integer = tensor->dtype[0] == 'I', narrow = strcmp(tensor->dtype, "I32") == 0;
+    for (uint64_t i = 0; i < elements; i++) {
+        int32_t i32;
+        int64_t i64;
+        if (!tensor->kept) {
+            values[i] = tensor->values[i];
+        } else if (!integer) {
+            memcpy(&values[i], tensor->as_is + 8 * i, 8);
+        } else if (narrow) {
+            memcpy(&i32, tensor->as_is + 4 * i, 4);
+            values[i] = i32;
+        } else {
+            memcpy(&i64, tensor->as_is + 8 * i, 8);
+            values[i] = (double)i64;
         }
-    } else if (integer) {
-        for (uint64_t i = 0; i < size / 8; i++) {
-            int64_t whole;
-            memcpy(&whole, bytes + 8 * i, 8);
-            values[i] = (double)whole;
-        }
-    } else if (size) {
-        memcpy(values, bytes, size);
     }
     return ACTC_OK;
 }

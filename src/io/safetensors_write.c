@@ -19,6 +19,11 @@ static actc_status check_name(actc_context *context, const char *what, const cha
     return ACTC_OK;
 }
 
+static uint64_t element_bytes(const actc_safetensors_entry *entry)
+{
+    return entry->integers ? sizeof *entry->integers : sizeof *entry->values;
+}
+
 static actc_status check_entry(actc_context *context, const actc_safetensors_entry *entry, uint64_t *bytes)
 {
     ACTC_RETURN_IF_ERROR(check_name(context, "a tensor", entry->name));
@@ -27,7 +32,9 @@ static actc_status check_entry(actc_context *context, const actc_safetensors_ent
     if (entry->shape.ndim < 0 || entry->shape.ndim > ACTC_MAX_DIMS)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "safetensors: tensor \"%s\" of %d dimensions; 0 to %d are accepted",
                          entry->name, entry->shape.ndim, ACTC_MAX_DIMS);
-    *bytes = sizeof(float);
+    if (entry->values && entry->integers)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "safetensors: tensor \"%s\" has both values and integers", entry->name);
+    *bytes = element_bytes(entry);
     for (int i = 0; i < entry->shape.ndim; i++) {
         int64_t dim = entry->shape.dims[i];
         /* 2^53: JSON readers that hold numbers as doubles must get the same number */
@@ -35,7 +42,7 @@ static actc_status check_entry(actc_context *context, const actc_safetensors_ent
             return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "safetensors: dimension %d of tensor \"%s\" is %lld", i,
                              entry->name, (long long)dim);
     }
-    if (*bytes > 0 && !entry->values)
+    if (*bytes > 0 && !entry->values && !entry->integers)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "safetensors: tensor \"%s\" has no values", entry->name);
     return ACTC_OK;
 }
@@ -43,7 +50,7 @@ static actc_status check_entry(actc_context *context, const actc_safetensors_ent
 static bool add_tensor(cJSON *header, const actc_safetensors_entry *entry, uint64_t begin, uint64_t end)
 {
     cJSON *tensor = cJSON_AddObjectToObject(header, entry->name);
-    if (!tensor || !cJSON_AddStringToObject(tensor, "dtype", "F32"))
+    if (!tensor || !cJSON_AddStringToObject(tensor, "dtype", entry->integers ? "I64" : "F32"))
         return false;
     cJSON *shape = cJSON_AddArrayToObject(tensor, "shape");
     if (!shape)
@@ -87,7 +94,7 @@ static actc_status make_header(actc_context *context, cJSON *header, const actc_
         ACTC_RETURN_IF_ERROR(check_unique(context, header, entries[i].name));
         if (!add_tensor(header, &entries[i], offset, offset + bytes))
             return actc_out_of_memory(context, 64, "a safetensors header");
-        parts[i] = (actc_file_part){entries[i].values, bytes};
+        parts[i] = (actc_file_part){entries[i].integers ? (const void *)entries[i].integers : entries[i].values, bytes};
         offset += bytes;
     }
     return ACTC_OK;

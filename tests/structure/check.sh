@@ -41,7 +41,7 @@ plan: util backends/backend.h            # backends/backend.h: the commands whos
 lower: plan policy codec backends/backend.h kernels.def
 ops: graph lower exact
 runtime: lower codec exact util backends/backend.h
-io: util runtime/network_state.h         # of networks that and the public header
+io: util exact runtime/network_state.h       # of networks that and the public header
 data: util exact io/file.h
 train: util
 '

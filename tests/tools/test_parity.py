@@ -426,7 +426,7 @@ class Oracle(Case):
             self.bad(label(value), "'label' holds", "for sample 1", "classes 0 to 4")
         self.bad(lambda tensors, metadata: tensors.update(label=["I64", [3], struct.pack("<3q", 0, 1, 2)]), "'label'", "(3)")
         self.bad(lambda tensors, metadata: tensors.update({"param.extra": ["F64", [1], bytes(8)]}), "'param.extra'", "resnet18")
-        self.bad(lambda tensors, metadata: tensors["loss"].__setitem__(slice(0, 3), ["F16", [], bytes(2)]), '"loss"', "F16")
+        self.bad(lambda tensors, metadata: tensors["loss"].__setitem__(slice(0, 3), ["I16", [], bytes(2)]), '"loss"', "I16")
         self.bad(lambda tensors, metadata: metadata.pop("net"), "'net'", "--net")
         self.bad(lambda tensors, metadata: metadata.update(pytorch_f32_gradient_relative_l2="small"), "'small'")
         self.doctored(lambda tensors, metadata: metadata.update(net="resnet19"))

@@ -456,7 +456,7 @@ class BadInput(Case):
         data = SMALL
         for arguments, texts in (
             ([], ["no network is named", "mnistnet"]),
-            (["mnistnett", "--data", "mnist"], ["unknown network 'mnistnett'", "mnistnet:"]),
+            (["mnistnett", "--data", "mnist"], ["unknown network 'mnistnett'", "there are mnistnet, resnet18"]),
             (["mnistnet", "other", "--data", "mnist"], ["'other' is one argument too many"]),
             (["mnistnet", "--data", "fashon-mnist"], ['"fashon-mnist"', 'did you mean "fashion-mnist"']),
             (data + ["--epoch", "3"], ["'--epoch'", "did you mean '--epochs'"]),

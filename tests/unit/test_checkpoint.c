@@ -34,6 +34,10 @@ uint64_t actc_network_step(const actc_network *network) { return network->step; 
 uint64_t actc_network_updates(const actc_network *network) { return network->updates; }
 int actc_network_pending(const actc_network *network) { return network->pending; }
 int actc_network_accumulate(const actc_network *network) { return network->accumulate; }
+const char *actc_network_counter(const actc_network *network, size_t index)
+{
+    return network && index == 0 ? "bn.num_batches_tracked" : NULL;
+}
 
 actc_status actc_network_set_step(actc_network *network, uint64_t step, uint64_t updates, int pending)
 {
@@ -164,7 +168,7 @@ static void as_version_1(const struct fixture *f)
                                        "schedule_best", "schedule_bad_epochs", "schedule_reductions"};
     actc_context *context = f->folder->context;
     actc_safetensors *file;
-    actc_safetensors_entry entries[MAX_STATES];
+    actc_safetensors_entry entries[MAX_STATES] = {0};
     actc_safetensors_pair pairs[13] = {{"format", "actc-checkpoint"}, {"version", "1"}};
     assert_ok(context, actc_safetensors_open(context, f->path, &file));
     size_t count = actc_safetensors_count(file);
@@ -306,7 +310,7 @@ static void test_rewritten(void **state)
     actc_context *context = f->folder->context;
     save(f);
     actc_safetensors *file;
-    actc_safetensors_entry entries[MAX_STATES];
+    actc_safetensors_entry entries[MAX_STATES] = {0};
     actc_safetensors_pair pairs[20], pair;
     size_t n = 0;
     assert_ok(context, actc_safetensors_open(context, f->path, &file));
@@ -410,7 +414,16 @@ static void test_parameters(void **state)
     assert_int_equal(actc_safetensors_count(file), 2);
     assert_string_equal(actc_safetensors_metadata(file, "network"), "mnistnet");
     assert_string_equal(actc_safetensors_metadata(file, "step"), "123456789012");
+    size_t at, raw_bytes;
+    assert_failed(context, actc_safetensors_find(file, "bn.num_batches_tracked", &at), ACTC_ERROR_UNSUPPORTED, "of dtype I64", NULL);
     actc_safetensors_destroy(&file);
+    /* the counter's data come first, aligned, and are the step */
+    unsigned char *raw = read_raw(f->path, &raw_bytes);
+    uint64_t header, counted;
+    memcpy(&header, raw, sizeof header);
+    memcpy(&counted, raw + 8 + header, sizeof counted);
+    assert_true(header % 8 == 0 && counted == 123456789012u);
+    free(raw);
 
     const unsigned others = 1u << ACTC_STATE_GRADIENT | 1u << ACTC_STATE_OPTIMIZER;
     /* of a network with another name: what counts is that every parameter is there */

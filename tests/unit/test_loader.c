@@ -43,7 +43,7 @@ static int setup(void **state)
             f->pixels[i * SAMPLE + j] = (uint8_t)(j == 0 ? i & 255 : j == 1 ? i >> 8 : i * 31 + j);
     }
     f->dataset = (actc_dataset){.context = f->context, .size = SIZE, .used = SIZE, .classes = 10,
-                                .sample = {3, {1, 2, 3}}, .sample_bytes = SAMPLE, .pixels = f->pixels, .labels = f->labels};
+                                .sample = {3, {1, 2, 3}}, .sample_elements = SAMPLE, .pixels = f->pixels, .labels = f->labels};
     *state = f;
     return 0;
 }
@@ -186,7 +186,7 @@ static void test_values(void **state)
     struct fixture *f = *state;
     for (int i = 0; i < 256; i++)
         f->pixels[i] = (uint8_t)i;
-    f->dataset.sample_bytes = 256;
+    f->dataset.sample_elements = 256;
     f->dataset.used = 2;
     actc_loader_options options = actc_loader_options_default();
     options.batch = 1;
@@ -468,6 +468,80 @@ static actc_status create_and_destroy(void *user)
     return status;
 }
 
+/* What a loader gives of generated samples is theirs, whatever the order: of any target shape, of mean 0 and variance 1. */
+static void test_synthetic(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 40, ELEMENTS = 2 * 7 * 9, TARGETS = 7 * 9, BATCH = 8 };
+    const actc_shape sample = {3, {2, 7, 9}}, target = {2, {7, 9}};
+    float inputs[COUNT][ELEMENTS];
+    int32_t targets[COUNT][TARGETS], classes[3] = {0};
+    actc_dataset *set;
+    assert_ok(f->context, actc_dataset_synthetic(f->context, &sample, &target, 3, COUNT, 5, true, &set));
+    assert_int_equal(actc_dataset_size(set), COUNT);
+    assert_int_equal(actc_dataset_target_shape(set).dims[1], 9);
+    actc_loader_options options = actc_loader_options_default();
+    options.batch = BATCH;
+    options.shuffle = false;
+    actc_loader *loader;
+    actc_batch batch;
+    double sum = 0, squares = 0;
+    assert_ok(f->context, actc_loader_create(f->context, set, &options, &loader));
+    for (int i = 0; i < COUNT; i += BATCH) {
+        assert_ok(f->context, actc_loader_next(loader, &batch));
+        memcpy(inputs[i], batch.inputs, BATCH * sizeof *inputs);
+        memcpy(targets[i], batch.labels, BATCH * sizeof *targets);
+    }
+    actc_loader_destroy(&loader);
+    for (int i = 0; i < COUNT * ELEMENTS; i++) {
+        double x = inputs[i / ELEMENTS][i % ELEMENTS];
+        sum += x;
+        squares += x * x;
+    }
+    for (int i = 0; i < COUNT * TARGETS; i++) {
+        int32_t t = targets[i / TARGETS][i % TARGETS];
+        assert_true(t >= 0 && t < 3);
+        classes[t]++;
+    }
+    assert_true(fabs(sum / (COUNT * ELEMENTS)) < 0.06 && fabs(squares / (COUNT * ELEMENTS) - 1) < 0.06);
+    for (int i = 0; i < 3; i++)
+        assert_true(abs(classes[i] - COUNT * TARGETS / 3) < 120);
+    assert_memory_not_equal(inputs[0], inputs[1], sizeof inputs[0]);
+    assert_memory_not_equal(targets[0], targets[1], sizeof targets[0]);
+    /* shuffled: each row is that of the sample whose turn it is */
+    uint32_t order[COUNT];
+    actc_shuffle(order, COUNT, 9, 3);
+    options.shuffle = true;
+    options.seed = 9;
+    assert_ok(f->context, actc_loader_create(f->context, set, &options, &loader));
+    assert_ok(f->context, actc_loader_seek(loader, 3, 2));
+    assert_ok(f->context, actc_loader_next(loader, &batch));
+    for (int i = 0; i < BATCH; i++) {
+        assert_memory_equal(batch.inputs + i * ELEMENTS, inputs[order[2 * BATCH + i]], sizeof inputs[0]);
+        assert_memory_equal(batch.labels + i * TARGETS, targets[order[2 * BATCH + i]], sizeof targets[0]);
+    }
+    actc_loader_destroy(&loader);
+    uint32_t digest, other;
+    assert_ok(f->context, actc_dataset_digest(set, &digest));
+    actc_dataset_destroy(&set);
+    for (int i = 0; i < 3; i++) { /* another seed, another part, fewer samples: other data */
+        assert_ok(f->context, actc_dataset_synthetic(f->context, &sample, &target, 3, i == 2 ? 39 : COUNT, i == 0 ? 6 : 5, i != 1, &set));
+        assert_ok(f->context, actc_dataset_digest(set, &other));
+        assert_int_not_equal(digest, other);
+        assert_ok(f->context, actc_loader_create(f->context, set, NULL, &loader));
+        actc_loader_destroy(&loader);
+        actc_dataset_destroy(&set);
+    }
+    const actc_shape none = {2, {3, 0}}, deep = {5, {1, 1, 1, 1, 1}};
+    assert_failed(f->context, actc_dataset_synthetic(f->context, &none, NULL, 3, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT, "3x0", NULL);
+    assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, &deep, 3, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
+                  "targets of 5 dimensions", NULL);
+    assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, NULL, 0, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
+                  "0 classes", NULL);
+    assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, NULL, 3, 0, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
+                  "0 samples", NULL);
+}
+
 static void test_out_of_memory(void **state)
 {
     struct fixture *f = *state;
@@ -482,7 +556,7 @@ int main(void)
 #if !defined(__SANITIZE_THREAD__)
         TEST(test_fork),
 #endif
-        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_out_of_memory),
+        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_synthetic), TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

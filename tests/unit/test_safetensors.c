@@ -236,6 +236,7 @@ static void test_other_writers(void **state)
     unsigned char data[32] = {0};
     memcpy(data + 13, w, sizeof w);
     memcpy(data + 28, &b, sizeof b);
+    memcpy(data + 8, (uint16_t[]){0x3e00, 0x0001}, 4); /* 1.5, 2^-24 */
     unsigned char bytes[8 + sizeof header - 1 + sizeof data];
     uint64_t length = sizeof header - 1;
     memcpy(bytes, &length, 8);
@@ -244,22 +245,25 @@ static void test_other_writers(void **state)
     write_raw(path, bytes, sizeof bytes);
     actc_safetensors *file;
     assert_ok(context, actc_safetensors_open(context, path, &file));
-    assert_int_equal(actc_safetensors_count(file), 2);
+    assert_int_equal(actc_safetensors_count(file), 3);
     assert_null(actc_safetensors_metadata(file, "format"));
     const char *name;
     actc_shape shape;
     const float *found;
     size_t index = 9;
     assert_ok(context, actc_safetensors_get(file, 0, &name, &shape, &found));
+    assert_string_equal(name, "half");
+    assert_true(found[0] == 1.5f && found[1] == 0x1p-24f);
+    assert_ok(context, actc_safetensors_get(file, 1, &name, &shape, &found));
     assert_string_equal(name, "w\\u0000"); /* a backslash and five characters */
     assert_true(shape.ndim == 2 && shape.dims[0] == 2 && (uintptr_t)found % sizeof *found == 0);
     assert_memory_equal(found, w, sizeof w);
     assert_ok(context, actc_safetensors_find(file, "b", &index));
-    assert_int_equal(index, 1);
+    assert_int_equal(index, 2);
     assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
     assert_true(found[0] == b);
     assert_failed(context, actc_safetensors_find(file, "bn.num_batches_tracked", &index), ACTC_ERROR_UNSUPPORTED, path,
-                  "\"bn.num_batches_tracked\" is of dtype I64; only F32 is read", NULL);
+                  "\"bn.num_batches_tracked\" is of dtype I64; only F32, F64, F16 or BF16 is read", NULL);
     assert_failed(context, actc_safetensors_find(file, "six", &index), ACTC_ERROR_UNSUPPORTED, "\"six\" has 6 dimensions", NULL);
     assert_int_equal(actc_safetensors_find(file, "none", &index), ACTC_ERROR_NOT_FOUND);
     actc_safetensors_destroy(&file);
@@ -273,7 +277,7 @@ static void test_doubles(void **state)
     const char *path = path_in(folder, "f64.safetensors");
     static const char header[] = "{\"i32\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]},"
                                  "\"f64\":{\"dtype\":\"F64\",\"shape\":[2,1],\"data_offsets\":[4,20]}," T("f32", "1", 20, 24) ","
-                                 "\"half\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[24,26]},"
+                                 "\"half\":{\"dtype\":\"I16\",\"shape\":[1],\"data_offsets\":[24,26]},"
                                  "\"i64\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[26,34]},"
                                  "\"empty\":{\"dtype\":\"F64\",\"shape\":[0],\"data_offsets\":[34,34]}}";
     const double f64[] = {1.0 / 3, -1e300};
@@ -294,8 +298,10 @@ static void test_doubles(void **state)
     const float *found;
     double got[2] = {0};
     assert_ok(context, actc_safetensors_open(context, path, &file));
-    assert_int_equal(actc_safetensors_count(file), 1);
-    assert_ok(context, actc_safetensors_get(file, 0, NULL, NULL, &found));
+    assert_int_equal(actc_safetensors_count(file), 3);
+    size_t index;
+    assert_ok(context, actc_safetensors_find(file, "f32", &index));
+    assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
     assert_true(*found == f32);
     static const char *const names[] = {"empty", "f32", "f64", "half", "i32", "i64"};
     for (size_t i = 0; i < 6; i++)
@@ -314,8 +320,38 @@ static void test_doubles(void **state)
     assert_ok(context, actc_safetensors_read_f64(file, "empty", &shape, got));
     assert_true(shape.ndim == 1 && shape.dims[0] == 0 && got[0] == (double)i64);
     assert_failed(context, actc_safetensors_read_f64(file, "half", &shape, got), ACTC_ERROR_UNSUPPORTED, path,
-                  "\"half\" is of dtype F16; only F64, F32, I64 or I32 is read", NULL);
+                  "\"half\" is of dtype I16; only F64, F32, F16, BF16, I64 or I32 is read", NULL);
     assert_int_equal(actc_safetensors_read_f64(file, "none", &shape, got), ACTC_ERROR_NOT_FOUND);
+    actc_safetensors_destroy(&file);
+}
+
+/* F64 is rounded once, BF16 widened, wherever they lie; both checked against their sizes. */
+static void test_other_floats(void **state)
+{
+    const struct test_folder *folder = *state;
+    actc_context *context = folder->context;
+    const char *path = path_in(folder, "f.safetensors");
+    static const char header[] = "{\"h\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]},"
+                                 "\"d\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[6,22]}}";
+    const double d[] = {1 + 0x1p-24 + 0x1p-50, -0.1};
+    const uint16_t h[] = {0x3f80, 0xc049, 0x7f80}; /* 1, -3.140625, Inf */
+    unsigned char bytes[8 + sizeof header - 1 + sizeof h + sizeof d];
+    uint64_t length = sizeof header - 1;
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, length);
+    memcpy(bytes + 8 + length, h, sizeof h);
+    memcpy(bytes + 8 + length + sizeof h, d, sizeof d);
+    write_raw(path, bytes, sizeof bytes);
+    actc_safetensors *file;
+    size_t index;
+    const float *found;
+    assert_ok(context, actc_safetensors_open(context, path, &file));
+    assert_ok(context, actc_safetensors_find(file, "h", &index));
+    assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
+    assert_true(found[0] == 1 && found[1] == -3.140625f && found[2] > 3e38f);
+    assert_ok(context, actc_safetensors_find(file, "d", &index));
+    assert_ok(context, actc_safetensors_get(file, index, NULL, NULL, &found));
+    assert_true(found[0] == 1 + 0x1p-23f && found[1] == -0.1f);
     actc_safetensors_destroy(&file);
 }
 
@@ -564,7 +600,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_doubles), TEST(test_damaged), TEST(test_length),
+        TEST(test_round_trip), TEST(test_bytes), TEST(test_foreign), TEST(test_other_writers), TEST(test_doubles),
+        TEST(test_other_floats), TEST(test_damaged), TEST(test_length),
         TEST(test_depth),           TEST(test_every_byte), TEST(test_unreadable), TEST(test_write_arguments), TEST(test_mode),
         TEST(test_file_limit),      TEST(test_full_disk), TEST(test_left_over), TEST(test_out_of_memory),
     };

@@ -49,7 +49,7 @@ static int set_up(void **state)
     const actc_shape shape = {.ndim = 2, .dims = {30, 40}};
     assert_ok(context, actc_codec_create(o.device, "threshold", &shape, &o.codec));
     o.dataset = (actc_dataset){.context = context, .size = BATCH, .used = BATCH, .classes = 10, .sample = {3, {1, 28, 28}},
-                               .sample_bytes = PIXELS, .pixels = o.pixels, .labels = o.labels};
+                               .sample_elements = PIXELS, .pixels = o.pixels, .labels = o.labels};
     assert_ok(context, actc_loader_create(context, &o.dataset, NULL, &o.loader));
     snprintf(o.checkpoint, sizeof o.checkpoint, "%s/checkpoint", o.folder->path);
     assert_ok(context, actc_network_save_checkpoint(o.network, o.checkpoint, NULL));

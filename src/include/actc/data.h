@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* A labelled set of images held in memory as bytes. */
+/* A labelled set of samples: images held in memory as bytes, or generated ones. */
 typedef struct actc_dataset actc_dataset;
 
 /* name: "fashion-mnist" or "mnist". directory: NULL for where Debian's packages put it
@@ -19,19 +19,26 @@ typedef struct actc_dataset actc_dataset;
  * for. ACTC_ERROR_CORRUPT: damaged, with the path and what is wrong. ACTC_ERROR_IO: it cannot be read. */
 ACTC_API actc_status actc_dataset_open(actc_context *context, const char *name, const char *directory, bool train,
                                        actc_dataset **out);
+/* Generated samples, for measuring: f32 values of mean 0 and variance 1, and targets uniform in [0, classes). Sample i depends on
+ * (seed, train, i) only, on every machine, and is computed when a loader asks for it. sample: its shape, e.g. {3, {3, 32, 32}};
+ * target: that of its targets, e.g. {3, {D, H, W}} for one a voxel, NULL for one a sample; of at most ACTC_MAX_DIMS - 1 dimensions.
+ * 1 <= classes, count < 2^31. Both shapes are copied. ACTC_ERROR_INVALID_ARGUMENT. */
+ACTC_API actc_status actc_dataset_synthetic(actc_context *context, const actc_shape *sample, const actc_shape *target,
+                                            int64_t classes, int64_t count, uint64_t seed, bool train, actc_dataset **out);
 ACTC_API void actc_dataset_destroy(actc_dataset **dataset);
 ACTC_API int64_t actc_dataset_size(const actc_dataset *dataset);
 /* Use only the first `count` samples; must be 1 <= count <= size, and no loader may have been made yet. */
 ACTC_API actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count);
 /* CRC-32 over the samples that are used, each its bytes and its label: the same images in the same order give the same number,
- * in whatever files they lie. Reads all of them. */
+ * in whatever files they lie. Reads all of them. Of generated samples: over what they are computed from, and their number. */
 ACTC_API actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest);
-/* The shape of one sample (1,28,28) and the number of classes. */
+/* The shape of one sample (1,28,28), of its targets (no dimensions: one label a sample) and the number of classes. */
 ACTC_API actc_shape actc_dataset_sample_shape(const actc_dataset *dataset);
+ACTC_API actc_shape actc_dataset_target_shape(const actc_dataset *dataset);
 ACTC_API int64_t actc_dataset_classes(const actc_dataset *dataset);
 
-/* Batches of normalised samples, (x/255 - mean)/std computed in f64 and rounded once to f32, prepared two batches
- * ahead on a thread of the loader's own. Where the system refuses a thread, batches are made when they are asked
+/* Batches of normalised samples, (x/255 - mean)/std computed in f64 and rounded once to f32 (generated samples are f32 as they
+ * are), prepared two batches ahead on a thread of the loader's own. Where the system refuses a thread, batches are made when they are asked
  * for, and a warning is logged. The order of the samples depends on (size, seed, epoch) only, on every machine. */
 typedef struct actc_loader actc_loader;
 
@@ -54,7 +61,7 @@ ACTC_API int64_t actc_loader_batches(const actc_loader *loader); /* an epoch */
 typedef struct actc_batch {
     size_t size;
     const float *inputs;   /* batch x sample elements; valid until the next call on this loader */
-    const int32_t *labels;
+    const int32_t *labels; /* batch x target elements */
     int64_t count;         /* samples in this batch */
     uint64_t epoch;        /* from 0 */
     int64_t index;         /* of the batch in its epoch, from 0 */
@@ -73,12 +80,12 @@ ACTC_API actc_status actc_loader_seek(actc_loader *loader, uint64_t epoch, int64
 
 /* ---- safetensors ---- */
 
-typedef struct actc_safetensors actc_safetensors; /* a file read into memory */
+typedef struct actc_safetensors actc_safetensors; /* a file read into memory, its float tensors as f32 */
 
 /* Checks the header against the file's size, dtypes, shapes and offsets before anything is used. Tensors are
- * numbered in the order of their data. Those of another dtype than F32 or with more than ACTC_MAX_DIMS dimensions are
- * checked and passed over; F64, I64 and I32 can be had by name (actc_safetensors_read_f64).
- * ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
+ * numbered in the order of their data. F64 is rounded to f32, F16 and BF16 are widened; tensors of another dtype or with more
+ * than ACTC_MAX_DIMS dimensions are checked and passed over, but I64 and I32, and F64 as it is, can be had by name
+ * (actc_safetensors_read_f64). ACTC_ERROR_NOT_FOUND, _IO or _CORRUPT (with the path and what is wrong). */
 ACTC_API actc_status actc_safetensors_open(actc_context *context, const char *path, actc_safetensors **out);
 ACTC_API void actc_safetensors_destroy(actc_safetensors **file);
 ACTC_API size_t actc_safetensors_count(const actc_safetensors *file);
@@ -100,7 +107,8 @@ ACTC_API const char *actc_safetensors_metadata(const actc_safetensors *file, con
 typedef struct actc_safetensors_entry {
     const char *name;
     actc_shape shape;
-    const float *values;
+    const float *values;     /* F32 */
+    const int64_t *integers; /* instead: I64. The checksum of a network's files leaves these out */
 } actc_safetensors_entry;
 typedef struct actc_safetensors_pair {
     const char *key, *value;
@@ -115,12 +123,33 @@ ACTC_API actc_status actc_safetensors_write(actc_context *context, const char *p
 
 /* ---- a network's state ---- */
 
-/* Parameters only, named as PyTorch names them. Network and step in the metadata, and a checksum: 8 hexadecimal digits under
+/* Parameters and buffers, named as PyTorch names them: running statistics, and the I64 counters "num_batches_tracked", which are
+ * the network's step. load_state_dict(strict=True) of the same network takes all of it. Network and step in the metadata, and a checksum: 8 hexadecimal digits under
  * "checksum", which other readers of the format pass over as they do the rest. */
 ACTC_API actc_status actc_network_save_parameters(actc_network *network, const char *path);
 /* The file must hold every parameter with its shape and nothing else, but may be a checkpoint, whose optimiser state
  * is passed over. A file that has a checksum must fit it (CORRUPT). Fails without changing the network. Optimiser state and counters stay as they are. */
 ACTC_API actc_status actc_network_load_parameters(actc_network *network, const char *path);
+
+/* How a file of weights differs from what a network needs. */
+typedef enum actc_weight_problem {
+    ACTC_WEIGHT_MISSING = 0,    /* the network has it, the file has not */
+    ACTC_WEIGHT_UNEXPECTED = 1, /* the file has it, the network has not */
+    ACTC_WEIGHT_SHAPE = 2,      /* of another shape */
+    ACTC_WEIGHT_DTYPE = 3       /* of a dtype that is not read as f32, or of too many dimensions */
+} actc_weight_problem;
+typedef struct actc_weight_difference {
+    actc_weight_problem problem;
+    const char *name;         /* valid during the call, as all of this */
+    actc_shape found, wanted; /* of ACTC_WEIGHT_SHAPE */
+} actc_weight_difference;
+/* Parameters and buffers from a file of PyTorch's names. Every difference is told to `report` (may be NULL) first. partial: what
+ * fits is loaded, the rest stays as it is; else nothing is where there is a difference (INVALID_ARGUMENT). Not one tensor that fits
+ * is INVALID_ARGUMENT, too. Counters "num_batches_tracked" and integers are passed over, and so is the rest of a checkpoint.
+ * *loaded (may be NULL): how many tensors were taken. Errors else as actc_network_load_parameters. */
+ACTC_API actc_status actc_network_load_weights(actc_network *network, const char *path, bool partial,
+                                               void (*report)(void *user, const actc_weight_difference *difference), void *user,
+                                               size_t *loaded);
 
 /* Parameters, optimiser state (and gradients, while batches are being accumulated), counters and a checksum of all of them in
  * one file, so that a run can go on bit for bit. The position belongs to the caller's loop and is kept as it is. */
