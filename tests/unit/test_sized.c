@@ -294,6 +294,11 @@ static actc_status call_operator(void *s)
     return actc_graph_operator_info(o.graph, 0, s);
 }
 
+static actc_status call_input(void *s)
+{
+    return actc_graph_input_info(o.graph, 0, s);
+}
+
 static actc_status call_state(void *s)
 {
     return actc_network_state_info_sized(o.network, 0, s);
@@ -362,6 +367,7 @@ static const sized structs[] = {
      call_step, false},
     FILLED(actc_value, count, call_value),
     FILLED(actc_operator_info, parameters, call_operator),
+    FILLED(actc_input_info, shape, call_input),
     FILLED(actc_state_info, shape, call_state),
     FILLED(actc_memory_report, after_forward_category_bytes, call_memory),
     FILLED(actc_timeline_entry, live_bytes, call_timeline),
