@@ -314,12 +314,14 @@ static int choose(train_run *run, const char *name)
         if (run->s->out)
             return tool_usage(run->t, "--resume writes to its own folder: --out %s must be left out", run->s->out);
         if (run->s->weights)
-            return tool_usage(run->t, "--resume goes on with the run's own weights: --weights %s must be left out", run->s->weights);
+            return tool_usage(run->t, "--resume goes on with the run's own weights: --weights %s must be left out",
+                              run->s->weights);
         int code = folder_read_config(run);
         if (code)
             return code;
     }
-    int code = tool_choose_network(run->t, run->model ? run->model->name : NULL, &run->s->net, &run->model, &run->config_of_model);
+    int code = tool_choose_network(run->t, run->model ? run->model->name : NULL, &run->s->net, &run->model,
+                                   &run->config_of_model);
     if (code)
         return code;
     if (run->s->weights_partial && !run->s->weights)
@@ -354,7 +356,7 @@ static int run_tool(int argc, char **argv)
     train_settings s = {.device = "auto", .optim = "adam", .schedule = "constant", .format = "text", .batch = 128, .accumulate = 1,
                         .save_every = STEPS_A_SAVE_DEFAULT, .log_every = 100, .lr = 1e-3};
     tool_option options[] = {
-        {"data", TOOL_STRING, &s.data, "NAME", "fashion-mnist, mnist, or synthetic: generated, for measuring (what the network usually has)"},
+        {"data", TOOL_STRING, &s.data, "NAME", "fashion-mnist, mnist, or synthetic: generated (the network's usual one)"},
         {"data-dir", TOOL_STRING, &s.data_dir, "DIR", "where its files are (default: where Debian's package puts them)"},
         TOOL_NETWORK_OPTIONS(&s.net),
         {"weights", TOOL_STRING, &s.weights, "FILE", "start from this safetensors file, of PyTorch's names"},

@@ -1,6 +1,6 @@
-/* train.h: the parts of actc-train: settings (actc-train.c), data and first weights (train_data.c, train_weights.c), the run folder (train_folder.c,
- * train_lock.c), the loop (train_loop.c), what is said at the end (train_report.c, train_cost.c). Functions return 0 or the
- * exit code, after a message on stderr. */
+/* train.h: the parts of actc-train: settings (actc-train.c), data and first weights (train_data.c,
+ * train_weights.c), the run folder (train_folder.c, train_lock.c), the loop (train_loop.c), what is said at the end
+ * (train_report.c, train_cost.c). Functions return 0 or the exit code, after a message on stderr. */
 #ifndef ACTC_TOOLS_TRAIN_H
 #define ACTC_TOOLS_TRAIN_H
 

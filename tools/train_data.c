@@ -38,11 +38,13 @@ static int check_fit(const train_run *run, const actc_dataset *set, const actc_s
     return 0;
 }
 
-static int open_synthetic(const train_run *run, const actc_shape *sample, const actc_shape *target, bool train, actc_dataset **set)
+static int open_synthetic(const train_run *run, const actc_shape *sample, const actc_shape *target, bool train,
+                          actc_dataset **set)
 {
     const train_settings *s = run->s;
     int64_t count = s->limit ? s->limit : TRAIN_SYNTHETIC_SAMPLES;
-    actc_status status = actc_dataset_synthetic(run->context, sample, target, run->config_of_model.classes, count, s->seed, train, set);
+    actc_status status = actc_dataset_synthetic(run->context, sample, target, run->config_of_model.classes, count, s->seed, train,
+                                                set);
     return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "data " TRAIN_SYNTHETIC);
 }
 

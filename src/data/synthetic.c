@@ -56,8 +56,9 @@ static actc_status check_shape(actc_context *context, const char *what, const ac
     char text[96] = "";
     if (shape->ndim >= 0 && shape->ndim <= ACTC_MAX_DIMS)
         actc_shape_text(shape, text);
-    return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %s of %d dimensions %s; 0 to %d are accepted, each > 0, of "
-                     "together at most %llu elements", what, shape->ndim, text, ACTC_MAX_DIMS - 1, (unsigned long long)MOST_ELEMENTS);
+    return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                     "synthetic data: %s of %d dimensions %s; 0 to %d are accepted, each > 0, of together at most %llu elements", what,
+                     shape->ndim, text, ACTC_MAX_DIMS - 1, (unsigned long long)MOST_ELEMENTS);
 }
 
 actc_status actc_dataset_synthetic(actc_context *context, const actc_shape *sample, const actc_shape *target, int64_t classes,
@@ -77,8 +78,8 @@ actc_status actc_dataset_synthetic(actc_context *context, const actc_shape *samp
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %lld classes; 1 to %d are accepted",
                          (long long)classes, INT32_MAX);
     if (count < 1 || count > INT32_MAX)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %lld samples; 1 to %d are accepted", (long long)count,
-                         INT32_MAX);
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %lld samples; 1 to %d are accepted",
+                         (long long)count, INT32_MAX);
     actc_dataset *dataset = actc_calloc(1, sizeof *dataset);
     if (!dataset)
         return actc_out_of_memory(context, sizeof *dataset, "a data set");

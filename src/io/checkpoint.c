@@ -134,7 +134,8 @@ static size_t add_counters(const actc_network *network, actc_safetensors_entry *
 static actc_status save(actc_network *network, const char *path, unsigned kinds, bool counters, struct metadata *metadata)
 {
     actc_context *context = actc_network_context(network);
-    size_t first = counters ? add_counters(network, NULL, NULL) : 0, states = first + actc_network_state_count(network), count = first;
+    size_t first = counters ? add_counters(network, NULL, NULL) : 0, count = first;
+    size_t states = first + actc_network_state_count(network);
     const int64_t step = (int64_t)actc_network_step(network);
     uint64_t elements = 0;
     actc_safetensors_entry *entries = actc_calloc(states, sizeof *entries);

@@ -119,8 +119,8 @@ static actc_status compare_and_take(struct load *load, const char *path, bool pa
     if (!load->fitting)
         return actc_fail(load->context, ACTC_ERROR_INVALID_ARGUMENT, "%s holds no tensor that fits one of network %s", path, name);
     if (!partial && n[0] + n[1] + n[2] + n[3])
-        return actc_fail(load->context, ACTC_ERROR_INVALID_ARGUMENT, "%s does not fit network %s: %zu of its tensors are missing, %zu of "
-                         "another shape, %zu of a dtype that is not read; %zu of the file's are unexpected", path, name,
+        return actc_fail(load->context, ACTC_ERROR_INVALID_ARGUMENT, "%s does not fit network %s: %zu of its tensors are missing, "
+                         "%zu of another shape, %zu of a dtype that is not read; %zu of the file's are unexpected", path, name,
                          n[ACTC_WEIGHT_MISSING], n[ACTC_WEIGHT_SHAPE], n[ACTC_WEIGHT_DTYPE], n[ACTC_WEIGHT_UNEXPECTED]);
     return take(load);
 }

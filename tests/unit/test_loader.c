@@ -533,7 +533,8 @@ static void test_synthetic(void **state)
         actc_dataset_destroy(&set);
     }
     const actc_shape none = {2, {3, 0}}, deep = {5, {1, 1, 1, 1, 1}};
-    assert_failed(f->context, actc_dataset_synthetic(f->context, &none, NULL, 3, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT, "3x0", NULL);
+    assert_failed(f->context, actc_dataset_synthetic(f->context, &none, NULL, 3, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
+                  "3x0", NULL);
     assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, &deep, 3, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
                   "targets of 5 dimensions", NULL);
     assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, NULL, 0, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
@@ -556,7 +557,8 @@ int main(void)
 #if !defined(__SANITIZE_THREAD__)
         TEST(test_fork),
 #endif
-        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_synthetic), TEST(test_out_of_memory),
+        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_synthetic),
+        TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,8 +21,8 @@ ACTC_API actc_status actc_dataset_open(actc_context *context, const char *name, 
                                        actc_dataset **out);
 /* Generated samples, for measuring: f32 values of mean 0 and variance 1, and targets uniform in [0, classes). Sample i depends on
  * (seed, train, i) only, on every machine, and is computed when a loader asks for it. sample: its shape, e.g. {3, {3, 32, 32}};
- * target: that of its targets, e.g. {3, {D, H, W}} for one a voxel, NULL for one a sample; of at most ACTC_MAX_DIMS - 1 dimensions.
- * 1 <= classes, count < 2^31. Both shapes are copied. ACTC_ERROR_INVALID_ARGUMENT. */
+ * target: that of its targets, e.g. {3, {D, H, W}} for one a voxel, NULL for one a sample; both of at most ACTC_MAX_DIMS - 1
+ * dimensions. 1 <= classes, count < 2^31. Both shapes are copied. ACTC_ERROR_INVALID_ARGUMENT. */
 ACTC_API actc_status actc_dataset_synthetic(actc_context *context, const actc_shape *sample, const actc_shape *target,
                                             int64_t classes, int64_t count, uint64_t seed, bool train, actc_dataset **out);
 ACTC_API void actc_dataset_destroy(actc_dataset **dataset);
@@ -38,8 +38,8 @@ ACTC_API actc_shape actc_dataset_target_shape(const actc_dataset *dataset);
 ACTC_API int64_t actc_dataset_classes(const actc_dataset *dataset);
 
 /* Batches of normalised samples, (x/255 - mean)/std computed in f64 and rounded once to f32 (generated samples are f32 as they
- * are), prepared two batches ahead on a thread of the loader's own. Where the system refuses a thread, batches are made when they are asked
- * for, and a warning is logged. The order of the samples depends on (size, seed, epoch) only, on every machine. */
+ * are), prepared two batches ahead on a thread of the loader's own. Where the system refuses a thread, batches are made when
+ * they are asked for, and a warning is logged. The order of the samples depends on (size, seed, epoch) only, on every machine. */
 typedef struct actc_loader actc_loader;
 
 typedef struct actc_loader_options {
@@ -124,8 +124,8 @@ ACTC_API actc_status actc_safetensors_write(actc_context *context, const char *p
 /* ---- a network's state ---- */
 
 /* Parameters and buffers, named as PyTorch names them: running statistics, and the I64 counters "num_batches_tracked", which are
- * the network's step. load_state_dict(strict=True) of the same network takes all of it. Network and step in the metadata, and a checksum: 8 hexadecimal digits under
- * "checksum", which other readers of the format pass over as they do the rest. */
+ * the network's step. load_state_dict(strict=True) of the same network takes all of it. Network and step in the metadata, and a
+ * checksum: 8 hexadecimal digits under "checksum", which other readers of the format pass over as they do the rest. */
 ACTC_API actc_status actc_network_save_parameters(actc_network *network, const char *path);
 /* The file must hold every parameter with its shape and nothing else, but may be a checkpoint, whose optimiser state
  * is passed over. A file that has a checksum must fit it (CORRUPT). Fails without changing the network. Optimiser state and counters stay as they are. */
@@ -144,8 +144,8 @@ typedef struct actc_weight_difference {
     actc_shape found, wanted; /* of ACTC_WEIGHT_SHAPE */
 } actc_weight_difference;
 /* Parameters and buffers from a file of PyTorch's names. Every difference is told to `report` (may be NULL) first. partial: what
- * fits is loaded, the rest stays as it is; else nothing is where there is a difference (INVALID_ARGUMENT). Not one tensor that fits
- * is INVALID_ARGUMENT, too. Counters "num_batches_tracked" and integers are passed over, and so is the rest of a checkpoint.
+ * fits is loaded, the rest stays as it is; else nothing is where there is a difference (INVALID_ARGUMENT). Not one tensor that
+ * fits is INVALID_ARGUMENT, too. Counters "num_batches_tracked" and integers are passed over, and so is the rest of a checkpoint.
  * *loaded (may be NULL): how many tensors were taken. Errors else as actc_network_load_parameters. */
 ACTC_API actc_status actc_network_load_weights(actc_network *network, const char *path, bool partial,
                                                void (*report)(void *user, const actc_weight_difference *difference), void *user,
