@@ -9,6 +9,10 @@
  * takes away for a while delays its part only. Weight gradients of the parts are added in ascending order; how many parts
  * there are depends on the number of threads of the device and on nothing else.
  *
+ * Where the sums of a forward or backward data pass have many products and the processor has AVX-512, its parts go through blocks of 16
+ * channels: oneDNN's kernels for those add the products of a block before they add them to the rest, where the ones for channels-last have
+ * one chain of additions, which rounds more (docs/parity.md, "Against PyTorch").
+ *
  * Only implementations that add in one order at every output position are taken: direct convolution, never Winograd,
  * and none built on oneDNN's gemm, whose edge tiles add in another order (equal rows of A give unequal rows of C;
  * measured with 2.6.3). For the same reason gemm itself is not oneDNN's here.
@@ -30,6 +34,10 @@
 /* Samples are cut where their parts have so many products, some 10 us of work. */
 #define PART_PRODUCTS (1u << 20)
 #define MAX_ARGS 5
+/* Sums of more products than this are made in blocks of channels, where a part's tensors in blocks are no larger than that. */
+#define LONG_CHAIN 1024u
+#define CHANNEL_BLOCK 16u
+#define BLOCKED_BYTES (4u << 20)
 
 typedef struct exec_args {
     int n;
@@ -41,12 +49,15 @@ typedef struct sized {
     const actc_conv *conv;
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
+    dnnl_primitive_desc_t block_desc[2]; /* of what is read into blocks of channels, and of what is written out of them; or NULL */
+    dnnl_primitive_t block[2];
 } sized;
 
 typedef struct part {
     const sized *sized;
     float *x; /* where the part's inputs, or their gradients, begin */
-    exec_args args; /* all but the scratchpad, which is the thread's */
+    exec_args args; /* all but the scratchpad, which is the thread's; the tensor that is read comes first, the one that is written last */
+    dnnl_memory_t stored[2]; /* these two as they lie in the network, where args has them in blocks of channels */
 } part;
 
 struct actc_dnnl_op {
@@ -66,6 +77,10 @@ struct actc_dnnl_op {
     /* Behind them a scratchpad a thread. */
     uint64_t scratch_bytes, n_scratch;
     dnnl_memory_t *scratch;
+    /* And behind those what a part reads and writes in blocks of channels, for each thread. */
+    bool blocks;
+    uint64_t blocked_bytes[2];
+    char *blocked;
     /* Backward filter: the parts' sums and where their total goes. */
     float *sums, *total;
 };
@@ -217,6 +232,15 @@ typedef struct conv_mds {
     dnnl_dims_t strides, dilations, before, after;
 } conv_mds;
 
+/* x or y in blocks of channels. */
+static dnnl_status_t in_blocks(dnnl_memory_desc_t *md)
+{
+    dnnl_dims_t dims;
+    memcpy(dims, md->dims, sizeof dims);
+    const int ndims = md->ndims;
+    return dnnl_memory_desc_init_by_tag(md, ndims, dims, dnnl_f32, ndims == 5 ? dnnl_aBcde16b : dnnl_aBcd16b);
+}
+
 static dnnl_status_t describe_shapes(const actc_conv *c, conv_mds *d)
 {
     const bool volume = is_volume(c);
@@ -242,12 +266,16 @@ static bool has_forward_bias(const actc_conv *c)
 }
 
 /* The primitive for weights in the order w, which may be `any`. */
-static dnnl_status_t describe_sized(actc_cpu_device *device, const dnnl_memory_desc_t *w, sized *s)
+static dnnl_status_t describe_sized(actc_cpu_device *device, const dnnl_memory_desc_t *w, bool blocks, sized *s)
 {
     const actc_conv *c = s->conv;
     conv_mds d;
     dnnl_convolution_desc_t desc;
     TRY(describe_shapes(c, &d));
+    if (blocks) {
+        TRY(in_blocks(&d.x));
+        TRY(in_blocks(&d.y));
+    }
     TRY(dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d.x, w,
                                                    has_forward_bias(c) ? &d.bias : NULL, &d.y, d.strides, d.dilations, d.before,
                                                    d.after));
@@ -276,6 +304,48 @@ static bool adds_in_one_order(const sized *s)
     const char *name = NULL;
     return dnnl_primitive_desc_query(s->desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success && name &&
            !strstr(name, "gemm");
+}
+
+/* Whether the sums are made in blocks of channels. */
+static bool wants_blocks(const actc_dnnl_op *op)
+{
+    const actc_conv *c = &op->whole;
+    const uint64_t channels = c->pass == ACTC_CONV_FORWARD ? c->ic : c->oc;
+    if (c->pass == ACTC_CONV_BACKWARD_FILTER || channels * c->kd * c->kh * c->kw <= LONG_CHAIN || c->ic % CHANNEL_BLOCK ||
+        c->oc % CHANNEL_BLOCK || (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) != dnnl_cpu_isa_avx512_core)
+        return false;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < op->n_sizes; i++) {
+        const actc_conv *p = op->sizes[i].conv;
+        uint64_t x = (uint64_t)p->id * p->ih * p->iw * p->ic, y = (uint64_t)p->od * p->oh * p->ow * p->oc;
+        uint64_t bytes = (x + y) * p->batch * sizeof(float);
+        most = bytes > most ? bytes : most;
+    }
+    return most <= BLOCKED_BYTES;
+}
+
+/* The reorders of what a part reads into blocks and of what it writes out of them. */
+static dnnl_status_t describe_blocks(actc_cpu_device *device, actc_dnnl_op *op, sized *s)
+{
+    const bool forward = s->conv->pass == ACTC_CONV_FORWARD;
+    conv_mds d;
+    TRY(describe_shapes(s->conv, &d));
+    const dnnl_memory_desc_t *in = query(s->desc, forward ? dnnl_query_src_md : dnnl_query_diff_dst_md, 0),
+                             *out = query(s->desc, forward ? dnnl_query_dst_md : dnnl_query_diff_src_md, 0);
+    dnnl_primitive_attr_t attr;
+    TRY(attributes(&attr, false));
+    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&s->block_desc[0], forward ? &d.x : &d.y, device->engine, in,
+                                                              device->engine, attr);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&s->block_desc[1], out, device->engine, forward ? &d.y : &d.x, device->engine, attr);
+    dnnl_primitive_attr_destroy(attr);
+    TRY(status);
+    for (int k = 0; k < 2; k++) {
+        uint64_t bytes = actc_align(dnnl_memory_desc_get_size(k ? out : in), ACTC_VIEW_ALIGNMENT);
+        op->blocked_bytes[k] = bytes > op->blocked_bytes[k] ? bytes : op->blocked_bytes[k];
+        note_scratch(op, s->block_desc[k]);
+    }
+    return dnnl_success;
 }
 
 /* Parts that the convolution is to be cut into. */
@@ -338,8 +408,11 @@ static actc_status describe(actc_cpu_device *device, const actc_command *command
     DNNL(weights(&plain, c, false), label);
     const dnnl_memory_desc_t *w = &any;
     *suits = true;
+    op->blocks = wants_blocks(op);
     for (uint32_t i = 0; i < op->n_sizes && *suits; i++) {
-        DNNL(describe_sized(device, w, &op->sizes[i]), label);
+        DNNL(describe_sized(device, w, op->blocks, &op->sizes[i]), label);
+        if (op->blocks)
+            DNNL(describe_blocks(device, op, &op->sizes[i]), label);
         if (i == 0)
             w = query(op->sizes[0].desc, filter ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
         *suits = adds_in_one_order(&op->sizes[i]);
@@ -382,16 +455,23 @@ static void release_primitive(dnnl_primitive_t primitive, dnnl_primitive_desc_t 
 
 static void release(actc_dnnl_op *op)
 {
-    for (uint32_t i = 0; op->parts && i < op->n_parts; i++)
+    for (uint32_t i = 0; op->parts && i < op->n_parts; i++) {
         release_args(&op->parts[i].args);
+        for (int k = 0; k < 2; k++)
+            if (op->parts[i].stored[k])
+                dnnl_memory_destroy(op->parts[i].stored[k]);
+    }
     actc_free(op->parts);
     for (uint64_t i = 0; op->scratch && i < op->n_scratch; i++)
         if (op->scratch[i])
             dnnl_memory_destroy(op->scratch[i]);
     actc_free(op->scratch);
     release_args(&op->reorder_args);
-    for (uint32_t i = 0; i < op->n_sizes; i++)
+    for (uint32_t i = 0; i < op->n_sizes; i++) {
         release_primitive(op->sizes[i].primitive, op->sizes[i].desc);
+        for (int k = 0; k < 2; k++)
+            release_primitive(op->sizes[i].block[k], op->sizes[i].block_desc[k]);
+    }
     release_primitive(op->reorder, op->reorder_desc);
     actc_free(op->size_of);
     actc_free(op->sizes);
@@ -406,7 +486,7 @@ actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_comman
     int saved = enter(device);
     actc_status status = describe(device, command, &op, suits);
     leave(device, saved);
-    *bytes = *suits ? op.n_w * op.w_bytes + op.n_scratch * op.scratch_bytes : 0;
+    *bytes = *suits ? op.n_w * op.w_bytes + op.n_scratch * (op.scratch_bytes + op.blocked_bytes[0] + op.blocked_bytes[1]) : 0;
     release(&op);
     return status;
 }
@@ -434,6 +514,13 @@ static dnnl_status_t bind_part(actc_cpu_device *device, actc_dnnl_op *op, void *
     p->x = (float *)(void *)x;
     char *w = op->n_w ? (char *)views[ACTC_WORKSPACE_VIEW] + (op->n_w > 1 ? i : 0) * op->w_bytes
                       : views[c->pass == ACTC_CONV_BACKWARD_FILTER ? 3 : 1];
+    if (op->blocks) { /* which memory the blocks are is known when it runs: the thread's */
+        const dnnl_primitive_desc_t *reorder = p->sized->block_desc;
+        const bool forward = c->pass == ACTC_CONV_FORWARD;
+        TRY(dnnl_memory_create(&p->stored[0], query(reorder[0], dnnl_query_src_md, 0), device->engine, forward ? x : y));
+        TRY(dnnl_memory_create(&p->stored[1], query(reorder[1], dnnl_query_dst_md, 0), device->engine, forward ? y : x));
+        x = y = NULL;
+    }
     if (c->pass == ACTC_CONV_FORWARD) {
         TRY(add_arg(device, &p->args, DNNL_ARG_SRC, query(desc, dnnl_query_src_md, 0), x));
         TRY(add_arg(device, &p->args, DNNL_ARG_WEIGHTS, query(desc, dnnl_query_weights_md, 0), w));
@@ -472,8 +559,13 @@ static dnnl_status_t bind(actc_cpu_device *device, actc_dnnl_op *op, void *const
                     filter ? plain : ours));
         TRY(dnnl_primitive_create(&op->reorder, op->reorder_desc));
     }
-    for (uint32_t i = 0; i < op->n_sizes; i++)
+    for (uint32_t i = 0; i < op->n_sizes; i++) {
         TRY(dnnl_primitive_create(&op->sizes[i].primitive, op->sizes[i].desc));
+        for (int k = 0; k < 2 && op->blocks; k++)
+            TRY(dnnl_primitive_create(&op->sizes[i].block[k], op->sizes[i].block_desc[k]));
+    }
+    if (op->blocks)
+        op->blocked = (char *)views[ACTC_WORKSPACE_VIEW] + op->n_w * op->w_bytes + op->n_scratch * op->scratch_bytes;
     /* A plain run of bytes serves every primitive as its scratchpad; what it holds is the primitive's affair. */
     dnnl_dims_t dims = {(dnnl_dim_t)op->scratch_bytes};
     dnnl_memory_desc_t md;
@@ -556,13 +648,33 @@ static void add_bias(const actc_dnnl_op *op, const part *p)
             p->x[i * c->ic + k] += op->bias[k];
 }
 
+static dnnl_status_t move_blocks(const job *j, const part *p, int which, int thread)
+{
+    dnnl_memory_t blocked = p->args.arg[which ? p->args.n - 1 : 0].memory;
+    exec_args args = {2, {{DNNL_ARG_FROM, which ? blocked : p->stored[0]}, {DNNL_ARG_TO, which ? p->stored[1] : blocked}}};
+    return execute(j->device, j->op, p->sized->block[which], &args, thread);
+}
+
+static dnnl_status_t run_part(const job *j, const part *p, int thread)
+{
+    const actc_dnnl_op *op = j->op;
+    if (op->blocks) {
+        char *in = op->blocked + (uint64_t)thread * (op->blocked_bytes[0] + op->blocked_bytes[1]);
+        TRY(dnnl_memory_set_data_handle(p->args.arg[0].memory, in));
+        TRY(dnnl_memory_set_data_handle(p->args.arg[p->args.n - 1].memory, in + op->blocked_bytes[0]));
+        TRY(move_blocks(j, p, 0, thread));
+    }
+    TRY(execute(j->device, op, p->sized->primitive, &p->args, thread));
+    return op->blocks ? move_blocks(j, p, 1, thread) : dnnl_success;
+}
+
 static void run_parts(void *user, uint32_t begin, uint32_t end, int thread)
 {
     const job *j = user;
     int saved = enter(j->device);
     for (uint32_t i = begin; i < end; i++) {
         const part *p = &j->op->parts[i];
-        dnnl_status_t status = execute(j->device, j->op, p->sized->primitive, &p->args, thread);
+        dnnl_status_t status = run_part(j, p, thread);
         if (status != dnnl_success)
             j->status[thread] = status;
         else if (j->op->bias)

@@ -37,6 +37,7 @@
 #define actc_cuda_release_staging actc_cuda_host_release_staging
 #define actc_cuda_reserve actc_cuda_host_reserve
 #define actc_cuda_run actc_cuda_host_run
+#define actc_cuda_times actc_cuda_host_times
 #define actc_cuda_sass_linted actc_cuda_host_sass_linted
 #define actc_cuda_segments actc_cuda_host_segments
 #define actc_cuda_supports actc_cuda_host_supports
