@@ -54,6 +54,32 @@ static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor 
     return actc_relu(graph, name, x);
 }
 
+/* An operator of one tensor without options. */
+#define BUILD_PLAIN(operator)                                                                                                \
+    static actc_tensor *build_##operator(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)      \
+    {                                                                                                                        \
+        (void)o;                                                                                                             \
+        return actc_##operator(graph, name, x);                                                                              \
+    }
+BUILD_PLAIN(sigmoid)
+BUILD_PLAIN(tanh)
+BUILD_PLAIN(silu)
+BUILD_PLAIN(gelu)
+
+/* Of larger numbers, some of them above 6. */
+static actc_tensor *build_relu6(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char scale[64];
+    (void)o;
+    snprintf(scale, sizeof scale, "%s_scale", name);
+    return actc_relu6(graph, name, actc_scale(graph, scale, x, 8, 0.5));
+}
+
+static actc_tensor *build_scale(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_scale(graph, name, x, o->p, 0.25);
+}
+
 static actc_tensor *build_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_max_pool2d_options options = actc_max_pool2d_options_default(1);
@@ -184,6 +210,14 @@ const operator_case operator_cases[] = {
     {"batch_norm(n=4,c=3,hw=5x5,track=0)", "bn", build_batch_norm, IMAGE(4, 2, 5, 5), .width = 3, .options = {.no_track = true},
      .mixes_samples = true},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
+    {"relu6(n=2,c=3,hw=7x5)", "relu", build_relu6, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"relu6(n=5,f=259)", "relu", build_relu6, VECTOR(5, 9), .width = 259},
+    {"sigmoid(n=2,c=3,hw=7x5)", "sigmoid", build_sigmoid, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"tanh(n=2,c=3,hw=7x5)", "tanh", build_tanh, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"silu(n=2,c=3,hw=7x5)", "silu", build_silu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"gelu(n=2,c=3,hw=7x5)", "gelu", build_gelu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"gelu(n=5,f=259)", "gelu", build_gelu, VECTOR(5, 9), .width = 259},
+    {"scale(n=2,c=3,hw=7x5,a=-1.7)", "scale", build_scale, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = -1.7}, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
 };
 const size_t operator_n_cases = sizeof operator_cases / sizeof *operator_cases;

@@ -63,6 +63,16 @@ ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tens
 /* max(x, 0); NaN stays NaN. Backward keeps a 1-bit mask, or the dense output where another operator
  * keeps it anyway, or the compressed output with the codec key relu=value. */
 ACTC_API actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x);
+/* min(max(x, 0), 6); the same otherwise. Its kind is relu. */
+ACTC_API actc_tensor *actc_relu6(actc_graph *graph, const char *name, actc_tensor *x);
+/* Functions of each element of x, of any shape. sigmoid and tanh save their output for the backward pass, silu and gelu
+ * their input; gelu is the exact one, x * (1 + erf(x / sqrt(2))) / 2. */
+ACTC_API actc_tensor *actc_sigmoid(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_tanh(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_silu(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor *x);
+/* a * x + b, with a and b finite as f32. Nothing is saved. */
+ACTC_API actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double a, double b);
 /* Element-wise sum of two tensors of the same shape. */
 ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
 
