@@ -114,6 +114,52 @@ static actc_tensor *build_add(actc_graph *graph, const char *name, actc_tensor *
     return actc_add(graph, name, x, actc_relu(graph, relu, x));
 }
 
+/* (N,C,1,...): the means of x, through a sigmoid. */
+static actc_tensor *gate(actc_graph *graph, const char *name, actc_tensor *x)
+{
+    char pool[64], sigmoid[64];
+    snprintf(pool, sizeof pool, "%s_pool", name);
+    snprintf(sigmoid, sizeof sigmoid, "%s_gate", name);
+    return actc_sigmoid(graph, sigmoid, actc_global_avg_pool(graph, pool, x));
+}
+
+static actc_tensor *build_add_gate(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_add(graph, name, gate(graph, name, x), x);
+}
+
+/* As in squeeze and excitation. */
+static actc_tensor *build_mul_gate(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_mul(graph, name, x, gate(graph, name, x));
+}
+
+static actc_tensor *build_mul(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char relu[64];
+    (void)o;
+    snprintf(relu, sizeof relu, "%s_relu", name);
+    return actc_mul(graph, name, x, actc_relu(graph, relu, x));
+}
+
+static actc_tensor *build_square(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_mul(graph, name, x, x);
+}
+
+/* (N,C,1,1) * (N,1,H,W): each is broadcast along the other's axes. */
+static actc_tensor *build_mul_outer(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char conv[64];
+    const operator_options one = {.out = 1};
+    (void)o;
+    snprintf(conv, sizeof conv, "%s_conv", name);
+    return actc_mul(graph, name, gate(graph, name, x), build_convolution(graph, conv, x, &one));
+}
+
 static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_batch_norm_options options = actc_batch_norm_options_default();
@@ -182,6 +228,12 @@ const operator_case operator_cases[] = {
     {"flatten(n=1,c=33,hw=3x1)", "flatten", build_flatten, IMAGE(1, 1, 3, 1), .width = 33},
     {"add(n=2,c=3,hw=5x5)", "add", build_add, IMAGE(2, 2, 5, 5), .width = 3, .uses = ""},
     {"add(n=7,f=37)", "add", build_add, VECTOR(7, 5), .width = 37},
+    {"add_gate(n=2,c=3,hw=5x7)", "add", build_add_gate, IMAGE(2, 2, 5, 7), .width = 3},
+    {"mul(n=7,f=37)", "mul", build_mul, VECTOR(7, 5), .width = 37},
+    {"mul_square(n=2,c=3,hw=5x5)", "mul", build_square, IMAGE(2, 2, 5, 5), .width = 3},
+    {"mul_gate(n=2,c=3,hw=5x7)", "mul", build_mul_gate, IMAGE(2, 2, 5, 7), .width = 3, .uses = ""},
+    {"mul_gate(n=2,c=4,dhw=3x4x5)", "mul", build_mul_gate, VOLUME(2, 1, 3, 4, 5), .width = 4},
+    {"mul_outer(n=2,c=3,hw=9x11)", "mul", build_mul_outer, IMAGE(2, 2, 9, 11), .width = 3},
     {"log_softmax_nll(n=5,classes=10)", "softmax", build_log_softmax, VECTOR(5, 12),
      .width = 10, .layer = "log_softmax", .loss = nll, .uses = ""},
     {"log_softmax_nll(n=300,classes=3,ignored=4)", "softmax", build_log_softmax, VECTOR(300, 4),
