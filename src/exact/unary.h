@@ -29,13 +29,13 @@ ACTC_FN float actc_sigmoid_side(float e, bool lower)
 }
 
 /* Within 4 ulp; 0 below -41. */
-ACTC_FN float actc_sigmoid(float x)
+ACTC_FN float actc_sigmoid_value(float x)
 {
     return actc_sigmoid_side(actc_exp(ACTC_SUB(0.0f, actc_magnitude(x))), x < 0.0f);
 }
 
 /* Within 4 ulp. Near 0 an odd polynomial (Cephes, tanhf), since 1 - e would cancel. */
-ACTC_FN float actc_tanh(float x)
+ACTC_FN float actc_tanh_value(float x)
 {
     float m = actc_magnitude(x), z = actc_flush(ACTC_MUL(x, x));
     float p = -5.70498872745e-3f;
@@ -86,11 +86,11 @@ ACTC_FN float actc_normal_cdf(float x)
 ACTC_FN float actc_unary(uint op, float x, float a, float b)
 {
     if (op == ACTC_UNARY_SIGMOID)
-        return actc_sigmoid(x);
+        return actc_sigmoid_value(x);
     if (op == ACTC_UNARY_TANH)
-        return actc_tanh(x);
+        return actc_tanh_value(x);
     if (op == ACTC_UNARY_SILU)
-        return ACTC_MUL(x, actc_sigmoid(x));
+        return ACTC_MUL(x, actc_sigmoid_value(x));
     if (op == ACTC_UNARY_GELU)
         return ACTC_MUL(x, actc_normal_cdf(x));
     return ACTC_ADD(ACTC_MUL(actc_flush(a), x), actc_flush(b));

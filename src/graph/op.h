@@ -37,7 +37,7 @@ typedef enum actc_op_role {
 typedef void (*actc_need_fn)(void *user, const actc_op *op, const actc_tensor *tensor, actc_need_kind kind);
 
 struct actc_op_def {
-    const char *kind; /* as rules name it: conv, linear, relu, pool, softmax, dropout, flatten, add, loss */
+    const char *kind; /* as rules name it: conv, linear, relu, pool, softmax, dropout, flatten, add, sigmoid, loss, ... */
     uint32_t attributes_bytes;
     actc_op_role role;
     /* The output's shape from the inputs'; false with the reason in `why`. */

@@ -54,6 +54,32 @@ static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor 
     return actc_relu(graph, name, x);
 }
 
+/* An operator of one tensor without options. */
+#define BUILD_PLAIN(operator)                                                                                                \
+    static actc_tensor *build_##operator(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)      \
+    {                                                                                                                        \
+        (void)o;                                                                                                             \
+        return actc_##operator(graph, name, x);                                                                              \
+    }
+BUILD_PLAIN(sigmoid)
+BUILD_PLAIN(tanh)
+BUILD_PLAIN(silu)
+BUILD_PLAIN(gelu)
+
+/* Of larger numbers, some of them above 6. */
+static actc_tensor *build_relu6(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char scale[64];
+    (void)o;
+    snprintf(scale, sizeof scale, "%s_scale", name);
+    return actc_relu6(graph, name, actc_scale(graph, scale, x, 8, 0.5));
+}
+
+static actc_tensor *build_scale(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_scale(graph, name, x, o->p, 0.25);
+}
+
 static actc_tensor *build_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_pool_options options = actc_pool_options_default(1);
@@ -133,6 +159,52 @@ static actc_tensor *build_add(actc_graph *graph, const char *name, actc_tensor *
     (void)o;
     snprintf(relu, sizeof relu, "%s_relu", name);
     return actc_add(graph, name, x, actc_relu(graph, relu, x));
+}
+
+/* (N,C,1,...): the means of x, through a sigmoid. */
+static actc_tensor *gate(actc_graph *graph, const char *name, actc_tensor *x)
+{
+    char pool[64], sigmoid[64];
+    snprintf(pool, sizeof pool, "%s_pool", name);
+    snprintf(sigmoid, sizeof sigmoid, "%s_gate", name);
+    return actc_sigmoid(graph, sigmoid, actc_global_avg_pool(graph, pool, x));
+}
+
+static actc_tensor *build_add_gate(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_add(graph, name, gate(graph, name, x), x);
+}
+
+/* As in squeeze and excitation. */
+static actc_tensor *build_mul_gate(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_mul(graph, name, x, gate(graph, name, x));
+}
+
+static actc_tensor *build_mul(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char relu[64];
+    (void)o;
+    snprintf(relu, sizeof relu, "%s_relu", name);
+    return actc_mul(graph, name, x, actc_relu(graph, relu, x));
+}
+
+static actc_tensor *build_square(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    (void)o;
+    return actc_mul(graph, name, x, x);
+}
+
+/* (N,C,1,1) * (N,1,H,W): each is broadcast along the other's axes. */
+static actc_tensor *build_mul_outer(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char conv[64];
+    const operator_options one = {.out = 1};
+    (void)o;
+    snprintf(conv, sizeof conv, "%s_conv", name);
+    return actc_mul(graph, name, gate(graph, name, x), build_convolution(graph, conv, x, &one));
 }
 
 static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -292,6 +364,12 @@ const operator_case operator_cases[] = {
     {"flatten(n=1,c=33,hw=3x1)", "flatten", build_flatten, IMAGE(1, 1, 3, 1), .width = 33},
     {"add(n=2,c=3,hw=5x5)", "add", build_add, IMAGE(2, 2, 5, 5), .width = 3, .uses = ""},
     {"add(n=7,f=37)", "add", build_add, VECTOR(7, 5), .width = 37},
+    {"add_gate(n=2,c=3,hw=5x7)", "add", build_add_gate, IMAGE(2, 2, 5, 7), .width = 3},
+    {"mul(n=7,f=37)", "mul", build_mul, VECTOR(7, 5), .width = 37},
+    {"mul_square(n=2,c=3,hw=5x5)", "mul", build_square, IMAGE(2, 2, 5, 5), .width = 3},
+    {"mul_gate(n=2,c=3,hw=5x7)", "mul", build_mul_gate, IMAGE(2, 2, 5, 7), .width = 3, .uses = ""},
+    {"mul_gate(n=2,c=4,dhw=3x4x5)", "mul", build_mul_gate, VOLUME(2, 1, 3, 4, 5), .width = 4},
+    {"mul_outer(n=2,c=3,hw=9x11)", "mul", build_mul_outer, IMAGE(2, 2, 9, 11), .width = 3},
     {"log_softmax_nll(n=5,classes=10)", "softmax", build_log_softmax, VECTOR(5, 12),
      .width = 10, .layer = "log_softmax", .loss = nll, .uses = ""},
     {"log_softmax_nll(n=300,classes=3,ignored=4)", "softmax", build_log_softmax, VECTOR(300, 4),
@@ -326,6 +404,14 @@ const operator_case operator_cases[] = {
      .width = 330, .options = {.dims = {66, 5}, .ndim = 2, .no_affine = true}},
     {"layer_norm(n=3,f=771)", "ln", build_layer_norm, VECTOR(3, 2), .width = 771},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
+    {"relu6(n=2,c=3,hw=7x5)", "relu", build_relu6, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"relu6(n=5,f=259)", "relu", build_relu6, VECTOR(5, 9), .width = 259},
+    {"sigmoid(n=2,c=3,hw=7x5)", "sigmoid", build_sigmoid, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"tanh(n=2,c=3,hw=7x5)", "tanh", build_tanh, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"silu(n=2,c=3,hw=7x5)", "silu", build_silu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"gelu(n=2,c=3,hw=7x5)", "gelu", build_gelu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
+    {"gelu(n=5,f=259)", "gelu", build_gelu, VECTOR(5, 9), .width = 259},
+    {"scale(n=2,c=3,hw=7x5,a=-1.7)", "scale", build_scale, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = -1.7}, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
     {"max_pool3d(n=2,c=3,dhw=5x6x4,k=3x2x2,s=2x2x1,p=1x0x1)", "pool", build_max_pool, VOLUME(2, 2, 5, 6, 4),
      .width = 3, .options = {.kernel = {3, 2, 2}, .stride = {2, 2, 1}, .padding = {1, 0, 1}}},

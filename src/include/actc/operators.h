@@ -63,8 +63,21 @@ ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tens
 /* max(x, 0); NaN stays NaN. Backward keeps a 1-bit mask, or the dense output where another operator
  * keeps it anyway, or the compressed output with the codec key relu=value. */
 ACTC_API actc_tensor *actc_relu(actc_graph *graph, const char *name, actc_tensor *x);
-/* Element-wise sum of two tensors of the same shape. */
+/* min(max(x, 0), 6); the same otherwise. Its kind is relu. */
+ACTC_API actc_tensor *actc_relu6(actc_graph *graph, const char *name, actc_tensor *x);
+/* Functions of each element of x, of any shape. sigmoid and tanh save their output for the backward pass, silu and gelu
+ * their input; gelu is the exact one, x * (1 + erf(x / sqrt(2))) / 2. */
+ACTC_API actc_tensor *actc_sigmoid(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_tanh(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_silu(actc_graph *graph, const char *name, actc_tensor *x);
+ACTC_API actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor *x);
+/* a * x + b, with a and b finite as f32. Nothing is saved. */
+ACTC_API actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double a, double b);
+/* Element-wise sum and product of two tensors with equally many axes. Where they differ in an axis but the batch, one of them
+ * must have a size of 1 there and is broadcast: (N,C,H,W) * (N,C,1,1). Volumes broadcast along axes that lie far apart
+ * (N,C,1,H,1, channels last in memory) are refused. add saves nothing, mul each input that the other's gradient needs. */
 ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
+ACTC_API actc_tensor *actc_mul(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
 
 /* Each element (dropout) or each channel of each sample (dropout2d) is zeroed with probability p in training and
  * the others multiplied by 1/(1-p); identity in evaluation. 0 <= p < 1. Nothing is saved: the mask is drawn
