@@ -3,13 +3,13 @@
  * A kernel is written once and compiled three ways: by nvcc for the GPU; by nvcc again with ACTC_EXACT_VARIANT where
  * kernels.def lists a variant; and as C++ for the host (ACTC_CUDA_HOST, tests/cuda_host), which runs it in CI.
  *
- *     ACTC_CUDA_KERNEL(add, const uint *a, const uint *b, uint *c)
+ *     ACTC_CUDA_KERNEL(binary, const uint *a, const uint *b, uint *y)
  *     {
  *         ACTC_GROUP(group);
  *         ...
  *     }
  *
- * declares the kernel of that name: its parameters are `p` (struct actc_params_add, by value) and one pointer a view in
+ * declares the kernel of that name: its parameters are `p` (struct actc_params_binary, by value) and one pointer a view in
  * the order of kernels.def, NULL where a view is empty. Blocks have ACTC_GROUP_SIZE threads in x; the grid is folded
  * into two dimensions, so ACTC_GROUP gives the group's index and returns from blocks past the last group.
  * No pointer is __restrict__ unless the kernel can never run in place: the planner lets views alias.

@@ -73,8 +73,6 @@ struct actc_params_unary_bwd { uint groups, n, op; float a; };
  * (i0,...,i3) of a space of `size`, i3 fastest; y is dense, a and b at the sum of ik * sa[k] and ik * sb[k] (0: broadcast). y may
  * be a's or b's view, where that is dense. */
 struct actc_params_binary { uint groups, n, op; float alpha; uint size[4], sa[4], sb[4]; };
-/* c = a + b */
-struct actc_params_add { uint groups, n; };
 /* y = x * scale where the random bits are below `threshold`, else +0. inner, channels: the random number of element i is
  * that of element (i / (inner*channels)) * channels + i % channels; inner = 1, channels = 1 draws one an element.
  * actc_random_bits(that element, path, step and seed words of the step block). */
@@ -226,8 +224,6 @@ struct actc_params_dice_loss_fwd { uint groups, outer, cols, first, keep; float 
 /* dp = actc_dice_slope(squares, p, t, quotient, flush(inverse * scale)), +0 where the inverse is 0. t is (outer,rows,cols), or
  * where `labels` 1 at the i32 label of its row, else 0. n elements. */
 struct actc_params_dice_loss_bwd { uint groups, n, outer, rows, cols, labels, squares, norm; float weight; };
-/* b = a + b */
-struct actc_params_accumulate { uint groups, n; };
 /* BAD = the smaller of what it is (0 counting as highest) and 2 + first + i for the first i where g is not finite. */
 struct actc_params_finite_check { uint groups, n, first; };
 /* states = staged where BAD is 0, else staged = states: what a step staged becomes the state, or is forgotten. Moves bits. */

@@ -178,7 +178,7 @@ actc_status actc_cuda_open(actc_context *context, const actc_device_options *opt
     /* One kernel now: a driver that cannot load this build's machine code or PTX says so here, not in the first step. */
     CUfunction function;
     if (status == ACTC_OK)
-        status = actc_cuda_kernel(device, ACTC_KERNEL_add, &function);
+        status = actc_cuda_kernel(device, ACTC_KERNEL_binary, &function);
     actc_cuda_leave(device);
     if (status != ACTC_OK)
         goto error;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../codec/codec_internal.h"
+#include "../exact/binary.h"
 #include "lower.h"
 
 static void fail_memory(actc_lower *lower)
@@ -207,10 +208,16 @@ void actc_emit_copy(actc_lower *lower, actc_view source, actc_view target)
     set_view(command, 1, target, 'w');
 }
 
+void actc_emit_add(actc_lower *lower, actc_view a, actc_view b, actc_view sum)
+{
+    const uint32_t n = (uint32_t)(sum.bytes / 4);
+    struct actc_params_binary params = {.n = n, .op = ACTC_BINARY_ADD, .size = {1, 1, 1, n}, .sa = {0, 0, 0, 1}, .sb = {0, 0, 0, 1}};
+    ACTC_EMIT_ELEMENTWISE(lower, binary, &params, a, b, sum);
+}
+
 void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target)
 {
-    struct actc_params_accumulate params = {.n = (uint32_t)(target.bytes / 4)};
-    ACTC_EMIT_ELEMENTWISE(lower, accumulate, &params, source, target);
+    actc_emit_add(lower, target, source, target);
 }
 
 void actc_emit_reduce(actc_lower *lower, uint32_t op, actc_view x, actc_view y, actc_view statistics, uint32_t outer, uint32_t rows,

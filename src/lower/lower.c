@@ -223,8 +223,7 @@ void actc_lower_commit_gradient(actc_lower *lower, const actc_op *op, uint32_t i
         return;
     }
     actc_view sum = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, gradient.bytes, input->name);
-    struct actc_params_add params = {.n = (uint32_t)(gradient.bytes / 4)};
-    ACTC_EMIT_ELEMENTWISE(lower, add, &params, known, gradient, sum);
+    actc_emit_add(lower, known, gradient, sum);
     set_gradient(lower, input, sum);
 }
 

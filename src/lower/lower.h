@@ -190,7 +190,9 @@ void actc_emit_gemm(actc_lower *lower, const actc_gemm *gemm, const actc_view vi
 void actc_emit_conv(actc_lower *lower, const actc_conv *conv, const actc_view views[4]);
 void actc_emit_fill(actc_lower *lower, actc_view view, uint32_t word);
 void actc_emit_copy(actc_lower *lower, actc_view source, actc_view target);
-/* target += source, element by element */
+/* sum = a + b, element by element; sum may be a or b. */
+void actc_emit_add(actc_lower *lower, actc_view a, actc_view b, actc_view sum);
+/* target += source */
 void actc_emit_accumulate(actc_lower *lower, actc_view source, actc_view target);
 /* sums (outer,cols) = scale * the sum over rows of an op's terms (reduce_partial in kernel_params.h says which views it reads);
  * the second of sums is of its second term. Added to where `add`. */

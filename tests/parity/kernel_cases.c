@@ -53,14 +53,6 @@ static void elementwise(kernel_builder *b)
         for (uint32_t v = 0; v < 3; v++)
             kernel_view(b, v, n, kind);
         kernel_end(b, "(n=%u,fill=%s)", n, fill);
-        kernel_begin(b, ACTC_KERNEL_add, groups, &p);
-        for (uint32_t v = 0; v < 3; v++)
-            kernel_view(b, v, n, kind);
-        kernel_end(b, "(n=%u,fill=%s)", n, fill);
-        kernel_begin(b, ACTC_KERNEL_accumulate, groups, &p);
-        kernel_view(b, 0, n, kind);
-        kernel_view(b, 1, n, kind);
-        kernel_end(b, "(n=%u,fill=%s)", n, fill);
         struct actc_params_finite_check check = {0, n, n == 1009 ? 1u << 20 : 0};
         kernel_begin(b, ACTC_KERNEL_finite_check, groups, &check);
         kernel_view(b, 0, n, kind);
@@ -409,10 +401,11 @@ static void long_views(kernel_builder *b)
     kernel_view(b, 0, n, FILL_TINY);
     kernel_view(b, 1, n, FILL_TINY);
     kernel_end(b, "(n=%u,fill=tiny)", n);
-    kernel_begin(b, ACTC_KERNEL_accumulate, element_groups(n), &p);
-    kernel_view(b, 0, n, FILL_TINY);
-    kernel_view(b, 1, n, FILL_TINY);
-    kernel_end(b, "(n=%u,fill=tiny)", n);
+    const struct actc_params_binary sum = {.n = n, .size = {1, 1, 1, n}, .sa = {0, 0, 0, 1}, .sb = {0, 0, 0, 1}};
+    kernel_begin(b, ACTC_KERNEL_binary, element_groups(n), &sum);
+    for (uint32_t v = 0; v < 3; v++)
+        kernel_view(b, v, n, FILL_TINY);
+    kernel_end(b, "(op=add,flat,n=%u,fill=tiny)", n);
     struct actc_params_finite_check check = {0, n, 0};
     kernel_begin(b, ACTC_KERNEL_finite_check, element_groups(n), &check);
     kernel_view(b, 0, n, FILL_TINY);

@@ -51,8 +51,6 @@ void reference_relu_fwd(const void *params, reference_view *views); /* reference
 void reference_relu_fwd_mask(const void *params, reference_view *views);
 void reference_relu_bwd_mask(const void *params, reference_view *views);
 void reference_relu_bwd_value(const void *params, reference_view *views);
-void reference_add(const void *params, reference_view *views);
-void reference_accumulate(const void *params, reference_view *views);
 void reference_dropout(const void *params, reference_view *views);
 void reference_spread(const void *params, reference_view *views);
 void reference_transpose(const void *params, reference_view *views);

@@ -64,20 +64,6 @@ void reference_relu_bwd_value(const void *params, reference_view *views)
 
 /* ---- sums ---- */
 
-void reference_add(const void *params, reference_view *views)
-{
-    const struct actc_params_add *p = params;
-    for (size_t i = 0; i < p->n; i++)
-        put(&views[2], i, add(get(&views[0], i), get(&views[1], i)));
-}
-
-void reference_accumulate(const void *params, reference_view *views)
-{
-    const struct actc_params_accumulate *p = params;
-    for (size_t i = 0; i < p->n; i++)
-        put(&views[1], i, add(get(&views[0], i), get(&views[1], i)));
-}
-
 /* ---- dropout, moving ---- */
 
 void reference_dropout(const void *params, reference_view *views)

@@ -78,22 +78,22 @@ static void program_runs(fixture *f, uint32_t expected_segments)
     int calls = 0;
     /* views at 0, 1024, 2048: a, b, c of 64 words */
     const actc_view a = {0, 0, 256}, b = {0, 1024, 256}, c = {0, 2048, 256};
-    struct actc_params_add add = {1, 64};
+    struct actc_params_binary add = {1, 64, .size = {1, 1, 1, 64}, .sa = {0, 0, 0, 1}, .sb = {0, 0, 0, 1}};
     actc_command commands[8] = {
         {.type = ACTC_COMMAND_FILL, .label = "fill a", .n_views = 1, .access = {'w'}, .views = {a}, .u.fill = {0x3f800000}},
         {.type = ACTC_COMMAND_COPY, .label = "copy a to b", .n_views = 2, .access = {'r', 'w'}, .views = {a, b}},
-        kernel_run_command(ACTC_KERNEL_add, 1, &add), /* c = a + b = 2 */
-        kernel_run_command(ACTC_KERNEL_add, 1, &add), /* a = c + b = 3 */
+        kernel_run_command(ACTC_KERNEL_binary, 1, &add), /* c = a + b = 2 */
+        kernel_run_command(ACTC_KERNEL_binary, 1, &add), /* a = c + b = 3 */
         {.type = ACTC_COMMAND_HOST, .label = "double", .n_views = 2, .access = {'r', 'w'}, .views = {a, b},
          .u.host = {double_first, &calls}},
         {.type = ACTC_COMMAND_COPY, .label = "copy b to c", .n_views = 2, .access = {'r', 'w'}, .views = {b, c}},
-        kernel_run_command(ACTC_KERNEL_accumulate, 1, &add), /* c += a */
-        kernel_run_command(ACTC_KERNEL_accumulate, 1, &add), /* b += c, in place after being read */
+        kernel_run_command(ACTC_KERNEL_binary, 1, &add), /* c += a */
+        kernel_run_command(ACTC_KERNEL_binary, 1, &add), /* b += c, in place after being read */
     };
     memcpy(commands[2].views, (actc_view[]){a, b, c}, 3 * sizeof a);
     memcpy(commands[3].views, (actc_view[]){c, b, a}, 3 * sizeof a);
-    memcpy(commands[6].views, (actc_view[]){a, c}, 2 * sizeof a);
-    memcpy(commands[7].views, (actc_view[]){c, b}, 2 * sizeof a);
+    memcpy(commands[6].views, (actc_view[]){a, c, c}, 3 * sizeof a);
+    memcpy(commands[7].views, (actc_view[]){c, b, b}, 3 * sizeof a);
     actc_program program = {"test", commands, 8};
     actc_buffer *buffer;
     actc_executable *executable;
@@ -201,8 +201,8 @@ static void limits_are_errors(void **state)
     assert_int_equal(backend->buffer_create(f.vulkan, 1048576 + 256, &buffer), ACTC_ERROR_OUT_OF_MEMORY);
     assert_null(buffer);
     assert_non_null(strstr(actc_error_message(f.context), "1048832"));
-    struct actc_params_add p = {0, 20000};
-    actc_command command = kernel_run_command(ACTC_KERNEL_add, 20, &p);
+    struct actc_params_binary p = {0, 20000, .size = {1, 1, 1, 20000}, .sa = {0, 0, 0, 1}, .sb = {0, 0, 0, 1}};
+    actc_command command = kernel_run_command(ACTC_KERNEL_binary, 20, &p);
     for (int i = 0; i < 3; i++)
         command.views[i].bytes = 80000;
     char why[256] = "";
@@ -322,8 +322,8 @@ static void allocation_failures(void **state)
     open_vulkan(&f, false, false);
     info = f.vulkan->info;
     close_vulkan(&f);
-    struct actc_params_add add = {1, 64};
-    actc_command commands[3] = {kernel_run_command(ACTC_KERNEL_add, 1, &add),
+    struct actc_params_binary add = {1, 64, .size = {1, 1, 1, 64}, .sa = {0, 0, 0, 1}, .sb = {0, 0, 0, 1}};
+    actc_command commands[3] = {kernel_run_command(ACTC_KERNEL_binary, 1, &add),
                                 {.type = ACTC_COMMAND_CONV, .label = "conv", .n_views = 5, .access = {'r', 'r', 'r', 'w', 'x'}},
                                 {.type = ACTC_COMMAND_HOST, .label = "host", .n_views = 1, .access = {'r'}, .views = {{0, 0, 256}}}};
     for (uint32_t i = 0; i < 3; i++)
