@@ -249,7 +249,7 @@ static void knows_the_kernels(void **state)
     char output[4096];
     compile("", "y[i] = x[i];", "-O0");
     expect_acceptance("--kernel relu_fwd", "case.spv");
-    expect_refusal("--kernel add", "case.spv", "kernels.def has 3 views");
+    expect_refusal("--kernel binary", "case.spv", "kernels.def has 3 views");
     expect_refusal("--kernel transpose", "case.spv", "its parameters in kernel_params.h have 16");
     assert_int_equal(run(output, sizeof output, "%s --kernel no_such case.spv", spvlint), 2);
     assert_non_null(strstr(output, "no_such is not in kernels.def"));
