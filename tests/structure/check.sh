@@ -38,8 +38,8 @@ graph: util codec kernel_params.h        # specs are checked as they are pushed;
 autodiff: graph
 policy: autodiff codec
 plan: util backends/backend.h            # backends/backend.h: the commands whose views it places
-lower: plan policy codec backends/backend.h kernels.def
-ops: graph lower
+lower: plan policy codec backends/backend.h kernels.def exact/binary.h # the numbers of operations
+ops: graph lower exact/unary.h exact/binary.h # the same
 runtime: lower codec exact util backends/backend.h
 io: util runtime/network_state.h         # of networks that and the public header
 data: util exact io/file.h
