@@ -38,7 +38,7 @@ graph: util codec kernel_params.h        # specs are checked as they are pushed;
 autodiff: graph
 policy: autodiff codec
 plan: util backends/backend.h            # backends/backend.h: the commands whose views it places
-lower: plan policy codec backends/backend.h kernels.def
+lower: plan policy codec backends/backend.h kernels.def exact/binary.h # the numbers of operations
 ops: graph lower exact
 runtime: lower codec exact util backends/backend.h
 io: util exact runtime/network_state.h       # of networks that and the public header

@@ -148,9 +148,9 @@ class Run(Case):
                 self.assertRegex(text, rf"{re.escape(backend)} +1 +0 +0 ")
 
     def test_seed_and_filter(self):
-        whole = {c["name"]: c["outputs"] for c in self.record("add(n=*")["cases"]}
+        whole = {c["name"]: c["outputs"] for c in self.record("relu_bwd_value(n=*")["cases"]}
         self.assertGreater(len(whole), 30)
-        name = "add(n=1009,fill=tiny)"
+        name = "relu_bwd_value(n=1009,fill=tiny)"
         (alone,) = self.record(name)["cases"]
         self.assertEqual(alone["outputs"], whole[name])  # a filter changes nothing
         other = self.record(name, "--seed", "2")
@@ -315,7 +315,7 @@ class Record(Case):
         self.fails(small, "loss: [0] is recorded as 1,")
 
     def test_missing_and_damaged(self):
-        names = "add(n=1,fill=*"
+        names = "relu_bwd_value(n=1,fill=*"
         record = self.record(names)
         self.assertEqual(len(record["cases"]), 2)
         self.doctored(record, lambda cases: cases.pop())
