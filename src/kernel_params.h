@@ -93,6 +93,20 @@ struct actc_params_max_pool_fwd { uint groups, n, channels, id, ih, iw, od, oh, 
 /* n: elements of dx (batch,id,ih,iw,channels). dx = +0 plus flush(dy) of the windows whose index is this position, added in
  * ascending order of (oz, oy, ox). */
 struct actc_params_max_pool_bwd { uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw; };
+/* n: elements of y (batch,od,oh,ow,channels). The window of an output is actc_pool_window of each axis (exact/pool.h; kernel, stride
+ * and padding are not read where `adaptive`), w positions in all. s = +0 plus the sum of each row of the window, (z, y) in
+ * ascending order; a row's sum = +0 plus flush(x), ascending; y = s * actc_pool_factor(scale, w). scale: 1 / (kd*kh*kw) where
+ * positions outside the map count, else what all windows have in common, or 0. */
+struct actc_params_avg_pool_fwd {
+    uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, adaptive;
+    float scale;
+};
+/* n: elements of dx (batch,id,ih,iw,channels). dx = +0 plus flush(dy) * actc_pool_factor(scale, w) of the windows that hold this
+ * position (actc_pool_holders of each axis), in ascending order of (oz, oy, ox). */
+struct actc_params_avg_pool_bwd {
+    uint groups, n, channels, id, ih, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, pd, ph, pw, adaptive;
+    float scale;
+};
 /* Bilinear resampling of x (batch,ih,iw,channels) to y (batch,oh,ow,channels), with the coordinates of exact/resize.h, scales sy
  * and sx; n elements of y. With mix = actc_resize_mix: y = mix(mix(x00, x10, wy), mix(x01, x11, wy), wx) of the rows first and
  * behind it (the last one: itself) and their inputs first and behind it. */

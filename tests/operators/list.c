@@ -89,6 +89,21 @@ static actc_tensor *build_max_pool(actc_graph *graph, const char *name, actc_ten
     return actc_max_pool(graph, name, x, &options);
 }
 
+static actc_tensor *build_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    actc_avg_pool_options options = actc_avg_pool_options_default(1);
+    take(options.kernel, o->kernel);
+    take(options.stride, o->stride);
+    take(options.padding, o->padding);
+    options.count_include_pad = !o->no_bias;
+    return actc_avg_pool(graph, name, x, &options);
+}
+
+static actc_tensor *build_adaptive_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_adaptive_avg_pool(graph, name, x, o->kernel);
+}
+
 /* relu(x) behind x, and x again. */
 static actc_tensor *build_concat(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
@@ -413,6 +428,14 @@ const operator_case operator_cases[] = {
     {"gelu(n=5,f=259)", "gelu", build_gelu, VECTOR(5, 9), .width = 259},
     {"scale(n=2,c=3,hw=7x5,a=-1.7)", "scale", build_scale, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = -1.7}, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"avg_pool2d(n=2,c=3,hw=8x7,k=3x2,s=2x2,p=1x0)", "avgpool", build_avg_pool, IMAGE(2, 2, 8, 7),
+     .width = 3, .options = {.kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 0}}},
+    {"avg_pool3d(n=2,c=3,dhw=5x6x4,k=2x3x3,s=2x1x2,p=1x1x1,count_include_pad=0)", "avgpool", build_avg_pool, VOLUME(2, 2, 5, 6, 4),
+     .width = 3, .options = {.kernel = {2, 3, 3}, .stride = {2, 1, 2}, .padding = {1, 1, 1}, .no_bias = true}},
+    {"adaptive_avg_pool(n=2,c=3,hw=8x7,to=3x5)", "avgpool", build_adaptive_avg_pool, IMAGE(2, 2, 8, 7),
+     .width = 3, .options = {.kernel = {3, 5}}},
+    {"adaptive_avg_pool(n=1,c=5,dhw=4x6x3,to=2x3x1)", "avgpool", build_adaptive_avg_pool, VOLUME(1, 2, 4, 6, 3),
+     .width = 5, .options = {.kernel = {2, 3, 1}}},
     {"max_pool3d(n=2,c=3,dhw=5x6x4,k=3x2x2,s=2x2x1,p=1x0x1)", "pool", build_max_pool, VOLUME(2, 2, 5, 6, 4),
      .width = 3, .options = {.kernel = {3, 2, 2}, .stride = {2, 2, 1}, .padding = {1, 0, 1}}},
     {"concat(n=2,c=3,hw=5x4,axis=1)", "concat", build_concat, IMAGE(2, 2, 5, 4), .width = 3, .options = {.axis = 1}, .uses = ""},

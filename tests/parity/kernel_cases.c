@@ -135,6 +135,67 @@ static void max_pool(kernel_builder *b, const pool_case *c, fill_kind kind)
     kernel_end(b, "(n=%u,c=%u,%s,fill=%s)", c->batch, c->channels, window, fill_name(kind));
 }
 
+/* k = 0: adaptive, to o[]. */
+typedef struct average_case {
+    uint32_t batch, channels, i[3], k[3], s[3], p[3], o[3];
+    bool inside; /* only positions of the map count */
+} average_case;
+
+static void avg_pool(kernel_builder *b, const average_case *c, fill_kind kind)
+{
+    const uint32_t *i = c->i, *k = c->k, *s = c->s, *p = c->p;
+    const bool adaptive = k[0] == 0;
+    uint32_t o[3], inputs = c->batch * c->channels, outputs = inputs;
+    for (int a = 0; a < 3; a++) {
+        o[a] = adaptive ? c->o[a] : (i[a] + 2 * p[a] - k[a]) / s[a] + 1;
+        inputs *= i[a];
+        outputs *= o[a];
+    }
+    const float scale = adaptive || c->inside ? 0.0f : 1.0f / (float)(k[0] * k[1] * k[2]);
+    struct actc_params_avg_pool_fwd params = {0, outputs, c->channels, i[0], i[1], i[2], o[0], o[1], o[2], k[0], k[1],
+                                              k[2], s[0], s[1], s[2], p[0], p[1], p[2], adaptive, scale};
+    struct actc_params_avg_pool_bwd back = {0, inputs, c->channels, i[0], i[1], i[2], o[0], o[1], o[2], k[0], k[1],
+                                            k[2], s[0], s[1], s[2], p[0], p[1], p[2], adaptive, scale};
+    char window[96];
+    if (adaptive)
+        snprintf(window, sizeof window, "adaptive=%ux%ux%u", o[0], o[1], o[2]);
+    else
+        snprintf(window, sizeof window, "k=%ux%ux%u,s=%ux%ux%u,p=%ux%ux%u%s", k[0], k[1], k[2], s[0], s[1], s[2], p[0], p[1], p[2],
+                 c->inside ? ",count_include_pad=0" : "");
+    for (int backward = 0; backward < 2; backward++) {
+        if (backward)
+            kernel_begin(b, ACTC_KERNEL_avg_pool_bwd, element_groups(inputs), &back);
+        else
+            kernel_begin(b, ACTC_KERNEL_avg_pool_fwd, element_groups(outputs), &params);
+        kernel_view(b, 0, backward ? outputs : inputs, kind);
+        kernel_view(b, 1, backward ? inputs : outputs, kind);
+        kernel_end(b, "(n=%u,c=%u,dhw=%ux%ux%u,%s,fill=%s)", c->batch, c->channels, i[0], i[1], i[2], window, fill_name(kind));
+    }
+}
+
+static void averages(kernel_builder *b)
+{
+    static const average_case cases[] = {
+        {1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, .inside = false},
+        {2, 8, {1, 24, 24}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, .inside = false},
+        {1, 3, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, .inside = false},
+        {1, 3, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, .inside = true},
+        {1, 300, {1, 5, 5}, {1, 2, 2}, {1, 3, 1}, {0, 1, 0}, .inside = true}, /* a stride over the window leaves gaps */
+        {1, 2, {1, 33, 31}, {1, 16, 16}, {1, 3, 5}, {0, 8, 7}, .inside = true},
+        {1, 1, {1, 1, 1021}, {1, 1, 300}, {1, 1, 7}, {0, 0, 150}, .inside = false},
+        {2, 5, {7, 9, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, .inside = true},
+        {1, 12, {9, 11, 7}, {6, 6, 7}, {2, 3, 1}, {3, 2, 3}, .inside = false},
+        {2, 12, {1, 13, 10}, .o = {1, 5, 7}},
+        {1, 3, {7, 6, 11}, .o = {3, 2, 4}},
+        {3, 1, {2, 3, 5}, .o = {5, 4, 3}}, /* more windows than positions */
+        {1, 259, {1, 8, 8}, .o = {1, 4, 2}},
+    };
+    for (size_t t = 0; t < 2 * sizeof cases / sizeof *cases; t++)
+        avg_pool(b, &cases[t / 2], t % 2 ? FILL_SPECIAL : FILL_NORMAL);
+    avg_pool(b, &cases[7], FILL_TINY);
+    avg_pool(b, &cases[10], FILL_TINY);
+}
+
 static void pooling(kernel_builder *b)
 {
     static const pool_case cases[] = {
@@ -442,6 +503,7 @@ void parity_kernel_cases(parity_list *list)
     elementwise(&b);
     dropout_transpose(&b);
     pooling(&b);
+    averages(&b);
     resampling(&b);
     losses(&b);
     distance_losses(&b);
@@ -459,4 +521,6 @@ void parity_kernel_cases(parity_list *list)
     bilinear(&b, &(resize_case){8, 256, 28, 28, 112, 112, 1}, FILL_NORMAL);
     max_pool(&b, &(pool_case){1, 32, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, FILL_NORMAL);
     max_pool(&b, &(pool_case){32, 64, {1, 112, 112}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}}, FILL_NORMAL);
+    avg_pool(&b, &(average_case){1, 32, {64, 64, 64}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, .inside = true}, FILL_NORMAL);
+    avg_pool(&b, &(average_case){8, 512, {1, 30, 30}, .o = {1, 7, 7}}, FILL_NORMAL);
 }

@@ -56,6 +56,8 @@ void reference_spread(const void *params, reference_view *views);
 void reference_transpose(const void *params, reference_view *views);
 void reference_max_pool_fwd(const void *params, reference_view *views);
 void reference_max_pool_bwd(const void *params, reference_view *views);
+void reference_avg_pool_fwd(const void *params, reference_view *views);
+void reference_avg_pool_bwd(const void *params, reference_view *views);
 void reference_bilinear_fwd(const void *params, reference_view *views);
 void reference_bilinear_bwd(const void *params, reference_view *views);
 void reference_nll_loss_fwd(const void *params, reference_view *views); /* reference_step.c */

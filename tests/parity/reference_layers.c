@@ -1,4 +1,6 @@
 /* reference_layers.c: ReLU, sums of two tensors, dropout, moving and pooling in float64. */
+#include <string.h>
+
 #include "exact/exact.h"
 #include "reference_num.h"
 
@@ -238,5 +240,76 @@ void reference_bilinear_bwd(const void *params, reference_view *views)
             }
         }
         put(&views[1], k, sum_of(&sum, additions));
+    }
+}
+
+/* The positions [first, last) along an axis that window o averages, as PyTorch defines them. */
+static void averaged(const struct actc_params_avg_pool_fwd *p, int axis, size_t o, size_t *first, size_t *last)
+{
+    const uint32_t in[3] = {p->id, p->ih, p->iw}, out[3] = {p->od, p->oh, p->ow}, kernel[3] = {p->kd, p->kh, p->kw},
+                   stride[3] = {p->sd, p->sh, p->sw}, padding[3] = {p->pd, p->ph, p->pw};
+    const double size = in[axis];
+    if (p->adaptive) {
+        *first = (size_t)floor((double)o * size / out[axis]);
+        *last = (size_t)ceil((double)(o + 1) * size / out[axis]);
+        return;
+    }
+    const double begin = (double)o * stride[axis] - padding[axis];
+    *first = (size_t)fmax(begin, 0);
+    *last = (size_t)fmin(begin + kernel[axis], size);
+}
+
+/* The window of output position o (over all images): its box, and what its values count. The kernel's reciprocal is within 2 ulp. */
+static num averaged_box(const struct actc_params_avg_pool_fwd *p, size_t o, size_t first[3], size_t last[3])
+{
+    double positions = 1;
+    const size_t at[3] = {o / p->ow / p->oh % p->od, o / p->ow % p->oh, o % p->ow};
+    for (int a = 0; a < 3; a++) {
+        averaged(p, a, at[a], &first[a], &last[a]);
+        positions *= (double)(last[a] - first[a]);
+    }
+    const double factor = p->scale != 0.0f ? (double)p->scale : 1 / positions;
+    return (num){factor, p->scale != 0.0f ? 0 : 4 * REFERENCE_UNIT * factor};
+}
+
+void reference_avg_pool_fwd(const void *params, reference_view *views)
+{
+    const struct actc_params_avg_pool_fwd *p = params;
+    for (size_t i = 0; i < p->n; i++) {
+        const size_t c = i % p->channels, o = i / p->channels, image = o / p->ow / p->oh / p->od;
+        size_t first[3], last[3];
+        const num factor = averaged_box(p, o, first, last);
+        total sum = {0, 0, 0};
+        double additions = 0;
+        for (size_t z = first[0]; z < last[0]; z++)
+            for (size_t y = first[1]; y < last[1]; y++, additions++)
+                for (size_t x = first[2]; x < last[2]; x++, additions++)
+                    take(&sum, get(&views[0], (((image * p->id + z) * p->ih + y) * p->iw + x) * p->channels + c));
+        put(&views[1], i, mul(sum_of(&sum, additions), factor));
+    }
+}
+
+/* By windows: each adds its part of dy to what its positions have, so that nothing of how the kernel finds windows is in here. */
+void reference_avg_pool_bwd(const void *params, reference_view *views)
+{
+    const struct actc_params_avg_pool_bwd *b = params;
+    struct actc_params_avg_pool_fwd p;
+    _Static_assert(sizeof p == sizeof *b, "the same parameters");
+    memcpy(&p, b, sizeof p);
+    const size_t inside = (size_t)p.id * p.ih * p.iw * p.channels, windows = (size_t)p.od * p.oh * p.ow;
+    for (size_t i = 0; i < p.n; i++)
+        views[1].value[i] = views[1].error[i] = 0;
+    for (size_t o = 0; o < p.n / inside * windows; o++) {
+        size_t first[3], last[3];
+        const num factor = averaged_box(&p, o, first, last);
+        for (size_t c = 0; c < p.channels; c++) {
+            const num part = mul(get(&views[0], o * p.channels + c), factor);
+            for (size_t z = first[0]; z < last[0]; z++)
+                for (size_t y = first[1]; y < last[1]; y++)
+                    for (size_t x = first[2]; x < last[2]; x++) {
+                        const size_t at = o / windows * inside + ((z * p.ih + y) * p.iw + x) * p.channels + c;
+                        put(&views[1], at, add(get(&views[1], at), part));
+                    }
+        }
     }
 }

@@ -401,6 +401,78 @@ static void bilinear(void **state)
     }
 }
 
+/* Window o along an axis: positions [at[0], at[1]). k = 0: adaptive. */
+static void average_window(uint32_t o, uint32_t in, uint32_t out, uint32_t k, uint32_t s, uint32_t p, uint32_t at[2])
+{
+    int64_t begin = (int64_t)o * s - p, end = begin + k;
+    at[0] = k ? (uint32_t)(begin < 0 ? 0 : begin) : o * in / out;
+    at[1] = k ? (uint32_t)(end > in ? in : end) : ((o + 1) * in + out - 1) / out;
+}
+
+static void avg_pool(void **state)
+{
+    (void)state;
+    test_rng r = {6};
+    static const struct { uint32_t batch, channels, i[3], k[3], s[3], p[3], o[3]; bool inside; } cases[] = {
+        {1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, false},
+        {2, 8, {1, 24, 24}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, {1, 12, 12}, false},
+        {1, 19, {1, 7, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 4, 5}, true},
+        {1, 300, {1, 5, 5}, {1, 2, 2}, {1, 3, 1}, {0, 1, 0}, {1, 2, 4}, true},
+        {1, 2, {1, 33, 31}, {1, 16, 16}, {1, 3, 5}, {0, 8, 7}, {1, 12, 6}, false},
+        {2, 11, {5, 6, 7}, {3, 2, 3}, {2, 1, 2}, {1, 0, 1}, {3, 5, 4}, true},
+        {2, 21, {5, 6, 7}, .o = {2, 6, 3}},
+        {3, 1, {2, 3, 5}, .o = {5, 4, 3}},
+        {1, 40, {1, 13, 10}, .o = {1, 5, 7}},
+    };
+    for (size_t t = 0; t < sizeof cases / sizeof *cases; t++) {
+        const uint32_t channels = cases[t].channels, *in = cases[t].i, *o = cases[t].o, *k = cases[t].k, *s = cases[t].s,
+                       *p = cases[t].p;
+        const uint32_t n_in = cases[t].batch * channels * in[0] * in[1] * in[2], n_out = cases[t].batch * channels * o[0] * o[1] * o[2];
+        const bool adaptive = k[0] == 0;
+        const float scale = adaptive || cases[t].inside ? 0.0f : 1.0f / (float)(k[0] * k[1] * k[2]);
+        float *x = fill(&r, n_in, 40), *dy = fill(&r, n_out, 20), *sums = calloc(n_in, sizeof *sums);
+        uint32_t *y = words(n_out), *dx = words(n_in);
+        assert_non_null(sums);
+        /* Output positions ascending, so that each input element adds its windows in ascending order too. */
+        for (uint32_t i = 0; i < n_out; i++) {
+            uint32_t at[3], w[3][2], rest = i / channels, positions = 1;
+            for (int a = 2; a >= 0; rest /= o[a--]) {
+                at[a] = rest % o[a];
+                average_window(at[a], in[a], o[a], k[a], s[a], p[a], w[a]);
+                positions *= w[a][1] - w[a][0];
+            }
+            const float factor = scale != 0.0f ? scale : actc_reciprocal((float)positions);
+            assert_true(fabs((double)actc_reciprocal((float)positions) * positions - 1) <= 0x1p-22);
+            float sum = 0;
+            for (uint32_t z = w[0][0]; z < w[0][1]; z++)
+                for (uint32_t row = w[1][0]; row < w[1][1]; row++) {
+                    float line = 0;
+                    for (uint32_t col = w[2][0]; col < w[2][1]; col++) {
+                        uint32_t from = (((i / (channels * o[0] * o[1] * o[2]) * in[0] + z) * in[1] + row) * in[2] + col) * channels +
+                                        i % channels;
+                        line += ref_flush(x[from]);
+                        sums[from] += ref_flush(dy[i]) * factor;
+                    }
+                    sum += line;
+                }
+            y[i] = float_bits(ref_canon(sum * factor));
+        }
+        for (uint32_t i = 0; i < n_in; i++)
+            dx[i] = float_bits(ref_canon(sums[i]));
+        struct actc_params_avg_pool_fwd f = {element_groups(n_out), n_out, channels, in[0], in[1], in[2], o[0], o[1], o[2], k[0], k[1],
+                                             k[2], s[0], s[1], s[2], p[0], p[1], p[2], adaptive, scale};
+        struct actc_params_avg_pool_bwd b = {element_groups(n_in), n_in, channels, in[0], in[1], in[2], o[0], o[1], o[2], k[0], k[1],
+                                             k[2], s[0], s[1], s[2], p[0], p[1], p[2], adaptive, scale};
+        CHECK(avg_pool_fwd, f, f.groups, IN(x, n_in), OUT(y, n_out));
+        CHECK(avg_pool_bwd, b, b.groups, IN(dy, n_out), OUT(dx, n_in));
+        free(x);
+        free(dy);
+        free(sums);
+        free(y);
+        free(dx);
+    }
+}
+
 static void losses(void **state)
 {
     (void)state;
@@ -721,7 +793,7 @@ int main(void)
         cmocka_unit_test(relu),          cmocka_unit_test(add), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
         cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
-        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),       cmocka_unit_test(bilinear),
+        cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),       cmocka_unit_test(avg_pool),       cmocka_unit_test(bilinear),
         cmocka_unit_test(losses),        cmocka_unit_test(distance_losses), cmocka_unit_test(dice_losses),
               cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),
         cmocka_unit_test(every_kernel_has_a_test),

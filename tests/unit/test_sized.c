@@ -184,6 +184,21 @@ static actc_status call_layer_norm(void *s)
     return build(add_layer_norm, 1, s);
 }
 
+static void fill_avg_pool(void *s)
+{
+    *(actc_avg_pool_options *)s = actc_avg_pool_options_default(2);
+}
+
+static void add_avg_pool(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    actc_avg_pool(graph, "pool", x, options);
+}
+
+static actc_status call_avg_pool(void *s)
+{
+    return build(add_avg_pool, 3, s);
+}
+
 static void fill_max_pool(void *s)
 {
     *(actc_pool_options *)s = actc_pool_options_default(2);
@@ -384,6 +399,7 @@ static const sized structs[] = {
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
     OPTIONS(actc_dice_options, smooth_nr, fill_dice, call_dice),
     OPTIONS(actc_layer_norm_options, affine, fill_layer_norm, call_layer_norm),
+    OPTIONS(actc_avg_pool_options, padding, fill_avg_pool, call_avg_pool),
     OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),
     OPTIONS(actc_optimizer_options, epsilon, fill_optimizer, call_optimizer),

@@ -126,6 +126,19 @@ typedef struct actc_pool_options {
     int64_t stride[3];  /* default: the kernel */
     int64_t padding[3]; /* must be <= kernel / 2 */
 } actc_pool_options;
+typedef struct actc_avg_pool_options {
+    size_t size;
+    int64_t kernel[3];  /* 1 to 4096 */
+    int64_t stride[3];  /* default: the kernel */
+    int64_t padding[3]; /* zeros; must be <= kernel / 2 */
+    bool count_include_pad; /* default true: a mean counts them, too */
+} actc_avg_pool_options;
+ACTC_API actc_avg_pool_options actc_avg_pool_options_default(int64_t kernel);
+/* x (N,C,H,W) or (N,C,D,H,W); PyTorch's AvgPool without ceil_mode. Saves nothing. */
+ACTC_API actc_tensor *actc_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_avg_pool_options *options);
+/* To sizes[] (an entry for each spatial axis): PyTorch's AdaptiveAvgPool, where output i is the mean from floor(i*in/out) to
+ * ceil((i+1)*in/out). Saves nothing. */
+ACTC_API actc_tensor *actc_adaptive_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *sizes);
 /* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
 ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
 ACTC_API actc_pool_options actc_pool_options_default(int64_t kernel);
