@@ -1,6 +1,6 @@
 /* unary.h: functions of one number, and their slopes; the rules of exact.h hold.
  *
- * An operation is a number here, a line in actc_unary and in actc_unary_slope, one in the CPU kernels' lists, and a case in
+ * An operation is a number and an entry of the list here, a line in actc_unary and in actc_unary_slope, and a case in
  * tests/parity/reference_element.c.
  */
 #ifndef ACTC_EXACT_UNARY_H
@@ -15,6 +15,9 @@
 #define ACTC_UNARY_GELU 3u    /* x * (1 + erf(x / sqrt(2))) / 2; x */
 #define ACTC_UNARY_SCALE 4u   /* a * x + b; nothing */
 #define ACTC_UNARY_OPS 5u
+/* What their slopes are computed from, for lists of them in C: X(number, name, INPUT, OUTPUT or NOTHING). */
+#define ACTC_UNARY_LIST(X) \
+    X(SIGMOID, sigmoid, OUTPUT) X(TANH, tanh, OUTPUT) X(SILU, silu, INPUT) X(GELU, gelu, INPUT) X(SCALE, scale, NOTHING)
 
 ACTC_FN float actc_magnitude(float x)
 {

@@ -12,10 +12,8 @@ typedef struct unary_attributes {
 /* What the slope is computed from, which exact/unary.h says of each operation. */
 typedef enum slope_source { FROM_NOTHING, FROM_INPUT, FROM_OUTPUT } slope_source;
 
-static const slope_source slope_sources[ACTC_UNARY_OPS] = {
-    [ACTC_UNARY_SIGMOID] = FROM_OUTPUT, [ACTC_UNARY_TANH] = FROM_OUTPUT, [ACTC_UNARY_SILU] = FROM_INPUT,
-    [ACTC_UNARY_GELU] = FROM_INPUT,     [ACTC_UNARY_SCALE] = FROM_NOTHING,
-};
+#define SOURCE(op, name, saved) [ACTC_UNARY_##op] = FROM_##saved,
+static const slope_source slope_sources[ACTC_UNARY_OPS] = {ACTC_UNARY_LIST(SOURCE)};
 
 /* NULL where the slope is the same everywhere. */
 static const actc_tensor *saved_tensor(const actc_op *op)
@@ -59,14 +57,10 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
-#define UNARY_DEF(text)                                                                                             \
-    {.kind = text, .attributes_bytes = sizeof(unary_attributes), .infer = infer, .needs = needs, .forward = forward, \
-     .backward = backward}
-const actc_op_def actc_sigmoid_def = UNARY_DEF("sigmoid");
-const actc_op_def actc_tanh_def = UNARY_DEF("tanh");
-const actc_op_def actc_silu_def = UNARY_DEF("silu");
-const actc_op_def actc_gelu_def = UNARY_DEF("gelu");
-const actc_op_def actc_scale_def = UNARY_DEF("scale");
+#define UNARY_DEF(op, name, saved)                                                                                                   \
+    const actc_op_def actc_##name##_def = {.kind = #name, .attributes_bytes = sizeof(unary_attributes), .infer = infer, .needs = needs, \
+                                           .forward = forward, .backward = backward};
+ACTC_UNARY_LIST(UNARY_DEF)
 
 static actc_tensor *build(actc_graph *graph, const char *name, actc_tensor *x, const actc_op_def *def, unary_attributes attributes)
 {

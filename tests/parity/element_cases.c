@@ -68,7 +68,8 @@ static void large_copies(kernel_builder *b)
 
 /* ---- functions of one number ---- */
 
-static const char *const unary_ops[] = {"sigmoid", "tanh", "silu", "gelu", "scale"};
+#define NAME(op, name, saved) #name,
+static const char *const unary_ops[] = {ACTC_UNARY_LIST(NAME)};
 
 static void unary(kernel_builder *b, uint32_t op, uint32_t n, fill_kind kind)
 {

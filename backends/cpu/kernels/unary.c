@@ -4,12 +4,12 @@
 #include "exact/unary.h"
 
 /* A loop for each operation, so that it has no branches. */
-#define LOOP(op)                                                                       \
-    case op:                                                                           \
-        ACTC_CPU_SIMD                                                                  \
-        for (uint32_t i = span.first; i < span.last; i++)                              \
-            y[i] = actc_canon_bits(actc_unary(op, actc_flush(x[i]), p->a, p->b));      \
-        break
+#define LOOP(op, name, saved)                                                                    \
+    case ACTC_UNARY_##op:                                                                        \
+        ACTC_CPU_SIMD                                                                            \
+        for (uint32_t i = span.first; i < span.last; i++)                                        \
+            y[i] = actc_canon_bits(actc_unary(ACTC_UNARY_##op, actc_flush(x[i]), p->a, p->b));   \
+        break;
 
 ACTC_CPU_KERNEL(unary)
 {
@@ -18,10 +18,6 @@ ACTC_CPU_KERNEL(unary)
     uint32_t *y = views[1];
     actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
     switch (p->op) {
-        LOOP(ACTC_UNARY_SIGMOID);
-        LOOP(ACTC_UNARY_TANH);
-        LOOP(ACTC_UNARY_SILU);
-        LOOP(ACTC_UNARY_GELU);
-        LOOP(ACTC_UNARY_SCALE);
+        ACTC_UNARY_LIST(LOOP)
     }
 }

@@ -3,13 +3,18 @@
 
 #include "exact/unary.h"
 
-/* A loop for each operation, so that it has no branches; v: what it saves. */
-#define LOOP(op, v)                                                                                                \
-    case op:                                                                                                       \
-        ACTC_CPU_SIMD                                                                                              \
-        for (uint32_t i = span.first; i < span.last; i++)                                                          \
-            dx[i] = actc_canon_bits(ACTC_MUL(actc_flush(dy[i]), actc_unary_slope(op, v, p->a)));                   \
-        break
+/* What an operation saves. */
+#define SAVED_INPUT actc_flush(saved[i])
+#define SAVED_OUTPUT actc_flush(saved[i])
+#define SAVED_NOTHING 0.0f
+
+/* A loop for each operation, so that it has no branches. */
+#define LOOP(op, name, from)                                                                                              \
+    case ACTC_UNARY_##op:                                                                                                 \
+        ACTC_CPU_SIMD                                                                                                     \
+        for (uint32_t i = span.first; i < span.last; i++)                                                                 \
+            dx[i] = actc_canon_bits(ACTC_MUL(actc_flush(dy[i]), actc_unary_slope(ACTC_UNARY_##op, SAVED_##from, p->a)));  \
+        break;
 
 ACTC_CPU_KERNEL(unary_bwd)
 {
@@ -18,10 +23,6 @@ ACTC_CPU_KERNEL(unary_bwd)
     uint32_t *dx = views[2];
     actc_cpu_span span = actc_cpu_elements(begin, end, p->n);
     switch (p->op) {
-        LOOP(ACTC_UNARY_SIGMOID, actc_flush(saved[i]));
-        LOOP(ACTC_UNARY_TANH, actc_flush(saved[i]));
-        LOOP(ACTC_UNARY_SILU, actc_flush(saved[i]));
-        LOOP(ACTC_UNARY_GELU, actc_flush(saved[i]));
-        LOOP(ACTC_UNARY_SCALE, 0.0f);
+        ACTC_UNARY_LIST(LOOP)
     }
 }
