@@ -14,10 +14,12 @@
 #define ACTC_UNARY_SILU 2u    /* x * sigmoid(x); x */
 #define ACTC_UNARY_GELU 3u    /* x * (1 + erf(x / sqrt(2))) / 2; x */
 #define ACTC_UNARY_SCALE 4u   /* a * x + b; nothing */
-#define ACTC_UNARY_OPS 5u
+#define ACTC_UNARY_LEAKY_RELU 5u /* x > 0 ? x : a * x, a > 0; y */
+#define ACTC_UNARY_OPS 6u
 /* What their slopes are computed from, for lists of them in C: X(number, name, INPUT, OUTPUT or NOTHING). */
 #define ACTC_UNARY_LIST(X) \
-    X(SIGMOID, sigmoid, OUTPUT) X(TANH, tanh, OUTPUT) X(SILU, silu, INPUT) X(GELU, gelu, INPUT) X(SCALE, scale, NOTHING)
+    X(SIGMOID, sigmoid, OUTPUT) X(TANH, tanh, OUTPUT) X(SILU, silu, INPUT) X(GELU, gelu, INPUT) X(SCALE, scale, NOTHING) \
+    X(LEAKY_RELU, leaky_relu, OUTPUT)
 
 ACTC_FN float actc_magnitude(float x)
 {
@@ -96,6 +98,8 @@ ACTC_FN float actc_unary(uint op, float x, float a, float b)
         return ACTC_MUL(x, actc_sigmoid_value(x));
     if (op == ACTC_UNARY_GELU)
         return ACTC_MUL(x, actc_normal_cdf(x));
+    if (op == ACTC_UNARY_LEAKY_RELU)
+        return ACTC_BITS_F32(ACTC_SELECT(x > 0.0f, ACTC_F32_BITS(x), ACTC_F32_BITS(ACTC_MUL(actc_flush(a), x))));
     return ACTC_ADD(ACTC_MUL(actc_flush(a), x), actc_flush(b));
 }
 
@@ -114,6 +118,8 @@ ACTC_FN float actc_unary_slope(uint op, float saved, float a)
         float density = ACTC_MUL(0.398942280f, actc_exp(ACTC_MUL(ACTC_MUL(-0.5f, saved), saved)));
         return ACTC_ADD(actc_normal_cdf(saved), ACTC_MUL(saved, density));
     }
+    if (op == ACTC_UNARY_LEAKY_RELU && saved > 0.0f)
+        return 1.0f;
     return actc_flush(a);
 }
 

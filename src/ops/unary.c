@@ -92,6 +92,14 @@ actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor *x)
     return build(graph, name, x, &actc_gelu_def, (unary_attributes){.op = ACTC_UNARY_GELU});
 }
 
+actc_tensor *actc_leaky_relu(actc_graph *graph, const char *name, actc_tensor *x, double slope)
+{
+    if (!(slope >= 1e-6 && slope <= 1e6)) /* so that the output has the input's sign */
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (leaky_relu): slope is %g, must be 1e-6 to 1e6",
+                               name ? name : "(null)", slope);
+    return build(graph, name, x, &actc_leaky_relu_def, (unary_attributes){.op = ACTC_UNARY_LEAKY_RELU, .a = (float)slope});
+}
+
 actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double a, double b)
 {
     return build(graph, name, x, &actc_scale_def, (unary_attributes){.op = ACTC_UNARY_SCALE, .a = (float)a, .b = (float)b});

@@ -75,6 +75,11 @@ static actc_tensor *build_relu6(actc_graph *graph, const char *name, actc_tensor
     return actc_relu6(graph, name, actc_scale(graph, scale, x, 8, 0.5));
 }
 
+static actc_tensor *build_leaky_relu(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_leaky_relu(graph, name, x, o->p);
+}
+
 static actc_tensor *build_scale(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_scale(graph, name, x, o->p, 0.25);
@@ -426,6 +431,7 @@ const operator_case operator_cases[] = {
     {"silu(n=2,c=3,hw=7x5)", "silu", build_silu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
     {"gelu(n=2,c=3,hw=7x5)", "gelu", build_gelu, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
     {"gelu(n=5,f=259)", "gelu", build_gelu, VECTOR(5, 9), .width = 259},
+    {"leaky_relu(n=2,c=3,hw=7x5,slope=0.2)", "leaky_relu", build_leaky_relu, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = 0.2}, .uses = ""},
     {"scale(n=2,c=3,hw=7x5,a=-1.7)", "scale", build_scale, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = -1.7}, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
     {"avg_pool2d(n=2,c=3,hw=8x7,k=3x2,s=2x2,p=1x0)", "avgpool", build_avg_pool, IMAGE(2, 2, 8, 7),

@@ -64,6 +64,7 @@ static approximate function(uint32_t op, double x, double a, double b)
     case ACTC_UNARY_TANH: return within(tanh(x), 12);
     case ACTC_UNARY_SILU: return times(x, sigmoid(x));
     case ACTC_UNARY_GELU: return times(x, normal_cdf(x));
+    case ACTC_UNARY_LEAKY_RELU: return (approximate){x > 0 ? x : a * x, 2 * REFERENCE_UNIT * fabs(a * x) + REFERENCE_TINY * (1 + fabs(a))};
     default: return (approximate){a * x + b, REFERENCE_UNIT * (2 * fabs(a * x) + fabs(b)) + REFERENCE_TINY};
     }
 }
@@ -84,18 +85,19 @@ static approximate slope(uint32_t op, double saved, double a)
         const approximate rest = times(saved, within(density, 8 + saved * saved));
         return (approximate){cdf.v + rest.v, cdf.e + rest.e + REFERENCE_UNIT * (cdf.v + fabs(rest.v))};
     }
+    case ACTC_UNARY_LEAKY_RELU: return (approximate){saved >= REFERENCE_TINY ? 1 : a, 0};
     default: return (approximate){a, 0};
     }
 }
 
-/* No slope but SCALE's is more than 1.2, and no slope changes by more than 2 (1 + |y|) times a change of y, or 2 of x. */
+/* No slope but of those that have `a` is more than 1.2, and none but the leaky ReLU's changes by more than 2 (1 + |y|) times a change of y, or 2 of x. */
 void reference_unary(const void *params, reference_view *views)
 {
     const struct actc_params_unary *p = params;
     for (size_t i = 0; i < p->n; i++) {
         const num x = get(&views[0], i);
         const approximate y = function(p->op, x.v, p->a, p->b);
-        reference_store(&views[1], i, y.v, y.e + (p->op == ACTC_UNARY_SCALE ? fabs(p->a) : 1.2) * x.e * (1 + 8 * REFERENCE_UNIT), 0, 0);
+        reference_store(&views[1], i, y.v, y.e + fmax(p->op >= ACTC_UNARY_SCALE ? fabs(p->a) : 0, 1.2) * x.e * (1 + 8 * REFERENCE_UNIT), 0, 0);
     }
 }
 
@@ -108,7 +110,10 @@ void reference_unary_bwd(const void *params, reference_view *views)
         if (p->op != ACTC_UNARY_SCALE) {
             const num saved = get(&views[1], i);
             s = slope(p->op, saved.v, p->a);
-            s.e += 2 * (1 + fabs(saved.v) + saved.e) * saved.e;
+            if (p->op == ACTC_UNARY_LEAKY_RELU)
+                s.e = reference_sign_is_open(saved.v, saved.e) ? fabs(1 - (double)p->a) : 0;
+            else
+                s.e += 2 * (1 + fabs(saved.v) + saved.e) * saved.e;
         }
         put(&views[2], i, mul(dy, (num){s.v, s.e}));
     }

@@ -71,6 +71,8 @@ ACTC_API actc_tensor *actc_sigmoid(actc_graph *graph, const char *name, actc_ten
 ACTC_API actc_tensor *actc_tanh(actc_graph *graph, const char *name, actc_tensor *x);
 ACTC_API actc_tensor *actc_silu(actc_graph *graph, const char *name, actc_tensor *x);
 ACTC_API actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor *x);
+/* x where x > 0, else slope x; slope: 1e-6 to 1e6. Saves its output. */
+ACTC_API actc_tensor *actc_leaky_relu(actc_graph *graph, const char *name, actc_tensor *x, double slope);
 /* a * x + b, with a and b finite as f32. Nothing is saved. */
 ACTC_API actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double a, double b);
 /* Element-wise sum and product of two tensors with equally many axes. Where they differ in an axis but the batch, one of them
