@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,6 +340,29 @@ static void test_refused(void **state)
 }
 
 /* Labels are no operator's input but as targets. */
+static void test_numbers_refused(void **state)
+{
+    (void)state;
+    static const struct { double a, b; bool leaky; const char *words; } bad[] = {
+        {INFINITY, 0, false, "y (scale): the numbers are inf and 0, must be finite"},
+        {1, 1e39, false, "y (scale): the numbers are 1 and inf, must be finite"},
+        {NAN, 0, true, "y (leaky_relu): slope is "},
+        {-0.25, 0, true, "y (leaky_relu): slope is -0.25, must be 1e-6 to 1e6"},
+        {0, 0, true, "y (leaky_relu): slope is 0, must be 1e-6 to 1e6"},
+        {1e7, 0, true, "y (leaky_relu): slope is 1e+07, must be 1e-6 to 1e6"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        actc_graph *graph;
+        ok(actc_graph_create(context, "refused", &graph));
+        actc_tensor *x = actc_input(graph, "x", (int64_t[]){3}, 1);
+        assert_null(bad[i].leaky ? actc_leaky_relu(graph, "y", x, bad[i].a) : actc_scale(graph, "y", x, bad[i].a, bad[i].b));
+        assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
+        if (!strstr(actc_error_message(context), bad[i].words))
+            fail_msg("'%s' does not say '%s'", actc_error_message(context), bad[i].words);
+        actc_graph_destroy(&graph);
+    }
+}
+
 static void test_labels_refused(void **state)
 {
     (void)state;
@@ -382,7 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_permute),       cmocka_unit_test(test_reshape),  cmocka_unit_test(test_slice),   cmocka_unit_test(test_pad),
         cmocka_unit_test(test_pixel_shuffle), cmocka_unit_test(test_patchify), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_labels_refused),
+        cmocka_unit_test(test_labels_refused), cmocka_unit_test(test_numbers_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
