@@ -42,16 +42,21 @@ static bool moves_cursor(const unsigned char *p)
  * are written in C. To be freed. */
 static char *escaped(const char *text)
 {
+    static const char digits[] = "0123456789abcdef";
     char *shown = malloc(4 * strlen(text) + 1), *to = shown;
     for (const unsigned char *p = (const unsigned char *)text; shown && *p;) {
         size_t length = utf8_length(p);
-        if (*p == '\n' || *p == '\t' || *p == '\r')
-            to += sprintf(to, "\\%c", *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r');
-        else if (length && !moves_cursor(p))
+        if (*p == '\n' || *p == '\t' || *p == '\r') {
+            *to++ = '\\';
+            *to++ = *p == '\n' ? 'n' : *p == '\t' ? 't' : 'r';
+        } else if (length && !moves_cursor(p)) {
             to = (char *)memcpy(to, p, length) + length;
-        else
-            for (size_t i = 0; i < (length ? length : 1); i++)
-                to += sprintf(to, "\\x%02x", p[i]);
+        } else {
+            for (size_t i = 0; i < (length ? length : 1); i++) {
+                const char escape[] = {'\\', 'x', digits[p[i] >> 4], digits[p[i] & 15]};
+                to = (char *)memcpy(to, escape, sizeof escape) + sizeof escape;
+            }
+        }
         p += length ? length : 1;
     }
     if (shown)
