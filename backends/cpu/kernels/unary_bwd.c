@@ -16,7 +16,8 @@
             dx[i] = actc_canon_bits(ACTC_MUL(actc_flush(dy[i]), actc_unary_slope(ACTC_UNARY_##op, SAVED_##from, p->a)));  \
         break;
 
-ACTC_CPU_KERNEL(unary_bwd)
+/* clang leaves the larger functions as calls otherwise, around which no loop is a vector's. */
+__attribute__((flatten)) ACTC_CPU_KERNEL(unary_bwd)
 {
     const struct actc_params_unary_bwd *p = params;
     const float *dy = views[0], *saved = views[1];
