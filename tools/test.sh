@@ -10,9 +10,9 @@
 # that a build with neither Vulkan nor CUDA could break.
 #   --long      with clang's build the suite "drivers", too; every codec's options
 #               and shapes together on SwiftShader, not a quarter of them
-#   --sanitize  every test under ASan and UBSan and the Vulkan validation layer
-#               with synchronization validation; then the thread sanitizer over
-#               the pthread build
+#   --sanitize  every test, SwiftShader's left out, under ASan and UBSan and the
+#               Vulkan validation layer with synchronization validation; then
+#               the thread sanitizer over the pthread build
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1:-}
