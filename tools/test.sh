@@ -5,11 +5,12 @@
 #   sh tools/test.sh [--long | --sanitize]
 #
 # Without an option: gcc and clang with -Werror, CUDA compiled, Vulkan on lavapipe
-# and SwiftShader. Every test runs with gcc's build; with clang's those of the
-# library but for the suite "drivers" (most shaders on drivers); and those
-# that a build with neither Vulkan nor CUDA could break.
-#   --long      with clang's build the suite "drivers", too; every codec's options
-#               and shapes together on SwiftShader, not a quarter of them
+# and SwiftShader. Every test but for the suite "long" runs with gcc's build; with
+# clang's those of the library but for the suite "drivers" (most shaders on
+# drivers); and those that a build with neither Vulkan nor CUDA could break.
+#   --long      the suite "long" (what takes minutes on SwiftShader), and with
+#               clang's build the suite "drivers", too; every codec's options and
+#               shapes together on SwiftShader, not a quarter of them
 #   --sanitize  every test, SwiftShader's left out, under ASan and UBSan and the
 #               Vulkan validation layer with synchronization validation; then
 #               the thread sanitizer over the pthread build
@@ -63,7 +64,7 @@ if [ "$mode" != --sanitize ]; then
     sh tools/oracle-venv.sh build-test
     configure build-test -Dwerror=true -Dvulkan=enabled -Dcuda=enabled -Dtests=enabled
     compile build-test
-    run_tests build-test
+    if [ "$mode" = --long ]; then run_tests build-test; else run_tests build-test --no-suite long; fi
     # The other compiler, and a build with neither Vulkan nor CUDA.
     CC=clang configure build-test-clang -Dwerror=true -Dvulkan=enabled -Dcuda=disabled -Dtests=enabled
     compile build-test-clang
@@ -71,7 +72,7 @@ if [ "$mode" != --sanitize ]; then
     else run_tests build-test-clang --suite unit --no-suite drivers; fi
     configure build-test-plain -Dwerror=true -Dvulkan=disabled -Dcuda=disabled -Dtests=enabled
     compile build-test-plain
-    run_tests build-test-plain --suite plain
+    run_tests build-test-plain --suite plain --no-suite long
 else
     ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
