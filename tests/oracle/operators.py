@@ -11,6 +11,9 @@ network.
 
 And a network of sequences over the same images: padded, pixel shuffle, patchify, layer norm with and without weights, softmax, permute,
 slice, reshape. "sequence.loss", "sequence.NAME": a layer norm's weights, which begin as ones and zeros else; "sequence|grad.NAME".
+
+And one of means: average pooling of maps and volumes with overlap and padding, which counts or does not; adaptive pooling to sizes
+that do not divide, and to more than there are. "pooling.loss", "pooling|grad.NAME".
 """
 import sys
 from pathlib import Path
@@ -43,6 +46,14 @@ SEQUENCE_SHAPES = {
     "mix.bias": ((4,), 27),
     "head.weight": ((5, 128), 128),
     "head.bias": ((5,), 128),
+}
+POOLING_SHAPES = {
+    "stem.weight": ((8, 3, 3, 3), 27),
+    "stem.bias": ((8,), 27),
+    "mix.weight": ((4, 2, 2, 2, 2), 16),
+    "mix.bias": ((4,), 16),
+    "head.weight": ((5, 52), 52),
+    "head.bias": ((5,), 52),
 }
 OPTIMISERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.9, weight_decay=0.01),
@@ -91,6 +102,18 @@ def sequence_loss(p, images, labels):
     return F.cross_entropy(F.linear(x.flatten(1), p["head.weight"], p["head.bias"]), labels, ignore_index=-1)
 
 
+def pooling_loss(p, images, labels):
+    x = F.conv2d(images, p["stem.weight"], p["stem.bias"], padding=1)  # 8,9,8
+    x = F.relu(F.avg_pool2d(x, (3, 2), (2, 1), (1, 1)))  # 8,5,9
+    x = F.avg_pool2d(x, (2, 3), (1, 2), (1, 1), count_include_pad=False)  # 8,6,5
+    x = F.adaptive_avg_pool2d(x, (4, 7)).reshape(-1, 2, 4, 4, 7)
+    x = F.conv3d(x, p["mix.weight"], p["mix.bias"], padding=1)  # 4,5,5,8
+    x = F.relu(F.avg_pool3d(x, (2, 3, 2), (1, 2, 2), (1, 1, 1), count_include_pad=False))  # 4,6,3,5
+    x = F.avg_pool3d(x, (3, 2, 2), (2, 1, 2), (1, 0, 1))  # 4,3,2,3
+    x = torch.cat([F.adaptive_avg_pool3d(x, size).flatten(1) for size in ((2, 3, 2), (1, 1, 1))], 1)
+    return F.cross_entropy(F.linear(x, p["head.weight"], p["head.bias"]), labels, ignore_index=-1)
+
+
 def main():
     torch.set_num_threads(1)
     rng = np.random.default_rng(20261126)
@@ -113,6 +136,12 @@ def main():
         tensors["sequence|grad." + name] = t.grad.numpy()
         if name.startswith("norm1."):
             tensors["sequence." + name] = t.detach().numpy()
+    p = start(POOLING_SHAPES)
+    loss = pooling_loss(p, x, y)
+    loss.backward()
+    tensors["pooling.loss"] = np.array([loss.item()])
+    for name, t in p.items():
+        tensors["pooling|grad." + name] = t.grad.numpy()
     for name, make in OPTIMISERS.items():
         p, losses = start(), []
         before = {n: t.detach().clone() for n, t in p.items()}

@@ -10,7 +10,7 @@
 
 #include <actc/actc.h>
 
-enum { BATCH = 6, STEPS = 4, PARAMETERS = 9, SEQUENCE_PARAMETERS = 8 };
+enum { BATCH = 6, STEPS = 4, PARAMETERS = 9, SEQUENCE_PARAMETERS = 8, POOLING_PARAMETERS = 6 };
 #define RATE 0.02
 
 static actc_context *context;
@@ -131,6 +131,44 @@ static actc_graph *make_sequence_graph(void)
     return g;
 }
 
+static actc_tensor *mean(actc_graph *g, const char *name, actc_tensor *x, const int64_t kernel[3], const int64_t stride[3],
+                         const int64_t padding[3], bool count_include_pad)
+{
+    actc_avg_pool_options o = actc_avg_pool_options_default(1);
+    memcpy(o.kernel, kernel, sizeof o.kernel);
+    memcpy(o.stride, stride, sizeof o.stride);
+    memcpy(o.padding, padding, sizeof o.padding);
+    o.count_include_pad = count_include_pad;
+    return actc_avg_pool(g, name, x, &o);
+}
+#define MEAN(name, k0, k1, k2, s0, s1, s2, p0, p1, p2, count)                                                         \
+    mean(g, name, x, (const int64_t[]){k0, k1, k2}, (const int64_t[]){s0, s1, s2}, (const int64_t[]){p0, p1, p2}, count)
+
+static actc_graph *make_pooling_graph(void)
+{
+    const int64_t sample[] = {3, 9, 8}, parts[] = {4, 7}, volume[] = {2, 4, 4, 7}, boxes[] = {2, 3, 2}, one[] = {1, 1, 1};
+    actc_conv_options stem = actc_conv_options_default(8, 3), mix = actc_conv_options_default(4, 2);
+    actc_linear_options head = actc_linear_options_default(5);
+    actc_graph *g;
+    ok(actc_graph_create(context, "pooling", &g));
+    for (int i = 0; i < 3; i++)
+        stem.padding[i] = mix.padding[i] = 1;
+    actc_tensor *x = actc_input(g, "input", sample, 3), *label = actc_label_input(g, "label");
+    x = actc_convolution(g, "stem", x, &stem);
+    x = actc_relu(g, "relu1", MEAN("mean1", 3, 2, 0, 2, 1, 0, 1, 1, 0, true));
+    x = MEAN("mean2", 2, 3, 0, 1, 2, 0, 1, 1, 0, false);
+    x = actc_reshape(g, "volume", actc_adaptive_avg_pool(g, "parts", x, parts), volume, 4);
+    x = actc_convolution(g, "mix", x, &mix);
+    x = actc_relu(g, "relu2", MEAN("mean3", 2, 3, 2, 1, 2, 2, 1, 1, 1, false));
+    x = MEAN("mean4", 3, 2, 2, 2, 1, 2, 1, 0, 1, true);
+    actc_tensor *both[] = {actc_flatten(g, "flatten1", actc_adaptive_avg_pool(g, "boxes", x, boxes)),
+                           actc_flatten(g, "flatten2", actc_adaptive_avg_pool(g, "one", x, one))};
+    x = actc_linear(g, "head", actc_concat(g, "concat", both, 2, 1), &head);
+    actc_graph_set_loss(g, actc_cross_entropy(g, "loss", x, label));
+    ok(actc_graph_status(g));
+    return g;
+}
+
 static actc_network *network_of(actc_graph *graph, actc_optimizer_options optimizer)
 {
     actc_network_options options = actc_network_options_default();
@@ -225,6 +263,58 @@ static void sequences(void **state)
     actc_network_destroy(&network);
 }
 
+static void pooling(void **state)
+{
+    (void)state;
+    double want = tensor("pooling.loss", 1)[0];
+    actc_network *network = network_of(make_pooling_graph(), actc_optimizer_options_default(ACTC_OPTIMIZER_SGD));
+    actc_step_result result = {.size = sizeof result};
+    ok(actc_network_train_step(network, images, labels, 0, &result));
+    assert_true(fabs((double)result.loss - want) <= 1e-6 * want);
+    compare(network, ACTC_STATE_GRADIENT, "pooling|", NULL, 1e-5, POOLING_PARAMETERS);
+    actc_network_destroy(&network);
+}
+
+/* What the graph says of a mean over a map of 3,9,8 or, with `volume`, over 2,3,9,4. */
+static void refused(const char *words, const actc_avg_pool_options *options, const int64_t *sizes, bool volume)
+{
+    const int64_t map[] = {3, 9, 8}, box[] = {2, 3, 9, 4};
+    actc_graph *g;
+    ok(actc_graph_create(context, "bad", &g));
+    actc_tensor *x = actc_input(g, "input", volume ? box : map, volume ? 4 : 3);
+    assert_null(options ? actc_avg_pool(g, "mean", x, options) : actc_adaptive_avg_pool(g, "mean", x, sizes));
+    if (!strstr(actc_error_message(context), words))
+        fail_msg("'%s' is not in '%s'", words, actc_error_message(context));
+    actc_graph_destroy(&g);
+}
+
+static void bad_windows(void **state)
+{
+    (void)state;
+    const actc_avg_pool_options plain = actc_avg_pool_options_default(2);
+    actc_avg_pool_options o = plain;
+    o.kernel[1] = 0;
+    refused("kernel 0, stride 2, padding 0; kernel must be 1 to 4096", &o, NULL, false);
+    o.kernel[1] = 4097;
+    refused("kernel 4097", &o, NULL, false);
+    o = plain;
+    o.stride[0] = 0;
+    refused("stride 0", &o, NULL, false);
+    o = plain;
+    o.padding[1] = 2;
+    refused("padding 2", &o, NULL, false);
+    o.padding[1] = -1;
+    refused("padding -1", &o, NULL, false);
+    o = plain;
+    o.kernel[0] = 10;
+    refused("the window of 10 is larger than the padded input", &o, NULL, false);
+    o = actc_avg_pool_options_default(300);
+    refused("a window of 300x300x300 has more than 2^24 positions", &o, NULL, true);
+    refused("size 0 from 8 along axis 3; both must be 1 to 65535", NULL, (const int64_t[]){3, 0}, false);
+    refused("size 70000 from 9 along axis 2", NULL, (const int64_t[]){70000, 1}, false);
+    refused("size 0 from 4 along axis 4", NULL, (const int64_t[]){2, 2, 0}, true);
+}
+
 static void optimizer(const char *name, actc_optimizer_options options)
 {
     char text[32], prefix[32];
@@ -287,6 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
         cmocka_unit_test(sequences),
+        cmocka_unit_test(pooling),
+        cmocka_unit_test(bad_windows),
         cmocka_unit_test(sgd),
         cmocka_unit_test(adam),
         cmocka_unit_test(adamw),
