@@ -78,6 +78,26 @@ VARIANTS = {
         'const uint counted = min(p.n, step[ACTC_STEP_ROWS] * p.per_sample)',
         'const uint counted = max(p.n, step[ACTC_STEP_ROWS])',
         'distance_loss_fwd(*'),
+    'padding-counted-in-a-mean': (
+        'avg_pool_fwd', 'kernels_cuda/avg_pool_fwd.cu',
+        'actc_pool_factor(p.scale, (z.last - z.first) * (r.last - r.first) * (k.last - k.first))',
+        'actc_pool_factor(p.scale, p.adaptive ? (z.last - z.first) * (r.last - r.first) * (k.last - k.first) : p.kd * p.kh * p.kw)',
+        'avg_pool_fwd(*count_include_pad=0*'),
+    'adaptive-parts-that-do-not-overlap': (
+        'avg_pool_fwd', 'src/exact/pool.h',
+        'r.last = ((i + 1u) * size + parts - 1u) / parts;',
+        'r.last = (i + 1u) * size / parts;',
+        'avg_pool_fwd(*adaptive*'),
+    'last-window-lost-in-a-gather': (
+        'avg_pool_bwd', 'src/exact/pool.h',
+        'r.last = end < outputs ? end : outputs;',
+        'r.last = end < outputs ? end : outputs - 1u;',
+        'avg_pool_bwd(*'),
+    'contracted-multiply-add-in-a-gather': (
+        'avg_pool_bwd', 'kernels_cuda/avg_pool_bwd.cu',
+        'sum = ACTC_ADD(sum, ACTC_MUL(actc_flush(dy[at]), factor));',
+        'sum = __builtin_fmaf(actc_flush(dy[at]), factor, sum);',
+        'avg_pool_bwd(*count_include_pad=0*'),
     'squares-about-half-the-mean': (
         'reduce_partial', 'src/exact/norm.h',
         'float d = actc_factor(ACTC_SUB(x, mean));',
