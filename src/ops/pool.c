@@ -222,7 +222,7 @@ actc_tensor *actc_adaptive_avg_pool(actc_graph *graph, const char *name, actc_te
     actc_pool_attributes a = {.adaptive = true, .output = {1, 1, 1}};
     if (!actc_graph_accepts(graph, &x, 1, name) || !is_map(graph, name, "avgpool", x, 5))
         return NULL;
-    int64_t positions = 1;
+    int64_t positions = 1, parts = 1;
     for (int i = 0; i < x->shape.ndim - 2; i++) {
         int64_t size = sizes ? sizes[i] : 0, in = x->shape.dims[2 + i];
         if (size < 1 || size > 65535 || in > 65535)
@@ -230,7 +230,10 @@ actc_tensor *actc_adaptive_avg_pool(actc_graph *graph, const char *name, actc_te
                                    name, (long long)size, (long long)in, i + 2);
         a.output[i + 5 - x->shape.ndim] = (uint32_t)size;
         positions *= (in + size - 1) / size + 1;
+        parts *= size;
     }
+    if (parts == 1) /* in chunks, by all threads */
+        return actc_global_avg_pool(graph, name, x);
     if (positions > 1 << 24)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (avgpool): a part of more than 2^24 positions", name);
     return actc_graph_append(graph, name, &(actc_op){.def = &actc_avg_pool_def, .inputs = &x, .n_inputs = 1, .attributes = &a});

@@ -440,6 +440,8 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.kernel = {2, 3, 3}, .stride = {2, 1, 2}, .padding = {1, 1, 1}, .no_bias = true}},
     {"adaptive_avg_pool(n=2,c=3,hw=8x7,to=3x5)", "avgpool", build_adaptive_avg_pool, IMAGE(2, 2, 8, 7),
      .width = 3, .options = {.kernel = {3, 5}}},
+    {"adaptive_avg_pool(n=2,c=3,hw=4x5,to=1x1)", "avgpool", build_adaptive_avg_pool, IMAGE(2, 2, 4, 5),
+     .width = 3, .options = {.kernel = {1, 1}}},
     {"adaptive_avg_pool(n=1,c=5,dhw=4x6x3,to=2x3x1)", "avgpool", build_adaptive_avg_pool, VOLUME(1, 2, 4, 6, 3),
      .width = 5, .options = {.kernel = {2, 3, 1}}},
     {"max_pool3d(n=2,c=3,dhw=5x6x4,k=3x2x2,s=2x2x1,p=1x0x1)", "pool", build_max_pool, VOLUME(2, 2, 5, 6, 4),

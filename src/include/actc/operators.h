@@ -128,6 +128,7 @@ typedef struct actc_pool_options {
     int64_t stride[3];  /* default: the kernel */
     int64_t padding[3]; /* must be <= kernel / 2 */
 } actc_pool_options;
+ACTC_API actc_pool_options actc_pool_options_default(int64_t kernel);
 typedef struct actc_avg_pool_options {
     size_t size;
     int64_t kernel[3];  /* 1 to 4096 */
@@ -138,12 +139,11 @@ typedef struct actc_avg_pool_options {
 ACTC_API actc_avg_pool_options actc_avg_pool_options_default(int64_t kernel);
 /* x (N,C,H,W) or (N,C,D,H,W); PyTorch's AvgPool without ceil_mode. Saves nothing. */
 ACTC_API actc_tensor *actc_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_avg_pool_options *options);
-/* To sizes[] (an entry for each spatial axis): PyTorch's AdaptiveAvgPool, where output i is the mean from floor(i*in/out) to
- * ceil((i+1)*in/out). Saves nothing. */
+/* To sizes[] (an entry for each spatial axis, 1 to 65535): PyTorch's AdaptiveAvgPool, where output i is the mean from
+ * floor(i*in/out) to ceil((i+1)*in/out). Saves nothing. */
 ACTC_API actc_tensor *actc_adaptive_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *sizes);
 /* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
 ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
-ACTC_API actc_pool_options actc_pool_options_default(int64_t kernel);
 /* x (N,C,H,W) or (N,C,D,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
 ACTC_API actc_tensor *actc_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
 /* The same, of (N,C,H,W) alone. */
