@@ -128,9 +128,7 @@ static int create(bench *b, variant *v)
     options.train_batch = b->s->batch;
     options.compress = v->compress;
     options.seed = b->s->seed;
-    options.optimizer = actc_optimizer_options_default(strcmp(b->s->optim, "sgd") == 0    ? ACTC_OPTIMIZER_SGD
-                                                       : strcmp(b->s->optim, "adam") == 0 ? ACTC_OPTIMIZER_ADAM
-                                                                                          : ACTC_OPTIMIZER_ADAMW);
+    options.optimizer = actc_optimizer_options_default(tool_optimizer(b->s->optim));
     actc_status status = actc_network_create(b->device, b->graph, &options, &v->network);
     if (status != ACTC_OK && v->compress)
         return tool_failed_option(b->t, b->context, status, "compress");

@@ -15,10 +15,9 @@ static actc_command *norm_before(actc_lower *lower, actc_view y)
     actc_command *command = &program->commands[program->n_commands - 1];
     if (command->type != ACTC_COMMAND_KERNEL || command->u.kernel.id != ACTC_KERNEL_bn_apply)
         return NULL;
-    const actc_view *out = &command->views[OUTPUT];
     struct actc_params_bn_apply params;
     memcpy(&params, command->u.kernel.params.bytes, sizeof params);
-    return out->buffer == y.buffer && out->offset == y.offset && !params.relu ? command : NULL;
+    return actc_same_place(command->views[OUTPUT], y) && !params.relu ? command : NULL;
 }
 
 /* Puts a view there; the backend answered for the command without it, and for the kernel that it takes the place of. */

@@ -95,7 +95,7 @@ static bool just_written(const actc_lower *lower, actc_view view)
     const actc_program *program = &lower->build->programs[lower->program];
     const actc_command *last = program->n_commands ? &program->commands[program->n_commands - 1] : NULL;
     for (uint32_t v = 0; last && v < last->n_views; v++)
-        if (last->access[v] != 'r' && last->views[v].buffer == view.buffer && last->views[v].offset == view.offset)
+        if (last->access[v] != 'r' && actc_same_place(last->views[v], view))
             return true;
     return false;
 }

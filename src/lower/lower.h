@@ -106,6 +106,12 @@ typedef struct actc_lower {
 
 #define ACTC_NO_VIEW ((actc_view){.buffer = ACTC_NO_BUFFER})
 
+/* Whether two views begin at the same byte. */
+static inline bool actc_same_place(actc_view a, actc_view b)
+{
+    return a.buffer == b.buffer && a.offset == b.offset;
+}
+
 uint64_t actc_lower_elements(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_new(actc_lower *lower, actc_memory_category category, uint64_t bytes, const char *name);
 /* Bytes [offset, offset + bytes) of a view; offset must keep the alignment. */

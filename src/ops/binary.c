@@ -120,7 +120,7 @@ static void add_forward(actc_lower *lower, const actc_op *op)
 {
     actc_view a = actc_lower_input(lower, op, 0), b = actc_lower_input(lower, op, 1), y = actc_lower_output_inplace(lower, op);
     const bool dense = !is_broadcast(lower, op, 0) && !is_broadcast(lower, op, 1);
-    const bool on_a = y.buffer == a.buffer && y.offset == a.offset, on_b = y.buffer == b.buffer && y.offset == b.offset;
+    const bool on_a = actc_same_place(y, a), on_b = actc_same_place(y, b);
     if (dense && on_a != on_b && actc_emit_fused_add(lower, on_a ? b : a, y))
         return;
     emit(lower, op, ACTC_BINARY_ADD, false, 1, a, b, y);

@@ -38,25 +38,36 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
     return true;
 }
 
+/* What the kernels know of a launch over `n` elements of its output. */
+typedef struct geometry {
+    uint32_t n, channels, x[3], y[3];
+} geometry;
+
+static geometry geometry_of(const actc_lower *lower, const actc_op *op, const actc_tensor *written)
+{
+    geometry g = {.n = (uint32_t)actc_lower_elements(lower, written), .channels = (uint32_t)op->output->shape.dims[1]};
+    axes(&lower->shapes[op->inputs[0]->id], g.x);
+    axes(&lower->shapes[op->output->id], g.y);
+    return g;
+}
+
 #define POOL_PARAMS(type)                                                                                                  \
     (struct type)                                                                                                          \
     {                                                                                                                      \
-        .n = n, .channels = channels, .id = x[0], .ih = x[1], .iw = x[2], .od = y[0], .oh = y[1], .ow = y[2],              \
-        .kd = a->kernel[0], .kh = a->kernel[1], .kw = a->kernel[2], .sd = a->stride[0], .sh = a->stride[1],                \
+        .n = g.n, .channels = g.channels, .id = g.x[0], .ih = g.x[1], .iw = g.x[2], .od = g.y[0], .oh = g.y[1],            \
+        .ow = g.y[2], .kd = a->kernel[0], .kh = a->kernel[1], .kw = a->kernel[2], .sd = a->stride[0], .sh = a->stride[1],  \
         .sw = a->stride[2], .pd = a->padding[0], .ph = a->padding[1], .pw = a->padding[2]                                  \
     }
 
 static void forward(actc_lower *lower, const actc_op *op)
 {
     const actc_pool_attributes *a = op->attributes;
-    uint32_t x[3], y[3], n = (uint32_t)actc_lower_elements(lower, op->output), channels = (uint32_t)op->output->shape.dims[1];
-    axes(&lower->shapes[op->inputs[0]->id], x);
-    axes(&lower->shapes[op->output->id], y);
+    const geometry g = geometry_of(lower, op, op->output);
     struct actc_params_max_pool_fwd params = POOL_PARAMS(actc_params_max_pool_fwd);
     actc_view in = actc_lower_input(lower, op, 0), out = actc_lower_output(lower, op);
     /* Evaluation has no use for the index; the kernel writes it to scratch memory there. */
-    actc_view index = actc_lower_has_backward(lower, op) ? actc_lower_keep(lower, op, 0, ACTC_MEMORY_MASKS, n)
-                                                         : actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, n, op->path);
+    actc_view index = actc_lower_has_backward(lower, op) ? actc_lower_keep(lower, op, 0, ACTC_MEMORY_MASKS, g.n)
+                                                         : actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, g.n, op->path);
     ACTC_EMIT_ELEMENTWISE(lower, max_pool_fwd, &params, in, out, index);
 }
 
@@ -65,9 +76,7 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     if (!gradients->input[0])
         return;
     const actc_pool_attributes *a = op->attributes;
-    uint32_t x[3], y[3], n = (uint32_t)actc_lower_elements(lower, op->inputs[0]), channels = (uint32_t)op->output->shape.dims[1];
-    axes(&lower->shapes[op->inputs[0]->id], x);
-    axes(&lower->shapes[op->output->id], y);
+    const geometry g = geometry_of(lower, op, op->inputs[0]);
     struct actc_params_max_pool_bwd params = POOL_PARAMS(actc_params_max_pool_bwd);
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
     ACTC_EMIT_ELEMENTWISE(lower, max_pool_bwd, &params, actc_lower_output_gradient(lower, op), actc_lower_kept(lower, op, 0), dx);
@@ -94,12 +103,10 @@ static float scale_of(const actc_pool_attributes *a, const uint32_t x[3])
 static void avg_forward(actc_lower *lower, const actc_op *op)
 {
     const actc_pool_attributes *a = op->attributes;
-    uint32_t x[3], y[3], n = (uint32_t)actc_lower_elements(lower, op->output), channels = (uint32_t)op->output->shape.dims[1];
-    axes(&lower->shapes[op->inputs[0]->id], x);
-    axes(&lower->shapes[op->output->id], y);
+    const geometry g = geometry_of(lower, op, op->output);
     struct actc_params_avg_pool_fwd params = POOL_PARAMS(actc_params_avg_pool_fwd);
     params.adaptive = a->adaptive;
-    params.scale = scale_of(a, x);
+    params.scale = scale_of(a, g.x);
     ACTC_EMIT_ELEMENTWISE(lower, avg_pool_fwd, &params, actc_lower_input(lower, op, 0), actc_lower_output(lower, op));
 }
 
@@ -108,12 +115,10 @@ static void avg_backward(actc_lower *lower, const actc_op *op, const actc_gradie
     if (!gradients->input[0])
         return;
     const actc_pool_attributes *a = op->attributes;
-    uint32_t x[3], y[3], n = (uint32_t)actc_lower_elements(lower, op->inputs[0]), channels = (uint32_t)op->output->shape.dims[1];
-    axes(&lower->shapes[op->inputs[0]->id], x);
-    axes(&lower->shapes[op->output->id], y);
+    const geometry g = geometry_of(lower, op, op->inputs[0]);
     struct actc_params_avg_pool_bwd params = POOL_PARAMS(actc_params_avg_pool_bwd);
     params.adaptive = a->adaptive;
-    params.scale = scale_of(a, x);
+    params.scale = scale_of(a, g.x);
     actc_view dx = actc_lower_input_gradient(lower, op, 0, false);
     ACTC_EMIT_ELEMENTWISE(lower, avg_pool_bwd, &params, actc_lower_output_gradient(lower, op), dx);
     actc_lower_commit_gradient(lower, op, 0, dx);

@@ -32,7 +32,7 @@ static void forward(actc_lower *lower, const actc_op *op)
     const bool wants_mask = actc_lower_wants_mask(lower, op->output);
     if (wants_mask)
         mask = actc_lower_keep_mask(lower, op, ((uint64_t)n + 31) / 32 * 4);
-    if (x.buffer == y.buffer && x.offset == y.offset && actc_emit_fused_relu(lower, y, mask, cap_of(op)))
+    if (actc_same_place(x, y) && actc_emit_fused_relu(lower, y, mask, cap_of(op)))
         return;
     if (wants_mask) {
         struct actc_params_relu_fwd_mask params = {.n = n, .cap = cap_of(op)};

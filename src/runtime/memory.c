@@ -21,7 +21,7 @@ static bool shares_memory(const actc_build *build, size_t index)
 {
     const actc_view *view = &build->kept[index].dense;
     for (size_t i = 0; i < index; i++)
-        if (build->kept[i].dense.bytes && build->kept[i].dense.buffer == view->buffer && build->kept[i].dense.offset == view->offset)
+        if (build->kept[i].dense.bytes && actc_same_place(build->kept[i].dense, *view))
             return true;
     return false;
 }
