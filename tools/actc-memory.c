@@ -251,6 +251,9 @@ static void print_text(const memory_run *run, bool markdown)
             "pass of a framework: no gradients and no optimiser's state yet.\n");
     tool_line(tool_output(), "The plan peaks at %s%s%s.", run->plan.peak_at, run->s->compress ? "; uncompressed at " : "",
               run->s->compress ? run->uncompressed.peak_at : "");
+    if (run->plan.report.recompute_percent > 0)
+        tool_line(tool_output(), "Computed again in the backward pass: %.0f %% of the forward pass's operations.",
+                  run->plan.report.recompute_percent);
     print_notes(run, markdown ? "- note: " : "note: ");
     if (markdown)
         return;
@@ -296,6 +299,7 @@ static bool print_json(const memory_run *run)
     json_u64(json, "after_forward_bytes_uncompressed", other->report.after_forward_bytes);
     json_u64(json, "peak_bytes", run->plan.report.planned_bytes);
     json_u64(json, "peak_bytes_uncompressed", other->report.planned_bytes);
+    cJSON_AddNumberToObject(json, "recompute_percent", run->plan.report.recompute_percent);
     add_categories(json, &run->plan);
     if (run->s->compress)
         add_categories(cJSON_AddObjectToObject(json, "uncompressed"), &run->uncompressed);

@@ -14,6 +14,7 @@ typedef enum actc_codec_kind {
     ACTC_CODEC_THRESHOLD,
     ACTC_CODEC_DCT,
     ACTC_CODEC_WAVELET,
+    ACTC_CODEC_RECOMPUTE, /* of rules and scopes alone: nothing is kept, and no plan is made */
     ACTC_CODEC_USER
 } actc_codec_kind;
 
@@ -35,6 +36,7 @@ typedef struct actc_codec_spec {
     int wave;           /* index into the wavelet table */
     int levels;
     bool symmetric;     /* wavelet: mode=symmetric */
+    int segments;       /* recompute */
     const struct actc_registered_codec *user; /* ACTC_CODEC_USER */
 } actc_codec_spec;
 
@@ -44,6 +46,7 @@ actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_
 char *actc_codec_spec_format(const actc_codec_spec *spec);
 
 #define ACTC_CODEC_MAX_LEVELS 16
+#define ACTC_RECOMPUTE_MAX_SEGMENTS 1000
 #define ACTC_CODEC_MAX_BANDS (3 * ACTC_CODEC_MAX_LEVELS + 1)
 #define ACTC_CODEC_MAX_REGIONS (ACTC_CODEC_MAX_LEVELS + 1)
 #define ACTC_CODEC_TILE 256

@@ -12,7 +12,7 @@
 #include "codec_internal.h"
 #include "wavelets.h"
 
-static const char *const kind_names[] = {"none", "random", "threshold", "dct", "wavelet"};
+static const char *const kind_names[] = {"none", "random", "threshold", "dct", "wavelet", "recompute"};
 #define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
 static const char *const select_names[] = {"global", "tile", "band"};
 static const char *const values_names[] = {"f32", "f16", "bf16", "int8"};
@@ -27,6 +27,8 @@ static const char *const keys_threshold[] = {"lambda", "ratio", "select", "value
 static const char *const keys_dct[] = {"lambda", "ratio", "select", "values", "relu", "bn", "block", "norm"};
 static const char *const keys_wavelet[] = {"lambda", "ratio", "select", "values", "relu", "bn", "wave", "levels", "mode"};
 
+static const char *const keys_recompute[] = {"segments"};
+
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
 static const char *const *keys_of(actc_codec_kind kind, size_t *count)
@@ -35,6 +37,7 @@ static const char *const *keys_of(actc_codec_kind kind, size_t *count)
     case ACTC_CODEC_THRESHOLD: *count = LENGTH(keys_threshold); return keys_threshold;
     case ACTC_CODEC_DCT: *count = LENGTH(keys_dct); return keys_dct;
     case ACTC_CODEC_WAVELET: *count = LENGTH(keys_wavelet); return keys_wavelet;
+    case ACTC_CODEC_RECOMPUTE: *count = LENGTH(keys_recompute); return keys_recompute;
     default: *count = LENGTH(keys_plain); return keys_plain;
     }
 }
@@ -115,6 +118,16 @@ static actc_status parse_kind(actc_context *context, const char *text, const cha
     return refuse(context, text, "codec", name, names, count);
 }
 
+static actc_status parse_count(actc_context *context, const char *text, const char *key, const char *value, int most, int *out)
+{
+    int64_t count;
+    if (!actc_parse_int64(value, &count) || count < 1 || count > most)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec spec \"%s\": %s=%s; accepted: an integer from 1 to %d", text, key,
+                         value, most);
+    *out = (int)count;
+    return ACTC_OK;
+}
+
 static actc_status parse_key(actc_context *context, const char *text, const char *key, const char *value,
                              actc_codec_spec *spec, bool *norm_given)
 {
@@ -157,12 +170,9 @@ static actc_status parse_key(actc_context *context, const char *text, const char
         ACTC_RETURN_IF_ERROR(choose(context, text, key, value, mode_names, LENGTH(mode_names), &chosen));
         spec->symmetric = chosen == 1;
     } else if (!strcmp(key, "levels")) {
-        int64_t levels;
-        if (!actc_parse_int64(value, &levels) || levels < 1 || levels > ACTC_CODEC_MAX_LEVELS)
-            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
-                             "codec spec \"%s\": levels=%s; accepted: an integer from 1 to %d", text, value,
-                             ACTC_CODEC_MAX_LEVELS);
-        spec->levels = (int)levels;
+        return parse_count(context, text, key, value, ACTC_CODEC_MAX_LEVELS, &spec->levels);
+    } else if (!strcmp(key, "segments")) {
+        return parse_count(context, text, key, value, ACTC_RECOMPUTE_MAX_SEGMENTS, &spec->segments);
     }
     return ACTC_OK;
 }
@@ -216,7 +226,7 @@ static actc_status parse_keys(actc_context *context, const char *text, const cha
 
 actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_codec_spec *spec)
 {
-    *spec = (actc_codec_spec){.lambda = 10, .block = 16, .levels = 3, .wave = default_wave()};
+    *spec = (actc_codec_spec){.lambda = 10, .block = 16, .levels = 3, .segments = 1, .wave = default_wave()};
     if (!text || strlen(text) > 400)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec spec: %s",
                          text ? "longer than 400 characters" : "no text");
@@ -257,7 +267,7 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
 {
     char text[512], number[40];
     snprintf(text, sizeof text, "%s", spec->kind == ACTC_CODEC_USER ? spec->user->name : kind_names[spec->kind]);
-    if (spec->kind >= ACTC_CODEC_THRESHOLD && spec->kind != ACTC_CODEC_USER) {
+    if (spec->kind >= ACTC_CODEC_THRESHOLD && spec->kind <= ACTC_CODEC_WAVELET) {
         format_double(number, spec->by_ratio ? spec->ratio : spec->lambda);
         append(text, sizeof text, spec->by_ratio ? "ratio" : "lambda", number);
         if (spec->select != ACTC_SELECT_GLOBAL)
@@ -278,6 +288,10 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
         }
         if (spec->symmetric)
             append(text, sizeof text, "mode", "symmetric");
+    }
+    if (spec->segments != 1) {
+        snprintf(number, sizeof number, "%d", spec->segments);
+        append(text, sizeof text, "segments", number);
     }
     if (spec->values != ACTC_VALUES_F32)
         append(text, sizeof text, "values", values_names[spec->values]);

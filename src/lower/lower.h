@@ -76,6 +76,7 @@ typedef struct actc_build {
     actc_view *outputs[ACTC_PROGRAM_COUNT];  /* [graph->n_outputs]: where they are after it, in virtual buffers */
     actc_kept *kept;
     size_t n_kept, kept_capacity;
+    uint64_t forward_work, again_work; /* operations of the training program's forward pass, and of what is computed again */
     actc_plan plan;
     uint64_t planned_bytes;        /* all arenas, rounded as the device does, and what it needs besides */
     uint64_t category_bytes[ACTC_MEMORY_CATEGORIES];
@@ -88,6 +89,13 @@ actc_status actc_build_create(actc_device *device, const actc_graph *graph, cons
 void actc_build_destroy(actc_build **build);
 
 /* ---- for operators ---- */
+
+typedef struct actc_again {
+    const actc_op *op;
+    uint32_t slot;            /* ACTC_MASK_SLOT: a mask of its output's sign */
+    actc_view view;
+} actc_again;
+#define ACTC_MASK_SLOT UINT32_MAX
 
 typedef struct actc_lower {
     actc_build *build;
@@ -102,6 +110,10 @@ typedef struct actc_lower {
     actc_view *gradients;     /* [tensor id]: bytes 0 where none yet */
     actc_view *restored;      /* [tensor id]: whole restored values, bytes 0 where not done */
     bool *parameter_written;  /* [parameter id]: this program has written its gradient */
+    bool again;               /* forward commands for the backward pass, of operators that are computed again */
+    bool *entered;            /* [segment]: has been computed again, and */
+    struct actc_again *notes; /* what its operators kept for themselves then, in the order in which they did */
+    size_t n_notes, notes_capacity;
 } actc_lower;
 
 #define ACTC_NO_VIEW ((actc_view){.buffer = ACTC_NO_BUFFER})
@@ -173,7 +185,8 @@ actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t by
  * (ACTC_MEMORY_MASKS), statistics or probabilities (ACTC_MEMORY_KEPT_DENSE). kept gives it back in the backward pass. */
 actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes);
 actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot);
-/* Whether the operator has a backward in this program: else nothing need be kept. */
+/* Whether the operator has a backward in this program that reads what it keeps now: else nothing need be kept. Operators that are
+ * computed again keep nothing the first time. */
 bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op);
 
 /* Commands. params: the kernel's struct; `groups` is filled in. */

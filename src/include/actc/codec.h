@@ -14,6 +14,12 @@
  *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
  *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask), bn=normalised|input (normalised:
  *   batch norm keeps its normalised input, where nothing else reads that tensor).
+ *
+ * In a network's rules and scopes also:
+ *   recompute segments=N (1)  keeps nothing of the operators, which are computed again before the backward pass needs what they
+ *                             save, from the tensors at their border, kept as they are: the same bits. Operators that follow one
+ *                             another are one segment, or are cut into N of about the same bytes, the last of which is kept as it
+ *                             is (PyTorch's checkpoint_sequential). Running statistics move once, dropout draws the same.
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
