@@ -1,5 +1,5 @@
-/* What is live between the forward and the backward pass, against a count by hand, and the timeline against the plan; on the
- * null device, since a plan computes nothing. */
+/* What is live between the forward and the backward pass, against a count by hand, the timeline against the plan, and the arena
+ * against what lives in it; on the null device, since a plan computes nothing. */
 #include "network_test.h"
 
 #include "runtime/network.h"
@@ -204,6 +204,36 @@ static void norms_take_what_follows(void **state)
     }
 }
 
+/* Places are found by a rule of thumb, which may leave a twentieth of the arena unused where most of it is used. */
+static void arena_holds_little_else(void **state)
+{
+    const fixture *f = *state;
+    static const struct { const char *name; int64_t batch; } networks[] = {
+        {"resnet18", 128}, {"resnet152", 128}, {"wideresnet101", 128}, {"unet3d", 1}, {"unet3d", 2}};
+    static const char *const rules[] = {NULL, "*=dct:lambda=100"};
+    for (size_t i = 0; i < 2 * sizeof networks / sizeof *networks; i++) {
+        actc_graph *graph;
+        actc_network *network = NULL;
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = networks[i / 2].batch;
+        options.compress = rules[i % 2];
+        CHECK(f->context, actc_graph_create(f->context, networks[i / 2].name, &graph));
+        actc_model_build(actc_model_find(networks[i / 2].name), graph);
+        CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+        const actc_plan *plan = &network->build->plan;
+        uint64_t arena = 0;
+        for (size_t a = 0; a < plan->n_arenas; a++)
+            arena += plan->arena_bytes[a];
+        assert_true(arena >= plan->peak_bytes);
+        if (arena > plan->peak_bytes / 20 * 21)
+            fail_msg("%s, batch %d, '%s': an arena of %llu bytes for %llu that live at once", networks[i / 2].name,
+                     (int)networks[i / 2].batch, options.compress ? options.compress : "", (unsigned long long)arena,
+                     (unsigned long long)plan->peak_bytes);
+        actc_network_destroy(&network);
+        actc_graph_destroy(&graph);
+    }
+}
+
 static void nothing_to_time(void **state)
 {
     const fixture *f = *state;
@@ -219,7 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(after_forward_by_hand), cmocka_unit_test(what_does_not_count),
                                        cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
                                        cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
-                                       cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(nothing_to_time)};
+                                       cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(arena_holds_little_else),
+                                       cmocka_unit_test(nothing_to_time)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
