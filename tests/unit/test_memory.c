@@ -234,6 +234,53 @@ static void arena_holds_little_else(void **state)
     }
 }
 
+/* Buffers of lives and sizes drawn by chance: none lies where another does that lives at the same time, and the arenas hold little
+ * else than what lives at the peak; with a limit of a buffer's size too. */
+static void places_of_chance(void **state)
+{
+    const fixture *f = *state;
+    enum { BUFFERS = 80, COMMANDS = 120, PROBLEMS = 40 };
+    static actc_command commands[COMMANDS];
+    uint32_t random = 1;
+    double excess = 0;
+    for (int problem = 0; problem < 2 * PROBLEMS; problem++) {
+        static actc_vbuf vbufs[BUFFERS];
+        actc_program program = {.name = "chance", .commands = commands, .n_commands = COMMANDS};
+        const actc_plan_limits limits = {.buffer_bytes = problem < PROBLEMS ? 0 : 64 * ACTC_VIEW_ALIGNMENT, .device = "null"};
+        actc_plan plan;
+        memset(commands, 0, sizeof commands);
+        for (int i = 0; i < BUFFERS; i++) {
+            uint32_t draw[3];
+            for (int k = 0; k < 3; k++)
+                draw[k] = (random = random * 1664525u + 1013904223u) >> 16;
+            uint32_t first = draw[0] % COMMANDS, last = first + draw[1] % (draw[1] % 4 ? 8 : COMMANDS);
+            vbufs[i] = (actc_vbuf){.name = "buffer", .bytes = (1 + draw[2] % 48) * ACTC_VIEW_ALIGNMENT};
+            for (int end = 0; end < 2; end++) {
+                actc_command *command = &commands[end ? (last < COMMANDS ? last : COMMANDS - 1) : first];
+                if (command->n_views < ACTC_MAX_VIEWS)
+                    command->views[command->n_views++] = (actc_view){.buffer = (uint32_t)i, .bytes = vbufs[i].bytes};
+            }
+        }
+        CHECK(f->context, actc_plan_create(f->context, &program, 1, vbufs, BUFFERS, &limits, &plan));
+        uint64_t arenas = 0;
+        for (size_t a = 0; a < plan.n_arenas; a++) {
+            arenas += plan.arena_bytes[a];
+            assert_true(!limits.buffer_bytes || plan.arena_bytes[a] <= limits.buffer_bytes);
+        }
+        assert_true(arenas >= plan.peak_bytes && (limits.buffer_bytes ? plan.n_arenas > 1 : plan.n_arenas == 1));
+        excess += limits.buffer_bytes ? 0 : (double)arenas / (double)plan.peak_bytes - 1;
+        for (const actc_vbuf *a = vbufs; a < vbufs + BUFFERS; a++) {
+            assert_true(!a->touched || a->offset + a->bytes <= plan.arena_bytes[a->arena]);
+            for (const actc_vbuf *b = vbufs; b < a; b++)
+                if (a->touched && b->touched && a->arena == b->arena && a->first <= b->last && b->first <= a->last)
+                    assert_true(a->offset >= b->offset + b->bytes || b->offset >= a->offset + a->bytes);
+        }
+        actc_plan_destroy(&plan);
+    }
+    if (!(excess / PROBLEMS < 0.01))
+        fail_msg("arenas are %g of the peak larger than it, of %d", excess / PROBLEMS, PROBLEMS);
+}
+
 static void nothing_to_time(void **state)
 {
     const fixture *f = *state;
@@ -250,6 +297,7 @@ int main(void)
                                        cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
                                        cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
                                        cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(arena_holds_little_else),
+                                       cmocka_unit_test(places_of_chance),
                                        cmocka_unit_test(nothing_to_time)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
