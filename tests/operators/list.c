@@ -41,11 +41,19 @@ static actc_tensor *build_conv_transpose(actc_graph *graph, const char *name, ac
     return actc_conv_transpose(graph, name, x, &options);
 }
 
+/* x as it is, or in the shape of dims[]. */
+static actc_tensor *shaped(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x;
+}
+
 static actc_tensor *build_linear(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_linear_options options = actc_linear_options_default(o->out);
     options.bias = !o->no_bias;
-    return actc_linear(graph, name, x, &options);
+    return actc_linear(graph, name, shaped(graph, name, x, o), &options);
 }
 
 static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -130,20 +138,12 @@ static actc_tensor *build_pad(actc_graph *graph, const char *name, actc_tensor *
 
 static actc_tensor *build_permute(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    return actc_permute(graph, name, x, o->order);
+    return actc_permute(graph, name, shaped(graph, name, x, o), o->order);
 }
 
 static actc_tensor *build_reshape(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_reshape(graph, name, x, o->dims, o->ndim);
-}
-
-/* Of a sequence of pixels, or of columns. */
-static actc_tensor *build_permute_sequence(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
-{
-    char sequence[64];
-    snprintf(sequence, sizeof sequence, "%s_sequence", name);
-    return actc_permute(graph, name, actc_reshape(graph, sequence, x, o->dims, o->ndim), o->order);
 }
 
 static actc_tensor *build_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -235,14 +235,11 @@ static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_t
     return actc_batch_norm(graph, name, x, &options);
 }
 
-/* Of x as it is, or of another shape. */
 static actc_tensor *build_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    char sequence[64];
     actc_layer_norm_options options = actc_layer_norm_options_default();
     options.affine = !o->no_affine;
-    snprintf(sequence, sizeof sequence, "%s_sequence", name);
-    return actc_layer_norm(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x, &options);
+    return actc_layer_norm(graph, name, shaped(graph, name, x, o), &options);
 }
 
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -251,12 +248,9 @@ static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, a
     return actc_global_avg_pool(graph, name, x);
 }
 
-/* Of x as it is, or of another shape. */
 static actc_tensor *build_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    char sequence[64];
-    snprintf(sequence, sizeof sequence, "%s_sequence", name);
-    return actc_softmax(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x);
+    return actc_softmax(graph, name, shaped(graph, name, x, o));
 }
 
 /* To out x groups. */
@@ -398,6 +392,10 @@ const operator_case operator_cases[] = {
     {"cross_entropy(n=257,classes=7,ignored=3)", "loss", NULL, VECTOR(257, 4), .width = 7, .ignored = 3},
     {"cross_entropy(n=3,classes=1009)", "loss", NULL, VECTOR(3, 6), .width = 1009},
     {"linear(n=3,in=6,out=5,bias=0)", "linear", build_linear, VECTOR(3, 4), .width = 6, .options = {.out = 5, .no_bias = true}},
+    {"linear(n=3,t=7,in=20,out=11)", "linear", build_linear, VECTOR(3, 5),
+     .width = 140, .options = {.out = 11, .dims = {7, 20}, .ndim = 2}},
+    {"linear(n=2,t=66,in=5,out=3,bias=0)", "linear", build_linear, VECTOR(2, 3),
+     .width = 330, .options = {.out = 3, .dims = {66, 5}, .ndim = 2, .no_bias = true}},
     {"conv3d(n=2,c=3,dhw=5x6x4,o=5,k=3x3x2,s=2x1x1,p=1x1x0)", "conv", build_convolution, VOLUME(2, 2, 5, 6, 4),
      .width = 3, .options = {.out = 5, .kernel = {3, 3, 2}, .stride = {2, 1, 1}, .padding = {1, 1, 0}}},
     {"conv3d(n=1,c=2,dhw=7x5x6,o=3,k=2x3x3,p=1x2x2,d=2x2x1,bias=0)", "conv", build_convolution, VOLUME(1, 1, 7, 5, 6),
@@ -464,7 +462,7 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.order = {0, 2, 1, 3}}, .uses = ""},
     {"permute(n=2,c=3,dhw=2x4x5,order=04132)", "permute", build_permute, VOLUME(2, 2, 2, 4, 5),
      .width = 3, .options = {.order = {0, 4, 1, 3, 2}}},
-    {"permute(n=2,t=9,d=35,order=021)", "permute", build_permute_sequence, VECTOR(2, 6),
+    {"permute(n=2,t=9,d=35,order=021)", "permute", build_permute, VECTOR(2, 6),
      .width = 315, .options = {.dims = {9, 35}, .ndim = 2, .order = {0, 2, 1}}},
     {"reshape(n=3,c=5,hw=4x7,dims=140)", "reshape", build_reshape, IMAGE(3, 2, 4, 7),
      .width = 5, .options = {.dims = {-1}, .ndim = 1}, .uses = ""},

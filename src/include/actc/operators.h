@@ -55,7 +55,7 @@ typedef struct actc_linear_options {
     actc_parameter *bias_parameter;
 } actc_linear_options;
 ACTC_API actc_linear_options actc_linear_options_default(int64_t out_features);
-/* x (N,F) -> (N,out_features): x W^T + b. */
+/* x (N,F) -> (N,out_features), (B,T,D) -> (B,T,out_features): x W^T + b of each row. */
 ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *options);
 
 /* ---- element by element ---- */
