@@ -421,6 +421,8 @@ const operator_case operator_cases[] = {
     {"layer_norm(n=2,t=66,d=5,affine=0)", "ln", build_layer_norm, VECTOR(2, 3),
      .width = 330, .options = {.dims = {66, 5}, .ndim = 2, .no_affine = true}},
     {"layer_norm(n=3,f=771)", "ln", build_layer_norm, VECTOR(3, 2), .width = 771},
+    {"layer_norm(n=2,c=13,hw=5x4)", "ln", build_layer_norm, IMAGE(2, 2, 5, 4), .width = 13},
+    {"layer_norm(n=2,c=5,dhw=3x2x4,affine=0)", "ln", build_layer_norm, VOLUME(2, 2, 3, 2, 4), .width = 5, .options = {.no_affine = true}},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"relu6(n=2,c=3,hw=7x5)", "relu", build_relu6, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
     {"relu6(n=5,f=259)", "relu", build_relu6, VECTOR(5, 9), .width = 259},

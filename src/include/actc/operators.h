@@ -107,12 +107,14 @@ ACTC_API actc_tensor *actc_batch_norm(actc_graph *graph, const char *name, actc_
 typedef struct actc_layer_norm_options {
     size_t size;
     double epsilon; /* default 1e-5; 1e-12 to 1 */
-    bool affine;    /* weight and bias, an element each of the last dimension; default true */
-    bool frozen;    /* weight and bias get no gradient */
+    bool affine;    /* weight and bias, an element each of what is normalised; default true */
+    bool frozen;    /* the operator's own parameters are frozen */
+    actc_parameter *weight_parameter; /* NULL: the operator makes its own, (D); else (D), or with axes of 1 around: (1,C,1,1) */
+    actc_parameter *bias_parameter;
 } actc_layer_norm_options;
 ACTC_API actc_layer_norm_options actc_layer_norm_options_default(void);
-/* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension. Parameters "weight", "bias".
- * Saves its input, and a mean and an inverse deviation a row. */
+/* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension; or a map, each position
+ * normalised over its channels: timm's LayerNorm2d. Parameters "weight", "bias". Saves its input, and a mean and an inverse deviation a row. */
 ACTC_API actc_tensor *actc_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_layer_norm_options *options);
 /* Softmax over the last dimension of (N,F) or (B,T,D), or over the channels of a map; saves its output. */
 ACTC_API actc_tensor *actc_softmax(actc_graph *graph, const char *name, actc_tensor *x);
