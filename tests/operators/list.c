@@ -227,6 +227,46 @@ static actc_tensor *build_mul_outer(actc_graph *graph, const char *name, actc_te
     return actc_mul(graph, name, gate(graph, name, x), build_convolution(graph, conv, x, &one));
 }
 
+/* The parameter "NAME.weight" of the shape of x but for one axis. */
+static actc_tensor *learned(actc_graph *graph, const char *name, const actc_tensor *x, int axis, int64_t size)
+{
+    char parameter[80];
+    actc_shape shape = actc_tensor_shape(x);
+    snprintf(parameter, sizeof parameter, "%s.weight", name);
+    if (x)
+        shape.dims[axis] = size;
+    return actc_parameter_tensor(graph, name, actc_parameter_create(graph, parameter, shape.dims, shape.ndim, ACTC_INIT_NORMAL, 4));
+}
+
+/* A position embedding. */
+static actc_tensor *build_add_parameter(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char add[64];
+    snprintf(add, sizeof add, "%s_add", name);
+    x = shaped(graph, name, x, o);
+    return actc_add(graph, add, x, learned(graph, name, x, 0, 1));
+}
+
+/* A gain of each channel. */
+static actc_tensor *build_mul_parameter(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char mul[64];
+    const int64_t gain[] = {1, o->out, 1, 1};
+    snprintf(mul, sizeof mul, "%s_parameter", name);
+    return actc_mul(graph, name, actc_parameter_tensor(graph, mul, actc_parameter_create(graph, "gain", gain, 4, ACTC_INIT_NORMAL, 1)), x);
+}
+
+/* Class tokens: `begin` before x and as many behind. */
+static actc_tensor *build_concat_parameter(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char concat[64], last[64];
+    snprintf(concat, sizeof concat, "%s_concat", name);
+    snprintf(last, sizeof last, "%s_last", name);
+    x = shaped(graph, name, x, o);
+    actc_tensor *parts[] = {learned(graph, name, x, o->axis, o->begin), x, learned(graph, last, x, o->axis, o->begin)};
+    return actc_concat(graph, concat, parts, 3, o->axis);
+}
+
 static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_batch_norm_options options = actc_batch_norm_options_default();
@@ -450,6 +490,16 @@ const operator_case operator_cases[] = {
     {"concat(n=2,c=3,dhw=2x4x3,axis=2)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 2}},
     {"concat(n=2,c=3,dhw=2x4x3,axis=4)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 4}},
     {"concat(n=3,f=37,axis=1)", "concat", build_concat, VECTOR(3, 5), .width = 37, .options = {.axis = 1}},
+    {"parameter_add(n=5,t=7,d=12)", "parameter", build_add_parameter, VECTOR(5, 3),
+     .width = 84, .options = {.dims = {7, 12}, .ndim = 2}},
+    {"parameter_add(n=3,c=5,hw=4x3)", "parameter", build_add_parameter, IMAGE(3, 2, 4, 3), .width = 5, .uses = ""},
+    {"parameter_mul(n=3,c=5,hw=4x3)", "mul", build_mul_parameter, IMAGE(3, 2, 4, 3), .width = 5, .options = {.out = 5}},
+    {"parameter_concat(n=5,t=7,d=12,axis=1)", "concat", build_concat_parameter, VECTOR(5, 3),
+     .width = 84, .options = {.dims = {7, 12}, .ndim = 2, .axis = 1, .begin = 1}},
+    {"parameter_concat(n=3,c=5,dhw=2x4x3,axis=1)", "concat", build_concat_parameter, VOLUME(3, 2, 2, 4, 3),
+     .width = 5, .options = {.axis = 1, .begin = 2}},
+    {"parameter_concat(n=3,c=5,hw=4x3,axis=3)", "concat", build_concat_parameter, IMAGE(3, 2, 4, 3),
+     .width = 5, .options = {.axis = 3, .begin = 2}},
     {"slice(n=2,c=7,hw=5x4,axis=1,begin=2,end=5)", "slice", build_slice, IMAGE(2, 2, 5, 4),
      .width = 7, .options = {.axis = 1, .begin = 2, .end = 5}, .uses = ""},
     {"slice(n=2,c=3,dhw=4x3x5,axis=2,begin=1,end=4)", "slice", build_slice, VOLUME(2, 1, 4, 3, 5),

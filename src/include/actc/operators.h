@@ -75,8 +75,8 @@ ACTC_API actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor
 ACTC_API actc_tensor *actc_leaky_relu(actc_graph *graph, const char *name, actc_tensor *x, double slope);
 /* a * x + b, with a and b finite as f32. Nothing is saved. */
 ACTC_API actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double a, double b);
-/* Element-wise sum and product of two tensors with equally many axes. Where they differ in an axis but the batch, one of them
- * must have a size of 1 there and is broadcast: (N,C,H,W) * (N,C,1,1). Volumes broadcast along axes that lie far apart
+/* Element-wise sum and product of two tensors with equally many axes. Where they differ in an axis, one of them must have a size
+ * of 1 there and is broadcast: (N,C,H,W) * (N,C,1,1); along the batch only what is made of parameters has it. Volumes broadcast along axes that lie far apart
  * (N,C,1,H,1, channels last in memory) are refused. add saves nothing, mul each input that the other's gradient needs. */
 ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
 ACTC_API actc_tensor *actc_mul(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
@@ -158,12 +158,18 @@ ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_
 ACTC_API actc_tensor *actc_resize_bilinear(actc_graph *graph, const char *name, actc_tensor *x, int64_t height, int64_t width,
                                            bool align_corners);
 
+/* ---- parameters ---- */
+
+/* A parameter (1,...) as a tensor, which add, mul and concat broadcast over the batch: class tokens, position embeddings. Its gradient
+ * is the sum over the batch. Nothing is saved. */
+ACTC_API actc_tensor *actc_parameter_tensor(actc_graph *graph, const char *name, actc_parameter *parameter);
+
 /* ---- moving ---- */
 
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
 ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
-/* `count` tensors of the same shape but for their size along `axis` (1: channels or features; not the batch), one behind the other.
- * Nothing is saved. */
+/* `count` tensors of the same shape but for their size along `axis` (1: channels or features; not the batch), one behind the other;
+ * what is made of parameters is broadcast over the batch. Nothing is saved. */
 ACTC_API actc_tensor *actc_concat(actc_graph *graph, const char *name, actc_tensor *const *inputs, uint32_t count, int axis);
 
 /* Elements in other places, bit for bit; nothing is saved. Axes are those of the logical shape, 0 the batch, which stays. Where the bytes
