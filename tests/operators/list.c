@@ -156,6 +156,12 @@ static actc_tensor *build_patchify(actc_graph *graph, const char *name, actc_ten
     return actc_patchify(graph, name, x, o->kernel);
 }
 
+/* To a map of another size: the tokens of dims[], whose patches become those of `kernel` on the axes of `before`. */
+static actc_tensor *build_unpatchify(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_unpatchify(graph, name, shaped(graph, name, x, o), o->before, o->kernel, o->axis);
+}
+
 static actc_tensor *build_dropout(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_dropout(graph, name, x, o->p);
@@ -284,8 +290,7 @@ static actc_tensor *build_layer_norm(actc_graph *graph, const char *name, actc_t
 
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    (void)o;
-    return actc_global_avg_pool(graph, name, x);
+    return actc_global_avg_pool(graph, name, shaped(graph, name, x, o));
 }
 
 static actc_tensor *build_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -474,6 +479,8 @@ const operator_case operator_cases[] = {
     {"leaky_relu(n=2,c=3,hw=7x5,slope=0.2)", "leaky_relu", build_leaky_relu, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = 0.2}, .uses = ""},
     {"scale(n=2,c=3,hw=7x5,a=-1.7)", "scale", build_scale, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = -1.7}, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"global_avg_pool(n=3,t=9,d=20)", "avgpool", build_global_avg_pool, VECTOR(3, 5),
+     .width = 180, .options = {.dims = {9, 20}, .ndim = 2}},
     {"avg_pool2d(n=2,c=3,hw=8x7,k=3x2,s=2x2,p=1x0)", "avgpool", build_avg_pool, IMAGE(2, 2, 8, 7),
      .width = 3, .options = {.kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 0}}},
     {"avg_pool3d(n=2,c=3,dhw=5x6x4,k=2x3x3,s=2x1x2,p=1x1x1,count_include_pad=0)", "avgpool", build_avg_pool, VOLUME(2, 2, 5, 6, 4),
@@ -534,6 +541,12 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.kernel = {4, 2}}, .uses = ""},
     {"patchify(n=2,c=3,dhw=4x6x4,patch=2x3x4)", "patchify", build_patchify, VOLUME(2, 1, 4, 6, 4),
      .width = 3, .options = {.kernel = {2, 3, 4}}},
+    {"unpatchify(n=2,t=6,d=24,to=8x6,patch=4x2)", "unpatchify", build_unpatchify, VECTOR(2, 5),
+     .width = 144, .options = {.dims = {6, 24}, .ndim = 2, .before = {8, 6}, .kernel = {4, 2}, .axis = 2}},
+    {"unpatchify(n=2,t=8,d=24,to=4x6x4,patch=2x3x2)", "unpatchify", build_unpatchify, VECTOR(2, 5),
+     .width = 192, .options = {.dims = {8, 24}, .ndim = 2, .before = {4, 6, 4}, .kernel = {2, 3, 2}, .axis = 3}},
+    {"unpatchify(n=3,t=4,d=5,to=4x1,patch=1x1)", "unpatchify", build_unpatchify, IMAGE(3, 2, 2, 2), .width = 5,
+     .options = {.dims = {4, -1}, .ndim = 2, .before = {4, 1}, .kernel = {1, 1}, .axis = 2}, .uses = ""},
     {"log_softmax_nll(n=2,classes=5,hw=4x7,ignored=5)", "softmax", build_log_softmax, IMAGE(2, 2, 4, 7),
      .width = 5, .layer = "log_softmax", .loss = nll_of_positions, .ignored = 5},
     {"softmax_nll(n=7,f=10)", "softmax", build_softmax, VECTOR(7, 6), .width = 10, .loss = nll, .uses = ""},

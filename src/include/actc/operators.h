@@ -144,7 +144,7 @@ ACTC_API actc_tensor *actc_avg_pool(actc_graph *graph, const char *name, actc_te
 /* To sizes[] (an entry for each spatial axis, 1 to 65535): PyTorch's AdaptiveAvgPool, where output i is the mean from
  * floor(i*in/out) to ceil((i+1)*in/out). Saves nothing. */
 ACTC_API actc_tensor *actc_adaptive_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *sizes);
-/* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
+/* A map's mean over all positions, (N,C,1,1) or (N,C,1,1,1), or a sequence's over its tokens, (B,1,D). */
 ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
 /* x (N,C,H,W) or (N,C,D,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
 ACTC_API actc_tensor *actc_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
@@ -189,6 +189,11 @@ ACTC_API actc_tensor *actc_pixel_shuffle(actc_graph *graph, const char *name, ac
 /* A map -> a sequence of its patches, (N,tokens,elements of a patch): einops' "b c (h p1) (w p2) -> b (h w) (p1 p2 c)" and
  * "b c (d p1) (h p2) (w p3) -> b (d h w) (p1 p2 p3 c)". patch: an entry for each spatial axis, which it divides. */
 ACTC_API actc_tensor *actc_patchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *patch);
+
+/* Back: a sequence -> the map with these spatial axes (size: H,W or D,H,W) that patchify takes to it; axes: 2 or 3. Patches of 1 cost
+ * nothing, either way. */
+ACTC_API actc_tensor *actc_unpatchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *size, const int64_t *patch,
+                                      int axes);
 
 /* ---- losses and metrics ----
  * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph: i32 classes (N) of scores (N,C), or one a
