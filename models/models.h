@@ -11,8 +11,9 @@ typedef struct actc_model_option {
     const char *name;
     const char *summary; /* a few words for --help */
     int64_t usual, least, most;
+    const char *words;   /* where its values have names, these, "cls|mean" from `least` up; NULL: it is a number */
 } actc_model_option;
-#define ACTC_MODEL_MAX_OPTIONS 4
+#define ACTC_MODEL_MAX_OPTIONS 12
 
 /* What a network is built for. */
 typedef struct actc_model_config {

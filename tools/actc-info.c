@@ -408,7 +408,7 @@ static int run_tool(int argc, char **argv)
         TOOL_NETWORK_OPTIONS(&net.net),
         {"compress", TOOL_STRING, &net.compress, "RULES", "how a network's saved activations are kept"},
     };
-    char networks[2048], text[4096];
+    char networks[TOOL_NETWORKS_BYTES], text[TOOL_NETWORKS_BYTES + 4096];
     snprintf(text, sizeof text,
              "Networks:\n%s\n"
              "Examples:\n"

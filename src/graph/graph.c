@@ -454,11 +454,14 @@ actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const
     if (!name || !*name || !dims || ndim < 1 || ndim > ACTC_MAX_DIMS)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: needs a name and 1 to %d dimensions",
                                name ? name : "(null)", ACTC_MAX_DIMS);
+    if (init != ACTC_INIT_DEFAULT && init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && init != ACTC_INIT_NORMAL)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: init is %d, must be one of ACTC_INIT_*", name,
+                               (int)init);
     if (init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && fan_in < 1)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: fan_in is %lld, must be > 0", name,
                                (long long)fan_in);
     return append_parameter(graph, actc_strdup(name), dims, ndim, ACTC_ROLE_WEIGHT,
-                            ndim >= 3 ? ACTC_LAYOUT_CHANNELS_LAST : ACTC_LAYOUT_PLAIN, init, fan_in, false);
+                            ndim >= 4 ? ACTC_LAYOUT_CHANNELS_LAST : ACTC_LAYOUT_PLAIN, init, fan_in, false);
 }
 
 void actc_parameter_freeze(actc_parameter *parameter)

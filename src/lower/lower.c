@@ -235,6 +235,16 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
     return (actc_view){.buffer = lower->build->v_gradients, .offset = place->offset, .bytes = place->elements * 4};
 }
 
+void actc_lower_give_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, actc_view gradient)
+{
+    bool add;
+    actc_view target = actc_lower_parameter_gradient(lower, parameter, &add);
+    if (add)
+        actc_emit_accumulate(lower, gradient, target);
+    else
+        actc_emit_copy(lower, gradient, target);
+}
+
 uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_shape *shape = &lower->shapes[tensor->id];

@@ -160,6 +160,8 @@ void actc_lower_output_alias(actc_lower *lower, const actc_op *op);
 void actc_lower_settle(actc_lower *lower, const actc_tensor *tensor, actc_view view);
 void actc_lower_drop_gradient(actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, bool *add);
+/* One that lies elsewhere already: copied, or added to what was accumulated before. */
+void actc_lower_give_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, actc_view gradient);
 
 /* Saved values. slices: in how many parts a tensor is best restored (1: whole). restore gives samples [first, first + count);
  * restore_planes counts depth planes through all samples, where the codec keeps each by itself (has_planes). */

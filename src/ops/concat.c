@@ -14,19 +14,26 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
     for (uint32_t i = 1; i < op->n_inputs; i++) {
         bool same = in[i].ndim == in[0].ndim;
         for (int d = 0; d < in[0].ndim && same; d++)
-            same = d == a->axis || in[i].dims[d] == in[0].dims[d];
+            same = d == a->axis || in[i].dims[d] == in[0].dims[d] || (d == 0 && (in[i].dims[0] == 1 || in[0].dims[0] == 1));
         if (!same) {
             snprintf(why, why_size, "the inputs' shapes differ beside axis %d: %s and %s", a->axis, actc_shape_text(&in[0], first),
                      actc_shape_text(&in[i], other));
             return false;
         }
         out->dims[a->axis] += in[i].dims[a->axis];
+        out->dims[0] = in[i].dims[0] > out->dims[0] ? in[i].dims[0] : out->dims[0];
     }
     return true;
 }
 
-/* The box of input `index` inside the output: both are (outer, axis, inner) in memory; *at is where it begins in the output. */
-static struct actc_params_copy_nd box(const actc_lower *lower, const actc_op *op, uint32_t index, uint32_t *at)
+static bool is_broadcast(const actc_lower *lower, const actc_op *op, uint32_t index)
+{
+    return lower->shapes[op->inputs[index]->id].dims[0] < lower->shapes[op->output->id].dims[0];
+}
+
+/* The box of input `index`, in every sample, inside the output: both are (outer, axis, inner) in memory. `back`: the other way
+ * round, to what has every sample of the part even where the input is broadcast. */
+static struct actc_params_copy_nd box(const actc_lower *lower, const actc_op *op, uint32_t index, bool back)
 {
     const int axis = ((const actc_concat_attributes *)op->attributes)->axis;
     const actc_shape *part = &lower->shapes[op->inputs[index]->id], *whole = &lower->shapes[op->output->id];
@@ -34,21 +41,26 @@ static struct actc_params_copy_nd box(const actc_lower *lower, const actc_op *op
     actc_physical_dims(part, dims, strides);
     actc_physical_dims(whole, whole_dims, whole_strides);
     const int k = actc_physical_axis(part, axis);
-    const uint32_t inner = strides[k], n = (uint32_t)actc_shape_elements(part), length = inner * dims[k];
-    *at = 0;
+    const uint32_t inner = strides[k], length = inner * dims[k], batch = whole_dims[0], sample = strides[0];
+    const uint32_t part_strides[] = {is_broadcast(lower, op, index) && !back ? 0 : sample, length, 1};
+    const uint32_t in_whole[] = {whole_strides[0], whole_dims[k] * inner, 1};
+    uint32_t at = 0;
     for (uint32_t i = 0; i < index; i++)
-        *at += (uint32_t)lower->shapes[op->inputs[i]->id].dims[axis] * inner;
-    return (struct actc_params_copy_nd){.n = n, .size = {1, 1, 1, 1, n / length, length}, .ss = {0, 0, 0, 0, length, 1},
-                                        .ds = {0, 0, 0, 0, whole_dims[k] * inner, 1}};
+        at += (uint32_t)lower->shapes[op->inputs[i]->id].dims[axis] * inner;
+    struct actc_params_copy_nd params = {.n = batch * sample, .size = {1, 1, 1, batch, sample / length, length}};
+    for (int i = 0; i < 3; i++) {
+        params.ss[3 + i] = back ? in_whole[i] : part_strides[i];
+        params.ds[3 + i] = back ? part_strides[i] : in_whole[i];
+    }
+    *(back ? &params.source_at : &params.target_at) = at;
+    return params;
 }
 
 static void forward(actc_lower *lower, const actc_op *op)
 {
     actc_view y = actc_lower_output(lower, op);
     for (uint32_t i = 0; i < op->n_inputs; i++) {
-        uint32_t at;
-        struct actc_params_copy_nd params = box(lower, op, i, &at);
-        params.target_at = at;
+        struct actc_params_copy_nd params = box(lower, op, i, false);
         ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_input(lower, op, i), y);
     }
 }
@@ -58,14 +70,13 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
     for (uint32_t i = 0; i < op->n_inputs; i++) {
         if (!gradients->input[i])
             continue;
-        uint32_t at, stride;
-        struct actc_params_copy_nd params = box(lower, op, i, &at);
-        params.source_at = at; /* and from the whole to the part */
-        stride = params.ss[4];
-        params.ss[4] = params.ds[4];
-        params.ds[4] = stride;
+        struct actc_params_copy_nd params = box(lower, op, i, true);
+        const bool broadcast = is_broadcast(lower, op, i);
         actc_view dx = actc_lower_input_gradient(lower, op, i, false);
-        ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_output_gradient(lower, op), dx);
+        actc_view part = broadcast ? actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, 4ull * params.n, "gradients of samples") : dx;
+        ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_output_gradient(lower, op), part);
+        if (broadcast)
+            actc_emit_column_sum(lower, part, params.size[3], params.n / params.size[3], dx, false);
         actc_lower_commit_gradient(lower, op, i, dx);
     }
 }

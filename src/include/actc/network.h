@@ -112,8 +112,8 @@ typedef struct actc_value {
 ACTC_API size_t actc_network_value_count(const actc_network *network);
 /* Losses in the order in which they were added to the graph, then metrics. value->size must be set by the caller. */
 ACTC_API actc_status actc_network_value(const actc_network *network, size_t index, actc_value *value);
-/* Output `index`, in the order in which they were added to the graph, of the samples of the last evaluation or inference: f32 in
- * the logical order. Until the next step. */
+/* Output `index`, in the order in which they were added to the graph, of the samples of the last evaluation or inference (or one,
+ * of what is made of parameters alone): f32 in the logical order. Until the next step. */
 ACTC_API actc_status actc_network_read_output(actc_network *network, size_t index, float *values);
 
 /* Evaluates `count` samples, 1 <= count <= eval_batch; adds to *loss_sum the sum of their losses and to
