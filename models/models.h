@@ -49,5 +49,8 @@ extern const actc_model actc_model_mnistnet;
 extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
 extern const actc_model actc_model_unet3d;
+/* efficientnet_b0 to efficientnet_b8 */
+extern const actc_model actc_model_efficientnets[];
+#define ACTC_MODEL_EFFICIENTNETS 9
 
 #endif

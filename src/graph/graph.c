@@ -454,7 +454,7 @@ actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const
     if (!name || !*name || !dims || ndim < 1 || ndim > ACTC_MAX_DIMS)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: needs a name and 1 to %d dimensions",
                                name ? name : "(null)", ACTC_MAX_DIMS);
-    if (init != ACTC_INIT_DEFAULT && init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && init != ACTC_INIT_NORMAL)
+    if ((int)init < ACTC_INIT_DEFAULT || init > ACTC_INIT_KAIMING_NORMAL)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: init is %d, must be one of ACTC_INIT_*", name,
                                (int)init);
     if (init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && fan_in < 1)

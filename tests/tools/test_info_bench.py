@@ -73,7 +73,7 @@ class Network(Case):
     def test_adds_up(self):
         """Masks beside compressed tensors and tensors in the memory of others: the rows add up to what is planned."""
         for arguments in (["mnistnet"], ["mnistnet", "--compress", "*=dct"], ["resnet18"], ["resnet18", "--compress", "*=dct"],
-                          ["resnet50", "--compress", "*@bn=threshold"]):
+                          ["resnet50", "--compress", "*@bn=threshold"], ["efficientnet_b0", "--size", "64,64", "--compress", "*=dct"]):
             net = json.loads(self.run_tool(INFO, arguments + ["--format", "json", "--batch", "16"]).stdout)
             self.assertEqual(sum(o["parameters"] for o in net["operators"]), net["parameters"])
             self.assertEqual(sum(s["kept_bytes"] for s in net["saved"]), net["saved_bytes"], arguments)
@@ -97,6 +97,9 @@ class Network(Case):
         self.refuse(INFO, ["mnistnet", "--classes", "11"], 2, "--classes 11")
         self.refuse(INFO, ["resnet18", "--size", "32"], 2, "--size 32", "HEIGHT,WIDTH")
         self.refuse(INFO, ["resnet18", "--size", "32,32x"], 2, "--size 32,32x")
+        self.refuse(INFO, ["efficientnet_b9"], 2, "unknown network 'efficientnet_b9'", "efficientnet_b8")
+        self.refuse(INFO, ["efficientnet_b0", "--net-option", "as_published=2"], 2, "'2' is no number that as_published takes: 0 to 1")
+        self.refuse(INFO, ["efficientnet_b0", "--net-option", "groups=2"], 2, "'groups=2'", "width (0 to 1000)", "depth (0 to 1000)")
         self.refuse(INFO, ["resnet18", "--compress", "conv9=dct"], 2, "--compress", "'conv9' matches no operator")
         self.refuse(INFO, ["--batch", "3"], 2, "--batch goes with a network")
         self.refuse(INFO, ["mnistnet", "--compile-all"], 2, "--compile-all")

@@ -1,10 +1,11 @@
-/* Small networks of models/ against PyTorch in float64 (tests/oracle/resnet_gradients.py, unet3d_gradients.py): loss, the gradient of
+/* Small networks of models/ against PyTorch in float64 (tests/oracle/resnet_gradients.py, unet3d_gradients.py, efficientnet_gradients.py): loss, the gradient of
  * every parameter, the running statistics after a step, the logits of an evaluation that uses them; and what compression must not
  * change. On the device that ACTC_TEST_DEVICE names.
  */
 #include <math.h>
 #include <unistd.h>
 
+#include "efficientnet.h"
 #include "network_test.h"
 #include "resnet.h"
 #include "unet3d.h"
@@ -33,7 +34,25 @@ static actc_tensor *build_deep_unet(actc_graph *graph, actc_tensor *x)
     return actc_unet3d(graph, x, &options);
 }
 
-enum { MOST = 8192 }; /* elements of a batch's inputs, labels or logits */
+static actc_tensor *build_efficientnet(actc_graph *graph, actc_tensor *x)
+{
+    const actc_efficientnet_options options = {.width = 0.05, .depth = 0.5, .classes = 7};
+    return actc_efficientnet(graph, x, &options);
+}
+
+static actc_tensor *build_efficientnet_relu(actc_graph *graph, actc_tensor *x)
+{
+    const actc_efficientnet_options options = {.width = 0.05, .depth = 0.25, .relu = true, .classes = 7};
+    return actc_efficientnet(graph, x, &options);
+}
+
+static actc_tensor *build_efficientnet_tf(actc_graph *graph, actc_tensor *x)
+{
+    const actc_efficientnet_options options = {.width = 0.05, .depth = 0.25, .tensorflow = true, .classes = 7};
+    return actc_efficientnet(graph, x, &options);
+}
+
+enum { MOST = 16384 }; /* elements of a batch's inputs, labels or logits */
 
 static const struct variant {
     const char *name;
@@ -48,8 +67,11 @@ static const struct variant {
     {"bottleneck", build_bottleneck, "resnet_gradients", 4, {3, 16, 16}, 3, 7, false},
     {"unet", build_unet, "unet3d_gradients", 2, {2, 8, 12, 8}, 4, 3, true},
     {"deep unet", build_deep_unet, NULL, 2, {1, 16, 16, 16}, 4, 3, true},
+    {"efficientnet", build_efficientnet, "efficientnet_gradients", 4, {1, 48, 48}, 3, 7, false},
+    {"efficientnet relu", build_efficientnet_relu, "efficientnet_gradients", 4, {1, 48, 48}, 3, 7, false},
+    {"efficientnet tf", build_efficientnet_tf, "efficientnet_gradients", 4, {1, 48, 48}, 3, 7, false},
 };
-enum { BASIC, BOTTLENECK, UNET, DEEP_UNET, VARIANTS };
+enum { BASIC, BOTTLENECK, UNET, DEEP_UNET, EFFICIENTNET, EFFICIENTNET_RELU, EFFICIENTNET_TF, VARIANTS };
 
 static actc_safetensors *files[VARIANTS];
 
@@ -195,13 +217,15 @@ static void compression_leaves_the_loss(void **state)
     const fixture *f = *state;
     static const char *const rules[] = {"*=dct:lambda=10", "*/*@conv=wavelet:lambda=4", "*@bn=threshold:lambda=10", "*@bn=dct:lambda=10,bn=input",
                                         "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random"};
-    static const int of[] = {BASIC, UNET};
-    for (int k = 0; k < 2; k++) {
+    static const int of[] = {BASIC, UNET, EFFICIENTNET};
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
         const struct variant *v = &variants[of[k]];
         actc_network *network = prepare(f, v, NULL);
         float first = train(f, v, network, 0.01);
         actc_network_destroy(&network);
         for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+            if (of[k] == EFFICIENTNET && strstr(rules[i], "relu")) /* it has none */
+                continue;
             network = prepare(f, v, rules[i]);
             float loss = train(f, v, network, 0.01);
             assert_memory_equal(&loss, &first, sizeof loss);
@@ -216,7 +240,7 @@ static void compression_leaves_the_loss(void **state)
 static void in_place_changes_nothing(void **state)
 {
     const fixture *f = *state;
-    for (const struct variant *v = variants; v <= &variants[UNET]; v++) {
+    for (const struct variant *v = variants; v < variants + VARIANTS; v++) {
         actc_network *a = prepare_with(f, v, NULL, false), *b = prepare_with(f, v, NULL, true);
         for (int step = 0; step < 2; step++) {
             float losses[2] = {train(f, v, a, 0.01), train(f, v, b, 0.01)};
@@ -296,7 +320,10 @@ static void one_hash_everywhere(void **state)
         {BASIC, "*=wavelet:lambda=4", 0xc1cdc27f441a65dfu},
         {DEEP_UNET, NULL, 0x16fe056e1d01352du},
         {DEEP_UNET, "*=dct:lambda=10", 0xf37b6e0386322496u},
-        {DEEP_UNET, "*=wavelet:lambda=4", 0x9e6e2465cc490f36u}};
+        {DEEP_UNET, "*=wavelet:lambda=4", 0x9e6e2465cc490f36u},
+        {EFFICIENTNET, NULL, 0x63b4bf55097208acu},
+        {EFFICIENTNET, "*=dct:lambda=10", 0xa1cf21f83de8b0d7u},
+        {EFFICIENTNET_RELU, "*=wavelet:lambda=4", 0xf2d2e9704a7a34a5u}};
     fixture exact = *f;
     actc_device_options options = actc_device_options_default();
     options.device = actc_device_get_info(f->device)->spec;
