@@ -454,7 +454,7 @@ static actc_status lower_all(actc_build *build, bool compress)
 }
 
 actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
-                              bool compress, uint64_t slice_bytes, actc_build **out)
+                              bool compress, const uint64_t *budgets, actc_build **out)
 {
     *out = NULL;
     actc_build *build = actc_calloc(1, sizeof *build);
@@ -464,8 +464,9 @@ actc_status actc_build_create(actc_device *device, const actc_graph *graph, cons
     build->device = device;
     build->graph = graph;
     build->options = options;
-    build->slice_bytes = slice_bytes;
+    build->budgets = budgets;
     actc_status status = lower_all(build, compress);
+    build->budgets = NULL;
     if (status != ACTC_OK) {
         actc_build_destroy(&build);
         return status;

@@ -260,10 +260,11 @@ bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
-    uint64_t most = lower->build->slice_bytes, bytes = actc_lower_bytes(lower, tensor);
-    if (!most || !saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
+    const uint64_t *budgets = lower->build->budgets, bytes = actc_lower_bytes(lower, tensor);
+    if (!saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
         return 1;
-    return (uint32_t)((bytes + most - 1) / most);
+    uint64_t most = budgets ? budgets[tensor->id] : (bytes + 1) / 2;
+    return bytes <= most ? 1 : (uint32_t)((bytes + most - 1) / most);
 }
 
 uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)

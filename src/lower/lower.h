@@ -55,7 +55,8 @@ typedef struct actc_build {
     actc_device *device;
     const actc_graph *graph;
     const actc_network_options *options;
-    uint64_t slice_bytes;          /* what a compressed tensor is restored in at once, about; 0: all of it */
+    const uint64_t *budgets;       /* while it is being lowered, [tensor id]: bytes of a compressed tensor that may be restored at
+                                    * once; NULL: a half of each */
     actc_shape *shapes[ACTC_PROGRAM_COUNT]; /* [tensor id], NULL where the program is not prepared */
     bool *live[ACTC_PROGRAM_COUNT];         /* [op id]: the program computes it */
     actc_autodiff autodiff;
@@ -83,9 +84,11 @@ typedef struct actc_build {
     uint64_t transfer_bytes;       /* largest transfer between host and device */
 } actc_build;
 
-/* Lowers the graph and plans memory. compress false: everything dense, for comparison. */
+/* Lowers the graph and plans memory. compress false: everything dense, for comparison. budgets: as above, read now only. */
 actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
-                              bool compress, uint64_t slice_bytes, actc_build **out);
+                              bool compress, const uint64_t *budgets, actc_build **out);
+/* With budgets for the least memory and, where they do not show in that, the fewest parts (slices.c). */
+actc_status actc_build_best(actc_device *device, const actc_graph *graph, const actc_network_options *options, actc_build **out);
 void actc_build_destroy(actc_build **build);
 
 /* ---- for operators ---- */
@@ -163,7 +166,7 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
 /* One that lies elsewhere already: copied, or added to what was accumulated before. */
 void actc_lower_give_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, actc_view gradient);
 
-/* Saved values. slices: in how many parts a tensor is best restored (1: whole). restore gives samples [first, first + count);
+/* Saved values. slices: in how many parts a tensor holds to its budget (1: whole). restore gives samples [first, first + count);
  * restore_planes counts depth planes through all samples, where the codec keeps each by itself (has_planes). */
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor);
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor);

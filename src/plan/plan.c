@@ -104,7 +104,8 @@ static size_t count_before(const placed *list, size_t n, uint32_t arena, uint64_
 static uint64_t lowest_offset(const placed *list, size_t n, const actc_vbuf *vbuf, uint32_t arena)
 {
     uint64_t offset = 0;
-    for (size_t i = count_before(list, n, arena, 0); i < n && list[i].arena == arena && list[i].offset < offset + vbuf->bytes; i++)
+    size_t i = count_before(list, n, arena, 0);
+    for (; i < n && list[i].arena == arena && list[i].offset < offset + vbuf->bytes; i++)
         if (list[i].end > offset && list[i].first <= vbuf->last && vbuf->first <= list[i].last)
             offset = list[i].end;
     return offset;

@@ -2,6 +2,8 @@
  * against what lives in it; on the null device, since a plan computes nothing. */
 #include "network_test.h"
 
+#include <time.h>
+
 #include "runtime/network.h"
 
 #define BATCH 32
@@ -234,8 +236,8 @@ static void arena_holds_little_else(void **state)
     }
 }
 
-/* Buffers of lives and sizes drawn by chance: none lies where another does that lives at the same time, and the arenas hold little
- * else than what lives at the peak; with a limit of a buffer's size too. */
+/* Buffers of lives and sizes drawn by chance: none lies where another does that lives at the same time, also where an arena may
+ * not be large; where it may, it holds little else than what lives at the peak. */
 static void places_of_chance(void **state)
 {
     const fixture *f = *state;
@@ -281,6 +283,75 @@ static void places_of_chance(void **state)
         fail_msg("arenas are %g of the peak larger than it, of %d", excess / PROBLEMS, PROBLEMS);
 }
 
+/* A network of 128 images, everything compressed. */
+static actc_network *compressed(const fixture *f, const char *name)
+{
+    actc_graph *graph;
+    actc_network *network = NULL;
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = 128;
+    options.compress = "*=dct:lambda=100";
+    CHECK(f->context, actc_graph_create(f->context, name, &graph));
+    actc_model_build(actc_model_find(name), graph);
+    CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+    actc_graph_destroy(&graph);
+    return network;
+}
+
+/* Commands of a training step that restore this tensor (NULL: any), and the bytes that they restore. */
+static int restorations(const actc_build *build, const char *tensor, uint64_t *bytes)
+{
+    const actc_program *program = &build->programs[ACTC_PROGRAM_TRAIN];
+    int count = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < program->n_commands; i++) {
+        const actc_command *command = &program->commands[i];
+        const char *what = command->type == ACTC_COMMAND_UNPACK ? strstr(command->label, ": unpack ") : NULL;
+        if (!what || (tensor && strcmp(what + strlen(": unpack "), tensor)))
+            continue;
+        count++;
+        *bytes += command->views[1].bytes;
+    }
+    return count;
+}
+
+/* Tensors of one size: in parts where their restoration would be the peak, whole where there is room. */
+static void restored_by_room(void **state)
+{
+    const fixture *f = *state;
+    actc_network *network = compressed(f, "resnet18");
+    actc_build *halves;
+    uint64_t once, twice, bytes;
+    CHECK(f->context, actc_build_create(f->device, network->graph, &network->options, true, NULL, &halves));
+    assert_int_equal(restorations(halves, "layer1/0/conv2", &bytes), 4); /* bn2: twice two halves */
+    assert_int_equal(bytes, 2 * 128 * 64 * 32 * 32 * 4);
+    assert_int_equal(restorations(network->build, "layer1/1/conv2", &bytes), 4);
+    assert_int_equal(restorations(network->build, "layer1/0/conv2", &bytes), 1);
+    assert_int_equal(bytes, 128 * 64 * 32 * 32 * 4);
+    assert_int_equal(restorations(network->build, "layer4/1/conv2", &bytes), 1);
+    restorations(halves, NULL, &twice);
+    restorations(network->build, NULL, &once);
+    assert_true(once < twice / 4 * 3);
+    assert_int_equal(network->build->plan.peak_bytes, halves->plan.peak_bytes);
+    actc_build_destroy(&halves);
+    actc_network_destroy(&network);
+}
+
+/* Deep networks are planned in no time that a user would notice. */
+static void quickly_planned(void **state)
+{
+    const fixture *f = *state;
+    clock_t start = clock();
+    actc_network *network = compressed(f, "resnet152");
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    actc_network_destroy(&network);
+#ifndef __SANITIZE_ADDRESS__
+    if (!(seconds < 1))
+        fail_msg("planning resnet152 took %g processor seconds", seconds);
+#endif
+    (void)seconds;
+}
+
 static void nothing_to_time(void **state)
 {
     const fixture *f = *state;
@@ -298,6 +369,7 @@ int main(void)
                                        cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
                                        cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(arena_holds_little_else),
                                        cmocka_unit_test(places_of_chance),
+                                       cmocka_unit_test(restored_by_room), cmocka_unit_test(quickly_planned),
                                        cmocka_unit_test(nothing_to_time)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
