@@ -111,7 +111,7 @@ bad=$(awk '/^typedef struct/ { name = $3; first = 1; next } first && /^    size_
     grep -vE '^actc_(kernel_report|weight_difference)$' | while read -r name; do grep -q "\b$name\b" tests/unit/test_sized.c || echo "$name"; done)
 [ -z "$bad" ] || complain "structs with a size that test_sized.c does not give in other sizes: $bad"
 
-bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_init$|^_fini$|^__odr_asan|^$')
+bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_(init|fini|edata|end)$|^__(bss_start$|odr_asan)|^$')
 [ -z "$bad" ] || complain "exported symbols without the actc_ prefix: $bad"
 
 for folder in src src/* backends backends/* shaders kernels_cuda models tests tests/* tools; do
