@@ -4,7 +4,7 @@
 #ifndef ACTC_EXACT_QUANT_H
 #define ACTC_EXACT_QUANT_H
 
-#include "exact.h"
+#include "exact/exact.h"
 
 #define ACTC_QUANT_GROUP 256u
 /* A scale is the biased exponent of the step, or: */

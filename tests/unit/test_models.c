@@ -194,7 +194,7 @@ static void compression_leaves_the_loss(void **state)
 {
     const fixture *f = *state;
     static const char *const rules[] = {"*=dct:lambda=10", "*/*@conv=wavelet:lambda=4", "*@bn=threshold:lambda=10", "*@bn=dct:lambda=10,bn=input",
-                                        "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random"};
+                                        "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random", "*=quant:bits=2"};
     static const int of[] = {BASIC, UNET};
     for (int k = 0; k < 2; k++) {
         const struct variant *v = &variants[of[k]];
