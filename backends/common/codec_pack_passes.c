@@ -268,6 +268,33 @@ static void encode(actc_codec_list *list)
         }
 }
 
+/* ---- quant ---- */
+
+static void quantise(actc_codec_list *list)
+{
+    const actc_codec_plan *plan = list->layout.plan;
+    uint32_t bits = (uint32_t)plan->spec.bits, in_word = 32 / bits;
+    for (uint64_t begin = 0; begin < plan->n; begin += list->layout.chunk) {
+        uint64_t end = MIN(begin + list->layout.chunk, plan->n), group = begin / ACTC_CODEC_TILE;
+        uint64_t groups = ceil_div(end, ACTC_CODEC_TILE) - group, word = begin / in_word;
+        uint64_t code = plan->code_offset + 4 * word, base = plan->base_offset + 4 * group;
+        struct actc_params_codec_quant p = {.first = (uint32_t)begin, .end = (uint32_t)end, .bits = bits,
+                                            .minmax = !plan->spec.symmetric, .tensor = list->command->u.codec.tensor};
+        p.x_first = actc_codec_view_first(4 * begin, (uint32_t)begin, 4);
+        p.code_first = actc_codec_view_first(code, (uint32_t)word, 4);
+        p.offset_first = actc_codec_view_first(base, (uint32_t)group, 4);
+        p.scale_first = actc_codec_view_first(plan->scale_offset + group, (uint32_t)group, 1);
+        actc_view views[] = {
+            actc_codec_range(list->command, ACTC_PACK_X, 4 * begin, 4 * (end - begin)),
+            actc_codec_range(list->command, ACTC_CODEC_STEP_VIEW, 0, ACTC_STEP_BLOCK_BYTES),
+            actc_codec_range(list->command, ACTC_PACK_PAYLOAD, code, 4 * ceil_div(end - begin, in_word)),
+            plan->spec.symmetric ? (actc_view){ACTC_NO_BUFFER, 0, 0}
+                                 : actc_codec_range(list->command, ACTC_PACK_PAYLOAD, base, 4 * groups),
+            actc_codec_range(list->command, ACTC_PACK_PAYLOAD, plan->scale_offset + group, groups)};
+        actc_codec_launch(list, ACTC_KERNEL_codec_quant, ceil_div(end - begin, ACTC_GROUP_ELEMENTS), &p, sizeof p, views);
+    }
+}
+
 void actc_codec_pack_passes(actc_codec_list *list)
 {
     const actc_codec_layout *l = &list->layout;
@@ -276,6 +303,8 @@ void actc_codec_pack_passes(actc_codec_list *list)
         actc_codec_copy(list, list->command->views[ACTC_PACK_X], list->command->views[ACTC_PACK_PAYLOAD]);
         return;
     }
+    if (plan->spec.kind == ACTC_CODEC_QUANT)
+        quantise(list);
     if (!l->selects)
         return;
     actc_view payload = list->command->views[ACTC_PACK_PAYLOAD];

@@ -75,7 +75,9 @@ actc_status actc_codec_layout_init(actc_codec_layout *l, const actc_codec_work_d
     if (plan->payload_bytes > UINT32_MAX - 512)
         return refuse(why, "the payload is larger than 4 GiB");
     ACTC_RETURN_IF_FAILED(set_chunks(l, why));
-    l->selects = plan->k > 0 && plan->spec.kind >= ACTC_CODEC_THRESHOLD;
+    if (plan->spec.kind == ACTC_CODEC_QUANT && !(l->chunk &= ~(uint64_t)(ACTC_GROUP_ELEMENTS - 1)))
+        return refuse(why, "the device binds less than 4608 bytes");
+    l->selects = plan->k > 0 && actc_codec_selects(plan->spec.kind);
     l->to_values = plan->spec.values != ACTC_VALUES_F32;
     l->pieces = plan->tiles + plan->regions - 1;
     if (!l->selects)

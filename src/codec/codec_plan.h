@@ -14,6 +14,7 @@ typedef enum actc_codec_kind {
     ACTC_CODEC_THRESHOLD,
     ACTC_CODEC_DCT,
     ACTC_CODEC_WAVELET,
+    ACTC_CODEC_QUANT,
     ACTC_CODEC_RECOMPUTE, /* of rules and scopes alone: nothing is kept, and no plan is made */
     ACTC_CODEC_USER
 } actc_codec_kind;
@@ -35,10 +36,17 @@ typedef struct actc_codec_spec {
     bool norm_none;     /* dct with block=row: the reference's unnormalised form */
     int wave;           /* index into the wavelet table */
     int levels;
-    bool symmetric;     /* wavelet: mode=symmetric */
+    bool symmetric;     /* wavelet, quant: mode=symmetric */
+    int bits;           /* quant: of a code: 8, 4, 2 or 1 */
     int segments;       /* recompute */
     const struct actc_registered_codec *user; /* ACTC_CODEC_USER */
 } actc_codec_spec;
+
+/* Whether a codec keeps coefficients, in slots. */
+static inline bool actc_codec_selects(actc_codec_kind kind)
+{
+    return kind == ACTC_CODEC_THRESHOLD || kind == ACTC_CODEC_DCT || kind == ACTC_CODEC_WAVELET;
+}
 
 /* Refuses unknown names, keys and values with what is accepted. */
 actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_codec_spec *spec);
@@ -61,7 +69,7 @@ typedef struct actc_codec_plan {
     uint32_t samples, height, width, channels;
     uint32_t batch;          /* samples of the batch dimension that unpacking in slices counts in: samples is a multiple */
     bool sliceable;          /* unpack may restore a part of the batch */
-    uint64_t n, m, k;        /* elements, coefficients, most kept */
+    uint64_t n, m, k;        /* elements, coefficients, most kept; of quant all three the same */
     int levels;              /* wavelet: levels done; 0 is threshold */
     int taps;                /* wavelet: length of the filters */
     /* Wavelet: bands LL, then from the coarsest level to the finest LH, HL, HH. begin: first coefficient, then m. */
@@ -82,7 +90,9 @@ typedef struct actc_codec_plan {
     uint64_t values_offset;
     uint64_t tile_offset;    /* u16 x (tiles - segments): first value of each tile but a segment's first, from its segment's */
     uint64_t index_offset;   /* u8 or u16, one a value */
-    uint64_t scale_offset;   /* int8: one byte for each 256 values */
+    uint64_t scale_offset;   /* int8, quant: one byte for each 256 values */
+    uint64_t code_offset;    /* quant: `bits` an element */
+    uint64_t base_offset;    /* quant, minmax: u32 for each 256 elements, the f32 that code 0 stands for */
     uint64_t payload_bytes;
     bool smaller;            /* than the dense tensor */
     /* Tables that kernels read, uploaded once: the layout is below. NULL and 0 where nothing is needed. */

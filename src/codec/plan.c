@@ -212,12 +212,24 @@ static void set_payload(actc_codec_plan *plan)
     layout(plan, best);
 }
 
+/* quant: codes in words, then what their groups of 256 have in common. */
+static void set_groups(actc_codec_plan *plan)
+{
+    uint32_t in_word = 32 / (uint32_t)plan->spec.bits;
+    plan->k = plan->n;
+    plan->tiles = (uint32_t)((plan->n + ACTC_CODEC_TILE - 1) / ACTC_CODEC_TILE);
+    plan->base_offset = 4 * ((plan->n + in_word - 1) / in_word);
+    plan->scale_offset = plan->base_offset + (plan->spec.symmetric ? 0 : 4ull * plan->tiles);
+    plan->payload_bytes = plan->scale_offset + plan->tiles;
+}
+
 static actc_status resolve(actc_context *context, actc_codec_plan *plan)
 {
     plan->m = plan->n;
     switch (plan->spec.kind) {
     case ACTC_CODEC_NONE: plan->payload_bytes = 4 * plan->n; return ACTC_OK;
     case ACTC_CODEC_RANDOM: return ACTC_OK;
+    case ACTC_CODEC_QUANT: set_groups(plan); return ACTC_OK;
     case ACTC_CODEC_RECOMPUTE:
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
                          "codec: %s says how a network's rules and scopes keep tensors; it compresses nothing", plan->text);

@@ -230,14 +230,15 @@ static void set(parity_case *c, bool full)
 static void add(parity_list *list, const actc_model *model, bool full)
 {
     static const char *const codecs[] = {"dct:lambda=10", "threshold:lambda=100", "wavelet:lambda=100", "dct:select=tile",
-                                         "dct:values=int8"};
+                                         "dct:values=int8", "quant:bits=2"};
     static const char *const kept[][2] = {{"dct:lambda=10", RULES_ON "dct:lambda=10"},
                                           {"threshold:lambda=100", RULES_ON "threshold:lambda=100"},
                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"}};
     static const char *const exact[][2] = {{"none", ""},
                                            {"dct:lambda=10", RULES_ON "dct:lambda=10"},
                                            {"threshold:values=int8", RULES_ON "threshold:values=int8"},
-                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"}};
+                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"},
+                                           {"quant:bits=2", RULES_ON "quant:bits=2"}};
     /* Smoke: as much of the same as software devices do in seconds. Kept sets need a batch of which 0.1 % is something. */
     const step_setup base = {.model = model, .rules = "", .batch = full ? 128 : 16, .steps = full ? 50 : 3, .seed = SEED};
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {

@@ -216,7 +216,7 @@ static void compression_leaves_the_loss(void **state)
 {
     const fixture *f = *state;
     static const char *const rules[] = {"*=dct:lambda=10", "*/*@conv=wavelet:lambda=4", "*@bn=threshold:lambda=10", "*@bn=dct:lambda=10,bn=input",
-                                        "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random"};
+                                        "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random", "*=quant:bits=2"};
     static const int of[] = {BASIC, UNET, EFFICIENTNET};
     for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
         const struct variant *v = &variants[of[k]];

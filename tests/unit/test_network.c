@@ -151,7 +151,7 @@ static void saved_bytes_never_grow(void **state)
 static void forward_is_untouched(void **state)
 {
     const fixture *f = *state;
-    static const char *const rules[] = {RULES, "*=threshold:lambda=100", "*=wavelet:lambda=1000,values=int8",
+    static const char *const rules[] = {RULES, "*=threshold:lambda=100", "*=wavelet:lambda=1000,values=int8", "*=quant:bits=2",
                                         "conv1,relu1,conv2=dct:lambda=10,relu=value", "*=random"};
     actc_step_result dense, compressed;
     actc_network *network = network_of(f, BATCH, NULL);
