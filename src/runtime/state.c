@@ -114,14 +114,15 @@ actc_status actc_network_initialize(actc_network *network)
         const actc_parameter *p = network->states[s].parameter;
         int64_t n = actc_shape_elements(&p->shape);
         bool first_values = network->states[s].kind == ACTC_STATE_PARAMETER || network->states[s].kind == ACTC_STATE_BUFFER;
-        bool drawn = first_values && p->init == ACTC_INIT_DEFAULT;
+        const float *given = first_values ? p->values : NULL;
+        bool drawn = first_values && !given && p->init == ACTC_INIT_DEFAULT;
         /* PyTorch's kaiming_uniform(a = sqrt 5) is U(-b, b) with this b, for weights and biases alike. */
         float bound = drawn ? (float)(1 / sqrt((double)p->fan_in)) : 0;
         float constant = first_values && p->init == ACTC_INIT_ONES ? 1.0f : 0.0f;
         uint32_t path = actc_hash(p->name);
         for (int64_t i = 0; i < n; i++) {
             float u = drawn ? actc_uniform(actc_random_bits((uint32_t)i, path, 0, INIT_STREAM, seed_lo, seed_hi)) : 0;
-            values[i] = drawn ? (u + u - 1.0f) * bound : constant;
+            values[i] = given ? given[i] : drawn ? (u + u - 1.0f) * bound : constant;
         }
         status = actc_network_write_state(network, s, values);
     }
