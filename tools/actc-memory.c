@@ -380,7 +380,7 @@ static int run_tool(int argc, char **argv)
         {"table", TOOL_CHOICE, &s.table, "2", "a table of the paper, with what we need beside it, of all its networks or of NETWORK", "2"},
         {"plot", TOOL_STRING, &s.plot, "FILE.svg", "write the timeline there, with compression and without"},
     };
-    char networks[2048], help[4096];
+    char networks[TOOL_NETWORKS_TEXT], help[TOOL_NETWORKS_TEXT + 2048];
     snprintf(help, sizeof help,
              "Bytes by category after the forward pass and at the peak, with compression and\n"
              "without, and what lives at each command of a step.\n\n"

@@ -381,7 +381,7 @@ static int run_tool(int argc, char **argv)
         {"deterministic", TOOL_FLAG, &s.deterministic, NULL, "the same bits on every device; slower, and says how much"},
         {"validate", TOOL_FLAG, &s.validate, NULL, "Vulkan: with the validation layer"},
     };
-    char networks[2048], text[4096];
+    char networks[TOOL_NETWORKS_TEXT], text[TOOL_NETWORKS_TEXT + 2048];
     snprintf(text, sizeof text, "Networks:\n%s\n%s", tool_networks_text(networks, sizeof networks), help);
     const tool t = {
         .name = "actc-train",

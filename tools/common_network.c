@@ -56,7 +56,8 @@ static int choose_size(const tool *t, const char *text, const actc_model *model,
 static int choose_settings(const tool *t, const char *text, const actc_model *model, actc_model_config *config)
 {
     char known[256] = "";
-    if (!model->fixed)
+    const bool any_channels = !model->fixed && model->usual.classes;
+    if (any_channels)
         put(known, sizeof known, "channels (1 to 65536)");
     for (int i = 0; i < ACTC_MODEL_MAX_OPTIONS && model->options[i].name; i++)
         put(known, sizeof known, "%s%s (%lld to %lld)", *known ? ", " : "", model->options[i].name,
@@ -68,7 +69,7 @@ static int choose_settings(const tool *t, const char *text, const actc_model *mo
         const char *value = p + length + 1;
         char *end = NULL;
         int64_t *target = NULL, least = 1, most = 65536;
-        if (!model->fixed && length == strlen("channels") && !strncmp(p, "channels", length))
+        if (any_channels && length == strlen("channels") && !strncmp(p, "channels", length))
             target = &config->sample.dims[0];
         for (int i = 0; i < ACTC_MODEL_MAX_OPTIONS && model->options[i].name; i++) {
             const actc_model_option *option = &model->options[i];
@@ -106,6 +107,8 @@ int tool_choose_network(const tool *t, const char *name, const tool_network *net
     int code = net->size ? choose_size(t, net->size, *model, config) : 0;
     if (!code && net->settings)
         code = choose_settings(t, net->settings, *model, config);
+    if (!code && net->classes && !config->classes)
+        code = tool_usage(t, "--classes %lld: %s has none, its output is an image", (long long)net->classes, name);
     if (!code && net->classes && (*model)->fixed && net->classes != config->classes)
         code = tool_usage(t, "--classes %lld: %s has %lld", (long long)net->classes, name, (long long)config->classes);
     config->classes = net->classes ? net->classes : config->classes;
@@ -144,9 +147,12 @@ char *tool_networks_text(char *text, size_t size)
         put(text, size, "  %s", model->name);
         for (i++; i < actc_models_count && same_kind(model, actc_models[i]); i++)
             put(text, size, ",%s%s", strlen(strrchr(text, '\n') ? strrchr(text, '\n') : text) > 60 ? "\n  " : " ", actc_models[i]->name);
-        put(text, size, "\n      of %s%s, %lld classes%s\n", model->fixed ? "" : "any size, usually ",
-            tool_shape_text(&model->usual.sample, shape, sizeof shape), (long long)model->usual.classes,
-            model->fixed ? " alone" : "; --net-option channels=N");
+        put(text, size, "\n      of %s%s", model->fixed ? "" : "any size, usually ",
+            tool_shape_text(&model->usual.sample, shape, sizeof shape));
+        if (!model->usual.classes)
+            put(text, size, ", to an image\n");
+        else
+            put(text, size, ", %lld classes%s\n", (long long)model->usual.classes, model->fixed ? " alone" : "; --net-option channels=N");
         for (int k = 0; k < ACTC_MODEL_MAX_OPTIONS && model->options[k].name; k++)
             put(text, size, "      --net-option %s=N: %s (%lld)\n", model->options[k].name, model->options[k].summary,
                 (long long)model->options[k].usual);
