@@ -49,5 +49,6 @@ extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
 extern const actc_model actc_model_unet3d;
 extern const actc_model actc_model_edsr;
+extern const actc_model actc_model_deeplabv3plus;
 
 #endif

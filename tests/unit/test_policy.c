@@ -215,7 +215,8 @@ static void parameter_counts(void **state)
         {"resnet50", 100, 23705252},    {"resnet101", 100, 42697380}, {"resnet152", 100, 58341028},
         {"resnet152star", 100, 57930148}, {"wideresnet101", 100, 125034916},
         {"unet3d", 3, 22583875},
-        {"edsr", 0, 43089947}};
+        {"edsr", 0, 43089947},
+        {"deeplabv3plus", 21, 5225717}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         actc_graph *graph;
         int64_t parameters = 0;

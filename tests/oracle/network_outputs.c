@@ -1,14 +1,18 @@
-/* resnet_logits.c: logits of resnet18 with the weights of a file, for weights_pytorch.py.
+/* network_outputs.c: what a network makes of images with the weights of a file, for weights_pytorch.py.
  *
- *   resnet_logits WEIGHTS.safetensors INPUTS OUTPUTS COUNT SIDE WIDTH CLASSES
+ *   network_outputs WEIGHTS.safetensors INPUTS OUTPUTS COUNT SIDE NETWORK NUMBER...
  *
- * INPUTS: COUNT x 3 x SIDE x SIDE f32; OUTPUTS: COUNT x CLASSES f32, written.
+ * INPUTS: COUNT x 3 x SIDE x SIDE f32; OUTPUTS: f32, written. NETWORK and its numbers: resnet18 WIDTH CLASSES, edsr FEATURES BLOCKS
+ * SCALE, deeplabv3plus WIDTH-IN-PERCENT FEATURES CLASSES.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <actc/actc.h>
 
+#include "deeplab.h"
+#include "edsr.h"
 #include "resnet.h"
 
 static actc_context *context;
@@ -17,7 +21,7 @@ static void check(actc_status status)
 {
     if (status == ACTC_OK)
         return;
-    fprintf(stderr, "resnet_logits: %s\n", actc_error_message(context));
+    fprintf(stderr, "network_outputs: %s\n", actc_error_message(context));
     exit(1);
 }
 
@@ -34,21 +38,33 @@ static void transfer(const char *path, const char *mode, float *values, size_t c
     FILE *file = fopen(path, mode);
     size_t done = !file ? 0 : *mode == 'r' ? fread(values, sizeof *values, count, file) : fwrite(values, sizeof *values, count, file);
     if (!file || done != count || fclose(file)) {
-        fprintf(stderr, "resnet_logits: cannot transfer %zu values of %s\n", count, path);
+        fprintf(stderr, "network_outputs: cannot transfer %zu values of %s\n", count, path);
         exit(1);
     }
 }
 
+/* numbers: three, 0 where fewer are given. */
+static actc_tensor *build(actc_graph *graph, const char *network, const int numbers[3], actc_tensor *x)
+{
+    if (!strcmp(network, "edsr"))
+        return actc_edsr(graph, x, &(actc_edsr_options){.features = numbers[0], .blocks = numbers[1], .scale = numbers[2]});
+    if (!strcmp(network, "deeplabv3plus"))
+        return actc_deeplabv3plus(graph, x, &(actc_deeplab_options){.width = numbers[0] / 100.0, .features = numbers[1],
+                                                                    .classes = numbers[2]});
+    actc_resnet_options resnet = actc_resnet_options_default();
+    resnet.width = numbers[0];
+    resnet.classes = numbers[1];
+    return actc_resnet(graph, x, &resnet);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 8)
+    if (argc < 8)
         return 2;
     const int64_t count = atoi(argv[4]), side = atoi(argv[5]), sample[] = {3, side, side};
-    actc_resnet_options resnet = actc_resnet_options_default();
-    resnet.width = atoi(argv[6]);
-    resnet.classes = atoi(argv[7]);
-    size_t inputs = (size_t)(count * 3 * side * side), outputs = (size_t)(count * resnet.classes);
-    float *images = allocate(inputs), *logits = allocate(outputs);
+    const int numbers[3] = {atoi(argv[7]), argc > 8 ? atoi(argv[8]) : 0, argc > 9 ? atoi(argv[9]) : 0};
+    size_t inputs = (size_t)(count * 3 * side * side);
+    float *images = allocate(inputs);
     transfer(argv[2], "rb", images, inputs);
 
     actc_device *device;
@@ -59,8 +75,10 @@ int main(int argc, char **argv)
     actc_device_options on = actc_device_options_default();
     on.device = "cpu";
     check(actc_device_open(context, &on, &device));
-    check(actc_graph_create(context, "resnet18", &graph));
-    actc_graph_add_output(graph, actc_resnet(graph, actc_input(graph, "input", sample, 3), &resnet));
+    check(actc_graph_create(context, argv[6], &graph));
+    actc_tensor *y = build(graph, argv[6], numbers, actc_input(graph, "input", sample, 3));
+    actc_shape shape = actc_tensor_shape(y);
+    actc_graph_add_output(graph, y);
     actc_network_options options = actc_network_options_default();
     options.train_batch = options.eval_batch = 0;
     options.infer_batch = count;
@@ -68,6 +86,8 @@ int main(int argc, char **argv)
     check(actc_network_initialize(network));
     check(actc_network_load_weights(network, argv[1], false, NULL, NULL, NULL));
     const actc_binding binding = {"input", images};
+    size_t outputs = (size_t)(count * actc_shape_elements(&shape));
+    float *logits = allocate(outputs);
     check(actc_network_infer(network, &binding, 1, count));
     check(actc_network_read_output(network, 0, logits));
     transfer(argv[3], "wb", logits, outputs);
