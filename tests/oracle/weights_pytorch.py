@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Weights move between actc and PyTorch, both ways, with nothing left over and the same logits.
+"""Weights move between actc and PyTorch, both ways, with nothing left over and the same outputs.
 
-  weights_pytorch.py ACTC-TRAIN RESNET_LOGITS        needs torch, numpy; exit status 77 without
+  weights_pytorch.py ACTC-TRAIN NETWORK_OUTPUTS        needs torch, numpy; exit status 77 without
 
-A resnet18 of width 8, and a small EfficientNet, as actc-train saves it loads with strict=True into one written in PyTorch here, running
-statistics and counters included; then one that PyTorch trained and saved, in F32, F64, F16 and BF16, starts a run of actc-train.
+A resnet18 of width 8 as actc-train saves it loads with strict=True into one written in PyTorch here, running statistics and
+counters included; then one that PyTorch trained and saved, in F32, F64, F16 and BF16, starts a run of actc-train. Small networks of
+other families, as the scripts beside this one have them, go both ways once.
 """
 import json
 import struct
@@ -23,10 +24,14 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+import deeplab_gradients
+import edsr_gradients
 import efficientnet_gradients
 
-TRAIN, LOGITS = sys.argv[1:3]
-WIDTH, COUNT, CLASSES, STEPS = 8, 6, 10, 7
+TRAIN, OUTPUTS = sys.argv[1:3]
+WIDTH, SIDE, COUNT, CLASSES, STEPS = 8, 16, 6, 10, 7
+NETWORK = ["resnet18", "--data", "synthetic", "--size", f"{SIDE},{SIDE}", "--classes", str(CLASSES), "--net-option", f"width={WIDTH}",
+           "--device", "cpu", "--limit", "32", "--batch", "8"]
 DTYPES = {"F32": torch.float32, "F64": torch.float64, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 
 
@@ -89,16 +94,16 @@ def save(path, tensors):
     Path(path).write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
-def ours(folder, net, weights, images):
+def ours(folder, weights, images, shape, *network):
     images.numpy().tofile(folder / "images")
-    subprocess.run([LOGITS, net.name, weights, folder / "images", folder / "logits", str(COUNT), str(net.side), str(net.width), str(CLASSES)],
-                   check=True)
-    return torch.from_numpy(np.fromfile(folder / "logits", dtype=np.float32).reshape(COUNT, CLASSES))
+    subprocess.run([OUTPUTS, weights, folder / "images", folder / "outputs", str(len(images)), str(images.shape[2])] +
+                   [str(n) for n in network], check=True)
+    return torch.from_numpy(np.fromfile(folder / "outputs", dtype=np.float32).reshape(shape))
 
 
 def same(a, b, what):
     error = ((a - b).abs().max() / b.abs().max()).item()
-    print(f"{what}: logits differ by {error:.2g}")
+    print(f"{what}: outputs differ by {error:.2g}")
     assert error <= 1e-4, what
 
 
@@ -108,61 +113,84 @@ def logits_of(net, images):
         return net(images)
 
 
-def resnet18():
-    return ResNet18()
-
-
-def efficientnet():
-    return efficientnet_gradients.EfficientNet(0.05, 0.25, F.silu, channels=3, classes=CLASSES)
-
-
-# options: of actc-train; width: of resnet_logits; normed: a state that training moves, of which there is one in each
-NETS = [SimpleNamespace(name="resnet18", make=resnet18, side=16, width=WIDTH, options=f"width={WIDTH}", normed="layer3.0.downsample.1"),
-        SimpleNamespace(name="efficientnet_b0", make=efficientnet, side=32, width=5, options="width=5,depth=25", normed="blocks.1.0.bn3")]
-
-
-def both_ways(of, folder):
-    network = [of.name, "--data", "synthetic", "--size", f"{of.side},{of.side}", "--classes", str(CLASSES), "--net-option", of.options,
-               "--device", "cpu", "--limit", "32", "--batch", "8"]
-    images = torch.randn(COUNT, 3, of.side, of.side)
-    subprocess.run([TRAIN] + network + ["--steps", str(STEPS), "--out", folder / "run"], check=True, stdout=subprocess.DEVNULL)
-    saved = folder / "run" / "model.safetensors"
-    net = of.make()
-    fresh = logits_of(net, images)
+def another(folder, name, net, side, options, numbers, data):
+    """Trained by actc-train into `net`; then trained there, and back. data: a batch of images and their loss."""
+    run = [TRAIN, name, "--data", "synthetic", "--size", f"{side},{side}", "--device", "cpu", "--limit", "16", "--batch", "8"] + options
+    subprocess.run(run + ["--steps", "2", "--out", folder / name], check=True, stdout=subprocess.DEVNULL)
+    saved = folder / name / "model.safetensors"
     net.load_state_dict(load(saved), strict=True)
-    assert net.bn1.num_batches_tracked.item() == STEPS and net.bn1.num_batches_tracked.dtype == torch.int64
-    assert (net.get_buffer(of.normed + ".running_mean") != 0).any(), "no running statistics"
-    loaded = logits_of(net, images)
-    assert (loaded - fresh).abs().max() > 1e-2
-    same(ours(folder, of, saved, images), loaded, f"{of.name}, actc to PyTorch")
-
-    net = of.make().train()
-    optimizer = torch.optim.SGD(net.parameters(), 0.05)
-    for _ in range(4):
+    images, loss = data(8)
+    outputs = logits_of(net, images)
+    same(ours(folder, saved, images, outputs.shape, name, *numbers), outputs, f"{name} to PyTorch")
+    net.train()
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1e-3)
+    for _ in range(2):
         optimizer.zero_grad()
-        F.cross_entropy(net(torch.randn(8, 3, of.side, of.side) * 2 + 1), torch.randint(0, CLASSES, (8,))).backward()
+        images, loss = data(8)
+        loss(net(images)).backward()
         optimizer.step()
-    for dtype in ("F32", "F64", "F16", "BF16"):
-        rounded = {k: v.to(DTYPES[dtype]) if v.is_floating_point() else v for k, v in net.state_dict().items()}
-        save(folder / dtype, rounded)
-        net.load_state_dict(rounded, strict=True)
-        same(ours(folder, of, folder / dtype, images), logits_of(net, images), f"{of.name}, PyTorch's {dtype} to actc")
-    # a run that changes nothing keeps all parameters of the file it starts from
-    subprocess.run([TRAIN] + network + ["--weights", folder / "F64", "--lr", "0", "--steps", "1", "--optim", "sgd", "--out",
-                                       folder / "next"], check=True, stdout=subprocess.DEVNULL)
-    start, kept = load(folder / "F64"), load(folder / "next" / "model.safetensors")
-    for key, value in start.items():
-        if "running" not in key and "tracked" not in key:
-            assert torch.equal(value.float(), kept[key]), key
-    assert not torch.equal(start["bn1.running_mean"].float(), kept["bn1.running_mean"])
+    save(folder / "weights", net.state_dict())
+    outputs = logits_of(net, images)
+    same(ours(folder, folder / "weights", images, outputs.shape, name, *numbers), outputs, f"{name} to actc")
+
+
+def others(folder):
+    def large(count):
+        target = torch.rand(count, 3, 18, 18) * 255
+        return torch.rand(count, 3, 6, 6) * 255, lambda y: F.l1_loss(y, target)
+
+    def labelled(count):
+        labels = torch.randint(0, 5, (count, 33, 33))
+        return torch.randn(count, 3, 33, 33), lambda y: F.cross_entropy(y, labels)
+
+    def classified(count):
+        labels = torch.randint(0, CLASSES, (count,))
+        return torch.randn(count, 3, 32, 32), lambda y: F.cross_entropy(y, labels)
+
+    another(folder, "efficientnet_b0", efficientnet_gradients.EfficientNet(0.05, 0.25, F.silu, channels=3, classes=CLASSES), 32,
+            ["--classes", str(CLASSES), "--net-option", "width=5,depth=25"], (5, CLASSES), classified)
+    another(folder, "edsr", edsr_gradients.EDSR(3, 2), 6, ["--net-option", "features=4,blocks=2,scale=3"], (4, 2, 3), large)
+    another(folder, "deeplabv3plus", deeplab_gradients.DeepLab(), 33, ["--classes", "5", "--net-option", "width=10,features=4"],
+            (10, 4, 5), labelled)
 
 
 def main():
     torch.set_num_threads(1)
     torch.manual_seed(3)
-    for of in NETS:
-        with tempfile.TemporaryDirectory() as name:
-            both_ways(of, Path(name))
+    images, resnet = torch.randn(COUNT, 3, SIDE, SIDE), ("resnet18", WIDTH, CLASSES)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([TRAIN] + NETWORK + ["--steps", str(STEPS), "--out", folder / "run"], check=True, stdout=subprocess.DEVNULL)
+        saved = folder / "run" / "model.safetensors"
+        net = ResNet18()
+        fresh = logits_of(net, images)
+        net.load_state_dict(load(saved), strict=True)
+        assert net.bn1.num_batches_tracked.item() == STEPS and net.bn1.num_batches_tracked.dtype == torch.int64
+        assert (net.layer3[0].downsample[1].running_mean != 0).any(), "no running statistics"
+        loaded = logits_of(net, images)
+        assert (loaded - fresh).abs().max() > 1e-2
+        same(ours(folder, saved, images, loaded.shape, *resnet), loaded, "actc to PyTorch")
+
+        net = ResNet18().train()
+        optimizer = torch.optim.SGD(net.parameters(), 0.05)
+        for _ in range(4):
+            optimizer.zero_grad()
+            F.cross_entropy(net(torch.randn(8, 3, SIDE, SIDE) * 2 + 1), torch.randint(0, CLASSES, (8,))).backward()
+            optimizer.step()
+        for dtype in ("F32", "F64", "F16", "BF16"):
+            rounded = {k: v.to(DTYPES[dtype]) if v.is_floating_point() else v for k, v in net.state_dict().items()}
+            save(folder / dtype, rounded)
+            net.load_state_dict(rounded, strict=True)
+            same(ours(folder, folder / dtype, images, loaded.shape, *resnet), logits_of(net, images), f"PyTorch's {dtype} to actc")
+        # a run that changes nothing keeps all parameters of the file it starts from
+        subprocess.run([TRAIN] + NETWORK + ["--weights", folder / "F64", "--lr", "0", "--steps", "1", "--optim", "sgd", "--out",
+                                           folder / "next"], check=True, stdout=subprocess.DEVNULL)
+        start, kept = load(folder / "F64"), load(folder / "next" / "model.safetensors")
+        for key, value in start.items():
+            if "running" not in key and "tracked" not in key:
+                assert torch.equal(value.float(), kept[key]), key
+        assert not torch.equal(start["bn1.running_mean"].float(), kept["bn1.running_mean"])
+        others(folder)
 
 
 if __name__ == "__main__":

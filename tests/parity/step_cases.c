@@ -289,6 +289,9 @@ static const struct small_network {
     {"resnet50", "resnet50(width=2,size=24x24)", {.sample = {3, {3, 24, 24}}, .classes = 10, .options = {2, 0}}, true},
     {"unet3d", "unet3d(features=2,depth=2,size=8x8x12)", {.sample = {4, {2, 8, 8, 12}}, .classes = 3, .options = {2, 2}}},
     {"efficientnet_b0", "efficientnet_b0(width=5,depth=25,size=40x40)", {.sample = {3, {3, 40, 40}}, .classes = 10, .options = {5, 25}}},
+    {"edsr", "edsr(features=4,blocks=2,scale=4,size=7x6)", {.sample = {3, {3, 7, 6}}, .options = {4, 2, 4}}},
+    /* what is normalised at the zeros around a block is 0 but for rounding, where ReLU6 has its kink */
+    {"deeplabv3plus", "deeplabv3plus(width=10,features=4,size=17x24)", {.sample = {3, {3, 17, 24}}, .classes = 5, .options = {10, 4, 100}}, true},
 };
 
 static void add_small(parity_list *list, const struct small_network *net)

@@ -90,6 +90,9 @@ class Network(Case):
         text = self.run_tool(INFO, ["resnet18", "--size", "16,16", "--classes", "10", "--batch", "2"]).stdout
         for words in ("input 3x16x16, 10 classes, batch 2", "11173962 parameters", "layer2/0/downsample/0", "bn", "gradient"):
             self.assertIn(words, text)
+        text = self.run_tool(INFO, ["edsr", "--size", "6,5", "--net-option", "features=4,blocks=1,scale=2", "--batch", "2"]).stdout
+        for words in ("input 3x6x5, batch 2", "body/0/body/2", "1x3x12x10"):
+            self.assertIn(words, text)
 
     def test_refused(self):
         self.refuse(INFO, ["resnet19"], 2, "unknown network 'resnet19'", "resnet18")
@@ -104,6 +107,12 @@ class Network(Case):
         self.refuse(INFO, ["--batch", "3"], 2, "--batch goes with a network")
         self.refuse(INFO, ["mnistnet", "--compile-all"], 2, "--compile-all")
         self.refuse(INFO, ["resnet18", "--device", "abacus"], 2, "'abacus'", "null")
+        for option in ("channels=1", "features=0", "blocks=257", "scale=1", "scale=5"):
+            self.refuse(INFO, ["edsr", "--net-option", option], 2, "--net-option " + option)
+        self.refuse(INFO, ["edsr", "--classes", "3"], 2, "--classes 3", "image")
+        for option in ("width=0", "features=0", "dropout=101"):
+            self.refuse(INFO, ["deeplabv3plus", "--net-option", option], 2, "--net-option " + option)
+        self.refuse(INFO, ["deeplabv3plus", "--size", "2,2"], 2, "--size", "backbone/features/0/0")
         # the rules are named where they are at fault, and only there
         for rules in ([], ["--compress", "*=dct"]):
             self.refuse(INFO, ["resnet18", "--size", "2,2", "--batch", "1"] + rules, 2, "--batch 1 and inputs of 3x2x2",

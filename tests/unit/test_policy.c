@@ -217,7 +217,9 @@ static void parameter_counts(void **state)
         {"unet3d", 3, 22583875},
         {"efficientnet_b0", 1000, 5288548},  {"efficientnet_b4", 1000, 19341616}, {"efficientnet_b8", 1000, 87413142},
         {"efficientnet_b0", 1000, 5288548, {0, 0, 1}}, {"efficientnet_b4", 1000, 10222984, {0, 0, 1}},
-        {"efficientnet_b8", 1000, 19192432, {0, 0, 1}}};
+        {"efficientnet_b8", 1000, 19192432, {0, 0, 1}},
+        {"edsr", 0, 43089947},
+        {"deeplabv3plus", 21, 5225717}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         actc_graph *graph;
         int64_t parameters = 0;

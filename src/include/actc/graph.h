@@ -63,6 +63,8 @@ typedef enum actc_init {
  * linear; of a tensor the tensor's, (1,...)). fan_in: for all but zeros and ones; must be > 0 there. */
 ACTC_API actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const int64_t *dims, int ndim,
                                                actc_init init, int64_t fan_in);
+/* What actc_network_initialize gives it in place of `init`: as many finite f32 as it has elements, in PyTorch's layout; copied. */
+ACTC_API void actc_parameter_set_values(actc_parameter *parameter, const float *values);
 /* A frozen parameter gets no gradient and no update, and what only its gradient needs is not saved. */
 ACTC_API void actc_parameter_freeze(actc_parameter *parameter);
 
