@@ -12,7 +12,7 @@ typedef struct actc_saved {
     const actc_tensor *tensor;
     actc_shape shape;
     bool value;             /* its values are needed */
-    bool sign;              /* its sign is needed (ReLU) */
+    bool sign;              /* its sign is needed (ReLU); neither: nothing is kept of it */
     actc_codec_plan *codec; /* keeps the values; NULL: dense where value is set */
     bool recomputed;        /* nothing is kept: its segment computes it again */
     bool mask;              /* the sign is kept as a 1-bit mask beside */
