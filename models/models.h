@@ -11,13 +11,14 @@ typedef struct actc_model_option {
     const char *name;
     const char *summary; /* a few words for --help */
     int64_t usual, least, most;
+    const char *words;   /* where its values have names, these, "cls|mean" from `least` up; NULL: it is a number */
 } actc_model_option;
-#define ACTC_MODEL_MAX_OPTIONS 4
+#define ACTC_MODEL_MAX_OPTIONS 12
 
 /* What a network is built for. */
 typedef struct actc_model_config {
     actc_shape sample; /* of one input, without the batch: channels, then H,W or D,H,W */
-    int64_t classes;
+    int64_t classes;   /* 0: it makes an image, its target is another one, and it takes the usual channels alone */
     int64_t options[ACTC_MODEL_MAX_OPTIONS]; /* of the model's options, in their order */
 } actc_model_config;
 
@@ -48,5 +49,10 @@ extern const actc_model actc_model_mnistnet;
 extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
 extern const actc_model actc_model_unet3d;
+/* efficientnet_b0 to efficientnet_b8 */
+extern const actc_model actc_model_efficientnets[];
+#define ACTC_MODEL_EFFICIENTNETS 9
+extern const actc_model actc_model_edsr;
+extern const actc_model actc_model_deeplabv3plus;
 
 #endif

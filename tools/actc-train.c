@@ -338,7 +338,8 @@ static int choose(train_run *run, const char *name)
 }
 
 static const char help[] =
-    "Codecs: none, random, threshold, dct, wavelet; keys lambda=L or ratio=R and others, see actc/codec.h.\n\n"
+    "Codecs: none, random, threshold, dct, wavelet with lambda=L or ratio=R, quant with bits=B, and other keys, see actc/codec.h;\n"
+    "recompute[:segments=N]: computed again in the backward pass.\n\n"
     "Examples:\n"
     "  actc-train mnistnet --data fashion-mnist\n"
     "  actc-train mnistnet --data fashion-mnist --compress 'conv1,relu1,conv2=dct:lambda=10' --epochs 5 --seed 1\n"
@@ -381,7 +382,7 @@ static int run_tool(int argc, char **argv)
         {"deterministic", TOOL_FLAG, &s.deterministic, NULL, "the same bits on every device; slower, and says how much"},
         {"validate", TOOL_FLAG, &s.validate, NULL, "Vulkan: with the validation layer"},
     };
-    char networks[2048], text[4096];
+    char networks[TOOL_NETWORKS_BYTES], text[TOOL_NETWORKS_BYTES + 4096];
     snprintf(text, sizeof text, "Networks:\n%s\n%s", tool_networks_text(networks, sizeof networks), help);
     const tool t = {
         .name = "actc-train",

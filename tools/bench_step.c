@@ -477,7 +477,7 @@ int bench_step(int argc, char **argv)
         {"seed", TOOL_SEED, &s.seed, "N", "of the parameters and the batch (1)"},
         {"format", TOOL_CHOICE, &s.format, "text|json", "json: one object on the standard output", "text|json"},
     };
-    char networks[2048], help[4096];
+    char networks[TOOL_NETWORKS_BYTES], help[TOOL_NETWORKS_BYTES + 4096];
     snprintf(help, sizeof help,
              "Trains on one synthetic batch: normal inputs, uniform classes. Seconds are the\n"
              "median of the steps after the warm-up, with the least and the most; the losses\n"

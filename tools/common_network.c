@@ -52,42 +52,79 @@ static int choose_size(const tool *t, const char *text, const actc_model *model,
     return tool_usage(t, "--size %s: %s takes %s alone", text, model->name, sizes);
 }
 
+/* "cls|mean", or "1 to 65536". */
+static const char *accepted_text(const actc_model_option *option, char *text, size_t size)
+{
+    if (option->words)
+        snprintf(text, size, "%s", option->words);
+    else
+        snprintf(text, size, "%lld to %lld", (long long)option->least, (long long)option->most);
+    return text;
+}
+
+/* The name of a value, or its number. */
+static const char *value_text(const actc_model_option *option, int64_t value, char *text, size_t size)
+{
+    const char *word = option->words;
+    for (int64_t i = option->least; word && i < value; i++)
+        word += strcspn(word, "|") + 1;
+    if (word)
+        snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
+    else
+        snprintf(text, size, "%lld", (long long)value);
+    return text;
+}
+
+/* The value at the start of `text`, up to a comma or its end; false where the option does not take it. */
+static bool take_value(const actc_model_option *option, const char *text, int64_t *value)
+{
+    const size_t length = strcspn(text, ",");
+    char *end, word[32];
+    for (*value = option->least; option->words && *value <= option->most; ++*value)
+        if (strlen(value_text(option, *value, word, sizeof word)) == length && !strncmp(word, text, length))
+            return true;
+    if (option->words || *text < '0' || *text > '9')
+        return false;
+    *value = strtoll(text, &end, 10);
+    return end == text + length && *value >= option->least && *value <= option->most;
+}
+
 /* "channels=4,features=32" */
 static int choose_settings(const tool *t, const char *text, const actc_model *model, actc_model_config *config)
 {
-    char known[256] = "";
-    if (!model->fixed)
-        put(known, sizeof known, "channels (1 to 65536)");
-    for (int i = 0; i < ACTC_MODEL_MAX_OPTIONS && model->options[i].name; i++)
-        put(known, sizeof known, "%s%s (%lld to %lld)", *known ? ", " : "", model->options[i].name,
-            (long long)model->options[i].least, (long long)model->options[i].most);
-    if (!*known)
+    const actc_model_option channels = {.name = "channels", .usual = 1, .least = 1, .most = 65536};
+    const actc_model_option *options[ACTC_MODEL_MAX_OPTIONS + 1];
+    int64_t *targets[ACTC_MODEL_MAX_OPTIONS + 1];
+    char known[640] = "", accepted[80];
+    int n = 0;
+    if (!model->fixed && model->usual.classes) {
+        options[n] = &channels;
+        targets[n++] = &config->sample.dims[0];
+    }
+    for (int i = 0; i < ACTC_MODEL_MAX_OPTIONS && model->options[i].name; i++) {
+        options[n] = &model->options[i];
+        targets[n++] = &config->options[i];
+    }
+    if (!n)
         return tool_usage(t, "--net-option %s: %s has none", text, model->name);
+    for (int i = 0; i < n; i++)
+        put(known, sizeof known, "%s%s (%s)", i ? ", " : "", options[i]->name, accepted_text(options[i], accepted, sizeof accepted));
     for (const char *p = text;; p++) {
-        size_t length = strcspn(p, "=,");
-        const char *value = p + length + 1;
-        char *end = NULL;
-        int64_t *target = NULL, least = 1, most = 65536;
-        if (!model->fixed && length == strlen("channels") && !strncmp(p, "channels", length))
-            target = &config->sample.dims[0];
-        for (int i = 0; i < ACTC_MODEL_MAX_OPTIONS && model->options[i].name; i++) {
-            const actc_model_option *option = &model->options[i];
-            if (strlen(option->name) != length || strncmp(p, option->name, length))
-                continue;
-            target = &config->options[i];
-            least = option->least;
-            most = option->most;
-        }
-        if (!target || p[length] != '=')
-            return tool_usage(t, "--net-option %s: '%.*s' is not KEY=NUMBER; %s has %s", text, (int)strcspn(p, ","), p, model->name,
-                              known);
-        *target = *value >= '0' && *value <= '9' ? strtoll(value, &end, 10) : least - 1;
-        if (!end || (*end && *end != ',') || *target < least || *target > most)
-            return tool_usage(t, "--net-option %s: '%.*s' is no number that %.*s takes: %lld to %lld", text,
-                              (int)strcspn(value, ","), value, (int)length, p, (long long)least, (long long)most);
-        if (!*end)
+        const size_t length = strcspn(p, "=,");
+        int k = 0;
+        while (k < n && (strlen(options[k]->name) != length || strncmp(p, options[k]->name, length)))
+            k++;
+        if (k == n || p[length] != '=')
+            return tool_usage(t, "--net-option %s: '%.*s' is not KEY=%s; %s has %s", text, (int)strcspn(p, ","), p,
+                              k < n && options[k]->words ? options[k]->words : "NUMBER", model->name, known);
+        p += length + 1;
+        if (!take_value(options[k], p, targets[k]))
+            return tool_usage(t, "--net-option %s: '%.*s' is no %s that %s takes: %s", text, (int)strcspn(p, ","), p,
+                              options[k]->words ? "word" : "number", options[k]->name,
+                              accepted_text(options[k], accepted, sizeof accepted));
+        p += strcspn(p, ",");
+        if (!*p)
             return 0;
-        p = end;
     }
 }
 
@@ -106,6 +143,8 @@ int tool_choose_network(const tool *t, const char *name, const tool_network *net
     int code = net->size ? choose_size(t, net->size, *model, config) : 0;
     if (!code && net->settings)
         code = choose_settings(t, net->settings, *model, config);
+    if (!code && net->classes && !config->classes)
+        code = tool_usage(t, "--classes %lld: %s has none, its output is an image", (long long)net->classes, name);
     if (!code && net->classes && (*model)->fixed && net->classes != config->classes)
         code = tool_usage(t, "--classes %lld: %s has %lld", (long long)net->classes, name, (long long)config->classes);
     config->classes = net->classes ? net->classes : config->classes;
@@ -144,12 +183,18 @@ char *tool_networks_text(char *text, size_t size)
         put(text, size, "  %s", model->name);
         for (i++; i < actc_models_count && same_kind(model, actc_models[i]); i++)
             put(text, size, ",%s%s", strlen(strrchr(text, '\n') ? strrchr(text, '\n') : text) > 60 ? "\n  " : " ", actc_models[i]->name);
-        put(text, size, "\n      of %s%s, %lld classes%s\n", model->fixed ? "" : "any size, usually ",
-            tool_shape_text(&model->usual.sample, shape, sizeof shape), (long long)model->usual.classes,
-            model->fixed ? " alone" : "; --net-option channels=N");
-        for (int k = 0; k < ACTC_MODEL_MAX_OPTIONS && model->options[k].name; k++)
-            put(text, size, "      --net-option %s=N: %s (%lld)\n", model->options[k].name, model->options[k].summary,
-                (long long)model->options[k].usual);
+        put(text, size, "\n      of %s%s", model->fixed ? "" : "any size, usually ",
+            tool_shape_text(&model->usual.sample, shape, sizeof shape));
+        if (!model->usual.classes)
+            put(text, size, ", to an image\n");
+        else
+            put(text, size, ", %lld classes%s\n", (long long)model->usual.classes, model->fixed ? " alone" : "; --net-option channels=N");
+        for (int k = 0; k < ACTC_MODEL_MAX_OPTIONS && model->options[k].name; k++) {
+            const actc_model_option *option = &model->options[k];
+            char usual[32];
+            put(text, size, "      --net-option %s=%s: %s (%s)\n", option->name, option->words ? option->words : "N", option->summary,
+                value_text(option, option->usual, usual, sizeof usual));
+        }
     }
     return text;
 }

@@ -14,8 +14,9 @@ typedef struct tool_network {
 #define TOOL_NETWORK_OPTIONS(net)                                                                                                 \
     {"size", TOOL_STRING, &(net)->size, "H,W", "of the network's inputs; D,H,W for volumes (what is usual for it)"},              \
     {"classes", TOOL_INT, &(net)->classes, "N", "that it tells apart (what is usual for it)", NULL, 1, 1 << 20},                  \
-    {"net-option", TOOL_STRING, &(net)->settings, "K=N[,K=N...]", "channels, and numbers of its own, listed below"}
+    {"net-option", TOOL_STRING, &(net)->settings, "K=N[,K=N...]", "channels, and what is its own, listed below"}
 /* For the text of --help: the networks with their usual inputs and options; truncated where it does not fit. */
+#define TOOL_NETWORKS_BYTES 8192
 char *tool_networks_text(char *text, size_t size);
 
 /* The network of this name, and what it is built for. 0, or the exit code after a message that names what there is. name NULL:

@@ -25,7 +25,7 @@ struct actc_tensor {
 /* How a parameter lies in device memory; PyTorch's layout is what the public interface shows. */
 typedef enum actc_parameter_layout {
     ACTC_LAYOUT_PLAIN, /* as PyTorch's */
-    ACTC_LAYOUT_CHANNELS_LAST /* PyTorch's O,I,spatial..., stored O,spatial...,I */
+    ACTC_LAYOUT_CHANNELS_LAST /* PyTorch's O,I,spatial..., stored O,spatial...,I: of convolutions, and of maps */
 } actc_parameter_layout;
 
 typedef enum actc_parameter_role {
@@ -43,6 +43,7 @@ struct actc_parameter {
     actc_init init;
     actc_parameter_role role;
     int64_t fan_in;
+    float *values; /* its first values in place of init's; NULL: there are none */
     bool frozen; /* gets no gradient; always true where the role is not a weight's */
 };
 

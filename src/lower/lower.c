@@ -45,7 +45,7 @@ actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index)
 static bool value_survives(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
-    return saved && saved->value && !saved->codec;
+    return saved && saved->value && !saved->codec && (!saved->recomputed || lower->again);
 }
 
 /* The tensor lies in this buffer from now on, beside those that did or, where `alone`, in their place. */
@@ -58,7 +58,7 @@ static void settle(actc_lower *lower, const actc_tensor *tensor, actc_view view,
     bool survives = value_survives(lower, tensor);
     vbuf->last_use = alone || lower->last_use[tensor->id] > vbuf->last_use ? lower->last_use[tensor->id] : vbuf->last_use;
     vbuf->survives = survives || (vbuf->survives && !alone);
-    if (survives && !vbuf->entry)
+    if (survives && !vbuf->entry && !lower->again)
         vbuf->category = ACTC_MEMORY_KEPT_DENSE;
     if (lower->last_use[tensor->id] == UINT32_MAX) {
         vbuf->exit = true;
@@ -71,9 +71,33 @@ void actc_lower_settle(actc_lower *lower, const actc_tensor *tensor, actc_view v
     settle(lower, tensor, view, true);
 }
 
+/* The operator that comes next in this program (step 1) or came before (-1), NULL where there is none. */
+static const actc_op *neighbour(const actc_lower *lower, const actc_op *op, int step)
+{
+    const actc_graph *graph = lower->build->graph;
+    size_t i = op->id;
+    do
+        i += (size_t)step;
+    while (i < graph->n_ops && !lower->live[i]);
+    return i < graph->n_ops ? graph->ops[i] : NULL;
+}
+
+/* Whether the operator can have its first input, or the gradient of that, inside of its output's: nobody else is to read it. */
+static bool spreads(const actc_lower *lower, const actc_op *op)
+{
+    bool alone = op->def->spreads && !lower->build->options->no_inplace;
+    for (uint32_t i = 1; i < op->n_inputs && alone; i++)
+        alone = op->inputs[i] != op->inputs[0];
+    return alone && lower->last_use[op->inputs[0]->id] == op->id + 1 && op->def->spreads(lower, op);
+}
+
 actc_view actc_lower_output(actc_lower *lower, const actc_op *op)
 {
-    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, actc_lower_bytes(lower, op->output), op->output->name);
+    const actc_op *next = neighbour(lower, op, 1);
+    const uint64_t bytes = actc_lower_bytes(lower, op->output);
+    bool inside = next && next->inputs[0] == op->output && spreads(lower, next) && !value_survives(lower, op->output);
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, inside ? actc_lower_bytes(lower, next->output) : bytes, op->output->name);
+    view.bytes = bytes;
     settle(lower, op->output, view, true);
     return view;
 }
@@ -113,6 +137,19 @@ actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op)
         return actc_lower_output(lower, op);
     settle(lower, op->output, lower->values[op->inputs[chosen]->id], true);
     return lower->values[op->output->id];
+}
+
+actc_view actc_lower_output_around(actc_lower *lower, const actc_op *op, bool *inside)
+{
+    actc_view view = lower->values[op->inputs[0]->id];
+    const uint64_t bytes = actc_lower_bytes(lower, op->output);
+    *inside = lower->status == ACTC_OK && spreads(lower, op) && view.offset == 0 && lower->build->vbufs[view.buffer].bytes >= bytes &&
+              is_free(lower, op, 0);
+    if (!*inside)
+        return actc_lower_output(lower, op);
+    view.bytes = bytes;
+    settle(lower, op->output, view, true);
+    return view;
 }
 
 void actc_lower_output_alias(actc_lower *lower, const actc_op *op)
@@ -183,6 +220,16 @@ actc_view actc_lower_input_gradient(actc_lower *lower, const actc_op *op, uint32
     return actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, bytes, input->name);
 }
 
+actc_view actc_lower_gradient_inside(const actc_lower *lower, const actc_op *op)
+{
+    const actc_tensor *first = op->inputs[0];
+    const actc_view of_output = lower->gradients[op->output->id];
+    const actc_op *before = neighbour(lower, op, -1); /* which uses it up: it is in the way of nobody for long */
+    bool may = lower->status == ACTC_OK && before && before == first->producer && spreads(lower, op) && !lower->gradients[first->id].bytes &&
+               lower->build->vbufs[of_output.buffer].gradients == 1;
+    return may ? actc_lower_part(of_output, 0, actc_lower_bytes(lower, first)) : ACTC_NO_VIEW;
+}
+
 static void set_gradient(actc_lower *lower, const actc_tensor *tensor, actc_view gradient)
 {
     actc_lower_drop_gradient(lower, tensor);
@@ -235,6 +282,16 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
     return (actc_view){.buffer = lower->build->v_gradients, .offset = place->offset, .bytes = place->elements * 4};
 }
 
+void actc_lower_give_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, actc_view gradient)
+{
+    bool add;
+    actc_view target = actc_lower_parameter_gradient(lower, parameter, &add);
+    if (add)
+        actc_emit_accumulate(lower, gradient, target);
+    else
+        actc_emit_copy(lower, gradient, target);
+}
+
 uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_shape *shape = &lower->shapes[tensor->id];
@@ -243,7 +300,8 @@ uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor)
 
 bool actc_lower_is_exact(const actc_lower *lower, const actc_tensor *tensor)
 {
-    return value_survives(lower, tensor);
+    const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
+    return saved && saved->value && !saved->codec;
 }
 
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
@@ -255,10 +313,11 @@ bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
-    uint64_t most = lower->build->slice_bytes, bytes = actc_lower_bytes(lower, tensor);
-    if (!most || !saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
+    const uint64_t *budgets = lower->build->budgets, bytes = actc_lower_bytes(lower, tensor);
+    if (!saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
         return 1;
-    return (uint32_t)((bytes + most - 1) / most);
+    uint64_t most = budgets ? budgets[tensor->id] : (bytes + 1) / 2;
+    return bytes <= most ? 1 : (uint32_t)((bytes + most - 1) / most);
 }
 
 uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)
@@ -271,12 +330,34 @@ uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)
     return parts;
 }
 
+static actc_view find_again(const actc_lower *lower, const actc_op *op, uint32_t slot)
+{
+    for (size_t i = lower->n_notes; i-- > 0;)
+        if (lower->notes[i].op == op && lower->notes[i].slot == slot)
+            return lower->notes[i].view;
+    return ACTC_NO_VIEW;
+}
+
+static actc_view keep_again(actc_lower *lower, const actc_op *op, uint32_t slot, uint64_t bytes)
+{
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, bytes, op->path);
+    if (lower->status != ACTC_OK)
+        return view;
+    if (!actc_grow((void **)&lower->notes, &lower->notes_capacity, lower->n_notes + 1, sizeof *lower->notes))
+        lower->status = actc_out_of_memory(lower->build->context, sizeof *lower->notes, "what is computed again");
+    else
+        lower->notes[lower->n_notes++] = (actc_again){op, slot, view};
+    return view;
+}
+
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
     *is_mask = saved && saved->mask;
     if (!*is_mask)
         return actc_lower_restore_all(lower, tensor);
+    if (saved->recomputed)
+        return find_again(lower, tensor->producer, ACTC_MASK_SLOT);
     for (size_t i = 0; i < lower->build->n_kept; i++)
         if (lower->build->kept[i].saved == saved)
             return (actc_view){.buffer = lower->build->kept[i].own, .bytes = lower->build->vbufs[lower->build->kept[i].own].used};
@@ -286,11 +367,13 @@ actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is
 bool actc_lower_wants_mask(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
-    return saved && saved->mask;
+    return saved && saved->mask && (!saved->recomputed || lower->again);
 }
 
 actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t bytes)
 {
+    if (lower->again)
+        return keep_again(lower, op, ACTC_MASK_SLOT, bytes);
     actc_view view = actc_lower_new(lower, ACTC_MEMORY_MASKS, bytes, op->path);
     for (size_t i = 0; i < lower->build->n_kept; i++)
         if (lower->build->kept[i].saved && lower->build->kept[i].saved->tensor == op->output)
@@ -300,12 +383,16 @@ actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t by
 
 bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op)
 {
-    return lower->training && lower->build->autodiff.backward[op->id];
+    return lower->training && lower->build->autodiff.backward[op->id] && (lower->again || !lower->build->policy.segment[op->id]);
 }
 
 actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes)
 {
     actc_build *build = lower->build;
+    if (!op->def->keeps && lower->status == ACTC_OK)
+        lower->status = actc_fail(build->context, ACTC_ERROR_INTERNAL, "%s (%s) keeps what its definition does not say", op->path, op->def->kind);
+    if (lower->again)
+        return keep_again(lower, op, slot, bytes);
     actc_view view = actc_lower_new(lower, category, bytes, op->path);
     if (lower->status != ACTC_OK)
         return view;
@@ -321,6 +408,9 @@ actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, a
 actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot)
 {
     actc_build *build = lower->build;
+    actc_view view = find_again(lower, op, slot);
+    if (view.bytes)
+        return view;
     for (size_t i = 0; i < build->n_kept; i++)
         if (build->kept[i].op == op && build->kept[i].slot == slot)
             return (actc_view){.buffer = build->kept[i].own, .bytes = build->vbufs[build->kept[i].own].used};

@@ -1,17 +1,18 @@
-/* average.c: the mean of a map over all its positions. */
-#include "../lower/lower.h"
+/* average.c: the mean of a map over all its positions, or of a sequence over its tokens. */
+#include "physical.h"
 
 static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char *why, size_t why_size)
 {
     char text[96];
     (void)op;
-    if (in[0].ndim < 4) {
-        snprintf(why, why_size, "needs an input N,C,H,W or N,C,D,H,W, got %s", actc_shape_text(&in[0], text));
+    if (in[0].ndim < 3) {
+        snprintf(why, why_size, "needs an input B,T,D, N,C,H,W or N,C,D,H,W, got %s", actc_shape_text(&in[0], text));
         return false;
     }
     *out = in[0];
-    for (int d = 2; d < in[0].ndim; d++)
-        out->dims[d] = 1;
+    for (int d = 1; d < in[0].ndim; d++)
+        if (actc_physical_axis(&in[0], d) != in[0].ndim - 1)
+            out->dims[d] = 1;
     return true;
 }
 
@@ -19,8 +20,8 @@ static void geometry(const actc_lower *lower, const actc_op *op, uint32_t *sampl
 {
     const actc_shape *x = &lower->shapes[op->inputs[0]->id];
     *samples = (uint32_t)x->dims[0];
-    *channels = (uint32_t)x->dims[1];
-    *positions = (uint32_t)(actc_shape_elements(x) / x->dims[0] / x->dims[1]);
+    *channels = actc_innermost(x);
+    *positions = (uint32_t)(actc_shape_elements(x) / x->dims[0] / *channels);
 }
 
 static void forward(actc_lower *lower, const actc_op *op)

@@ -49,7 +49,7 @@ static geometry geometry_of(const actc_lower *lower, const actc_op *op)
 static void emit_statistics(actc_lower *lower, const actc_op *op, geometry g, actc_view x, actc_view statistics)
 {
     const batch_norm_attributes *a = op->attributes;
-    bool from_batch = lower->training || !a->track, running = a->track;
+    bool from_batch = lower->training || !a->track, running = a->track && !lower->again; /* moved once */
     actc_view moments = ACTC_NO_VIEW;
     struct actc_params_bn_stats params = {
         .rows = g.rows, .cols = g.cols, .evaluate = !from_batch, .running = running, .inverse_rows = (float)(1.0 / g.rows),
@@ -99,19 +99,6 @@ static void forward(actc_lower *lower, const actc_op *op)
                               ACTC_NO_VIEW);
 }
 
-/* Adds the batch's own sum to what was accumulated before. */
-static void give_parameter(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients, int which, actc_view sum)
-{
-    if (!gradients->parameter[which])
-        return;
-    bool add;
-    actc_view target = actc_lower_parameter_gradient(lower, op->parameters[which], &add);
-    if (add)
-        actc_emit_accumulate(lower, sum, target);
-    else
-        actc_emit_copy(lower, sum, target);
-}
-
 static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
 {
     const batch_norm_attributes *a = op->attributes;
@@ -129,8 +116,10 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
         actc_emit_reduce(lower, normalised ? ACTC_REDUCE_PAIR : ACTC_REDUCE_NORM_COLUMNS, actc_lower_part(dy, i * part, part),
                          actc_lower_restore_planes(lower, x, i * count, count), normalised ? ACTC_NO_VIEW : statistics, 1, rows, g.cols,
                          1.0f, sums, i > 0);
-    give_parameter(lower, op, gradients, BIAS, sums[0]);
-    give_parameter(lower, op, gradients, WEIGHT, sums[1]);
+    if (gradients->parameter[BIAS])
+        actc_lower_give_parameter_gradient(lower, op->parameters[BIAS], sums[0]);
+    if (gradients->parameter[WEIGHT])
+        actc_lower_give_parameter_gradient(lower, op->parameters[WEIGHT], sums[1]);
     if (!gradients->input[0])
         return;
     actc_view gamma = a->affine ? actc_lower_parameter(lower, op->parameters[WEIGHT]) : ACTC_NO_VIEW;
@@ -150,7 +139,7 @@ static bool mixes_samples(const actc_op *op)
 }
 
 const actc_op_def actc_batch_norm_def = {.kind = "bn", .attributes_bytes = sizeof(batch_norm_attributes), .infer = infer,
-                                         .needs = needs, .normalises = true, .forward = forward, .backward = backward,
+                                         .needs = needs, .normalises = true, .keeps = true, .forward = forward, .backward = backward,
                                          .mixes_samples = mixes_samples};
 
 actc_batch_norm_options actc_batch_norm_options_default(void)

@@ -13,7 +13,7 @@ typedef struct run {
 #define MAX_RUNS 4
 
 /* The number of runs, MAX_RUNS + 1 where they are more. Axes of one element belong to any run; the batch, whose size is not
- * known yet when a graph is built, is an axis of its own kind. */
+ * known yet when a graph is built, is an axis of its own kind, and along it only what is made of parameters has a size of 1. */
 static int find_runs(const actc_shape in[2], const actc_shape *out, run runs[MAX_RUNS])
 {
     uint32_t dims[3][ACTC_MAX_DIMS], strides[ACTC_MAX_DIMS];
@@ -44,11 +44,11 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
     bool fits = in[0].ndim == in[1].ndim;
     *out = in[0];
     for (int d = 0; fits && d < out->ndim; d++) {
-        fits = in[0].dims[d] == in[1].dims[d] || (d > 0 && (in[0].dims[d] == 1 || in[1].dims[d] == 1));
+        fits = in[0].dims[d] == in[1].dims[d] || in[0].dims[d] == 1 || in[1].dims[d] == 1;
         out->dims[d] = in[0].dims[d] > in[1].dims[d] ? in[0].dims[d] : in[1].dims[d];
     }
     if (!fits)
-        snprintf(why, why_size, "the inputs' shapes differ: %s and %s, must be equal, or 1 where they differ after the batch",
+        snprintf(why, why_size, "the inputs' shapes differ: %s and %s, must be equal, or 1 where they differ",
                  actc_shape_text(&in[0], a), actc_shape_text(&in[1], b));
     else if (find_runs(in, out, runs) > MAX_RUNS)
         snprintf(why, why_size, "%s and %s are broadcast along axes too far apart: channels last, at most %d runs of axes may differ",

@@ -1,4 +1,4 @@
-/* rearrange.c: the same elements in another order or shape: permute, reshape, pixel shuffle, patchify. */
+/* rearrange.c: the same elements in another order or shape: permute, reshape, pixel shuffle, patchify and back. */
 #include "move.h"
 
 /* ---- permute ---- */
@@ -165,28 +165,81 @@ actc_tensor *actc_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor
     return actc_move_append(graph, name, &actc_pixel_shuffle_def, x, &a);
 }
 
+/* Loops over the elements of a map of this shape by their patches, from the map to the sequence of these where `patchify`, else back;
+ * the shape of the sequence. False with the error set where a patch does not fit. */
+static bool by_patches(actc_graph *graph, const char *name, const actc_op_def *def, const actc_shape *map, const int64_t *patch,
+                       bool patchify, actc_move *move, actc_shape *sequence)
+{
+    int64_t tokens = 1, elements = map->dims[1];
+    *move = (actc_move){0};
+    actc_move_add(move, elements, patchify ? 1 : 2, 1, patchify ? 2 : 1, 1);
+    for (int i = map->ndim - 1; i >= 2; i--) {
+        const int64_t size = map->dims[i], of_patch = patch[i - 2];
+        if (of_patch < 1 || size % of_patch) {
+            actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (%s): patch[%d] is %lld, must divide the axis of %lld", name,
+                            def->kind, i - 2, (long long)of_patch, (long long)size);
+            return false;
+        }
+        if (patchify) {
+            actc_move_add(move, size / of_patch, i, of_patch, 1, tokens);
+            actc_move_add(move, of_patch, i, 1, 2, elements);
+        } else {
+            actc_move_add(move, size / of_patch, 1, tokens, i, of_patch);
+            actc_move_add(move, of_patch, 2, elements, i, 1);
+        }
+        tokens *= tokens > INT32_MAX ? 1 : size / of_patch; /* that many are too many */
+        elements *= of_patch;
+    }
+    *sequence = (actc_shape){.ndim = 3, .dims = {1, tokens, elements}};
+    return true;
+}
+
 ACTC_MOVE_DEF(patchify);
 
 actc_tensor *actc_patchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *patch)
 {
+    actc_move_attributes a = {.n_moves = 1};
     if (!actc_move_accepts(graph, name, &actc_patchify_def, x) || !is_map(graph, name, &actc_patchify_def, x))
         return NULL;
     if (!patch)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (patchify): patch is NULL", name);
-    actc_move_attributes a = {.n_moves = 1};
-    int64_t tokens = 1, elements = x->shape.dims[1];
-    actc_move_add(&a.moves[0], elements, 1, 1, 2, 1);
-    for (int i = x->shape.ndim - 1; i >= 2; i--) {
-        const int64_t size = x->shape.dims[i], of_patch = patch[i - 2];
-        if (of_patch < 1 || size % of_patch)
-            return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT,
-                                   "%s (patchify): patch[%d] is %lld, must divide the axis of %lld", name, i - 2,
-                                   (long long)of_patch, (long long)size);
-        actc_move_add(&a.moves[0], size / of_patch, i, of_patch, 1, tokens);
-        actc_move_add(&a.moves[0], of_patch, i, 1, 2, elements);
-        tokens *= size / of_patch;
-        elements *= of_patch;
-    }
-    a.shape = (actc_shape){.ndim = 3, .dims = {1, tokens, elements}};
+    if (!by_patches(graph, name, &actc_patchify_def, &x->shape, patch, true, &a.moves[0], &a.shape))
+        return NULL;
     return actc_move_append(graph, name, &actc_patchify_def, x, &a);
+}
+
+ACTC_MOVE_DEF(unpatchify);
+
+actc_tensor *actc_unpatchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *size, const int64_t *patch, int axes)
+{
+    char text[96];
+    if (!actc_move_accepts(graph, name, &actc_unpatchify_def, x))
+        return NULL;
+    if (x->shape.ndim != 3)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (unpatchify): needs an input B,T,D, got %s", name,
+                               actc_shape_text(&x->shape, text));
+    if (!size || !patch || (axes != 2 && axes != 3))
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (unpatchify): %s", name,
+                               size && patch ? "the axes must be 2 or 3" : "size or patch is NULL");
+    int64_t of_patch = 1;
+    actc_shape map = {.ndim = axes + 2, .dims = {1, 1}}, sequence;
+    for (int i = 0; i < axes; i++) {
+        if (size[i] < 1 || size[i] > INT32_MAX || patch[i] < 1 || patch[i] > size[i])
+            return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT,
+                                   "%s (unpatchify): size[%d] is %lld and patch[%d] %lld; 1 <= patch <= size <= %d is accepted", name, i,
+                                   (long long)size[i], i, (long long)patch[i], INT32_MAX);
+        map.dims[i + 2] = size[i];
+        of_patch = of_patch > INT32_MAX ? of_patch : of_patch * patch[i];
+    }
+    map.dims[1] = x->shape.dims[2] % of_patch == 0 ? x->shape.dims[2] / of_patch : 0;
+    if (map.dims[1] == 0)
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (unpatchify): patches of %lld positions must divide the %lld "
+                               "elements of a token", name, (long long)of_patch, (long long)x->shape.dims[2]);
+    actc_move_attributes a = {.shape = map, .n_moves = 1};
+    if (!by_patches(graph, name, &actc_unpatchify_def, &map, patch, false, &a.moves[0], &sequence))
+        return NULL;
+    if (sequence.dims[1] != x->shape.dims[1])
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (unpatchify): %lld patches for %lld tokens", name,
+                               (long long)sequence.dims[1], (long long)x->shape.dims[1]);
+    return actc_move_append(graph, name, &actc_unpatchify_def, x, &a);
 }

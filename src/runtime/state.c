@@ -98,6 +98,44 @@ actc_status actc_network_write_state(actc_network *network, size_t index, const 
     return actc_network_upload(network, entry->vbuf, place->offset, network->state_staging, place->elements * 4);
 }
 
+/* Of mean 0 and variance 1: Marsaglia's polar method, which takes the first of the element's draws that lies in the circle. */
+static float normal(uint32_t element, uint32_t path, uint32_t seed_lo, uint32_t seed_hi)
+{
+    for (uint32_t draw = 1;; draw++) {
+        const actc_u32x4 bits = actc_philox(element, path, draw, INIT_STREAM, seed_lo, seed_hi);
+        const float u = 2 * actc_uniform(bits.x) - 1, v = 2 * actc_uniform(bits.y) - 1, s = u * u + v * v;
+        if (s > 0 && s < 1)
+            return u * actc_sqrt(-2 * actc_log(s) * actc_reciprocal(s));
+    }
+}
+
+/* In PyTorch's order. */
+static void first_values_of(const actc_parameter *p, bool first_values, uint64_t seed, float *values)
+{
+    const actc_init init = first_values ? p->init : ACTC_INIT_ZEROS;
+    const uint32_t path = actc_hash(p->name), seed_lo = (uint32_t)seed, seed_hi = (uint32_t)(seed >> 32);
+    const int64_t n = actc_shape_elements(&p->shape);
+    /* PyTorch's kaiming_uniform(a = sqrt 5) is U(-b, b) with this b, for weights and biases alike. */
+    const bool drawn = init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES;
+    const float bound = drawn ? (float)sqrt((init == ACTC_INIT_KAIMING_NORMAL ? 2.0 : 1.0) / (double)p->fan_in) : 0;
+    if (first_values && p->values) {
+        memcpy(values, p->values, (size_t)n * sizeof *values);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        switch (init) {
+        case ACTC_INIT_DEFAULT:
+            values[i] = actc_uniform(actc_random_bits((uint32_t)i, path, 0, INIT_STREAM, seed_lo, seed_hi));
+            values[i] = (values[i] + values[i] - 1.0f) * bound;
+            break;
+        case ACTC_INIT_NORMAL:
+        case ACTC_INIT_KAIMING_NORMAL: values[i] = normal((uint32_t)i, path, seed_lo, seed_hi) * bound; break;
+        case ACTC_INIT_ONES: values[i] = 1; break;
+        case ACTC_INIT_ZEROS: values[i] = 0; break;
+        }
+    }
+}
+
 actc_status actc_network_initialize(actc_network *network)
 {
     ACTC_OWN_MODES;
@@ -108,21 +146,11 @@ actc_status actc_network_initialize(actc_network *network)
     float *values = actc_malloc(largest * sizeof *values);
     if (!values)
         return actc_out_of_memory(network->context, largest * sizeof *values, "initial values");
-    uint32_t seed_lo = (uint32_t)network->options.seed, seed_hi = (uint32_t)(network->options.seed >> 32);
     actc_status status = ACTC_OK;
     for (size_t s = 0; s < network->n_states && status == ACTC_OK; s++) {
         const actc_parameter *p = network->states[s].parameter;
-        int64_t n = actc_shape_elements(&p->shape);
         bool first_values = network->states[s].kind == ACTC_STATE_PARAMETER || network->states[s].kind == ACTC_STATE_BUFFER;
-        bool drawn = first_values && p->init == ACTC_INIT_DEFAULT;
-        /* PyTorch's kaiming_uniform(a = sqrt 5) is U(-b, b) with this b, for weights and biases alike. */
-        float bound = drawn ? (float)(1 / sqrt((double)p->fan_in)) : 0;
-        float constant = first_values && p->init == ACTC_INIT_ONES ? 1.0f : 0.0f;
-        uint32_t path = actc_hash(p->name);
-        for (int64_t i = 0; i < n; i++) {
-            float u = drawn ? actc_uniform(actc_random_bits((uint32_t)i, path, 0, INIT_STREAM, seed_lo, seed_hi)) : 0;
-            values[i] = drawn ? (u + u - 1.0f) * bound : constant;
-        }
+        first_values_of(p, first_values, network->options.seed, values);
         status = actc_network_write_state(network, s, values);
     }
     actc_free(values);

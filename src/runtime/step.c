@@ -285,7 +285,8 @@ actc_status actc_network_read_output(actc_network *network, size_t index, float 
                          graph->outputs[index]->name);
     actc_view view = network->build->outputs[network->last][index];
     actc_shape shape = network->build->shapes[network->last][graph->outputs[index]->id];
-    shape.dims[0] = network->samples;
+    if (shape.dims[0] > network->samples) /* what is made of parameters has a batch of 1 */
+        shape.dims[0] = network->samples;
     uint64_t bytes = (uint64_t)actc_shape_elements(&shape) * 4;
     float *stored = actc_malloc((size_t)bytes);
     if (!stored)

@@ -41,11 +41,19 @@ static actc_tensor *build_conv_transpose(actc_graph *graph, const char *name, ac
     return actc_conv_transpose(graph, name, x, &options);
 }
 
+/* x as it is, or in the shape of dims[]. */
+static actc_tensor *shaped(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char sequence[64];
+    snprintf(sequence, sizeof sequence, "%s_sequence", name);
+    return o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x;
+}
+
 static actc_tensor *build_linear(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_linear_options options = actc_linear_options_default(o->out);
     options.bias = !o->no_bias;
-    return actc_linear(graph, name, x, &options);
+    return actc_linear(graph, name, shaped(graph, name, x, o), &options);
 }
 
 static actc_tensor *build_relu(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -130,20 +138,12 @@ static actc_tensor *build_pad(actc_graph *graph, const char *name, actc_tensor *
 
 static actc_tensor *build_permute(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    return actc_permute(graph, name, x, o->order);
+    return actc_permute(graph, name, shaped(graph, name, x, o), o->order);
 }
 
 static actc_tensor *build_reshape(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_reshape(graph, name, x, o->dims, o->ndim);
-}
-
-/* Of a sequence of pixels, or of columns. */
-static actc_tensor *build_permute_sequence(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
-{
-    char sequence[64];
-    snprintf(sequence, sizeof sequence, "%s_sequence", name);
-    return actc_permute(graph, name, actc_reshape(graph, sequence, x, o->dims, o->ndim), o->order);
 }
 
 static actc_tensor *build_pixel_shuffle(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -154,6 +154,12 @@ static actc_tensor *build_pixel_shuffle(actc_graph *graph, const char *name, act
 static actc_tensor *build_patchify(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_patchify(graph, name, x, o->kernel);
+}
+
+/* To a map of another size: the tokens of dims[], whose patches become those of `kernel` on the axes of `before`. */
+static actc_tensor *build_unpatchify(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    return actc_unpatchify(graph, name, shaped(graph, name, x, o), o->before, o->kernel, o->axis);
 }
 
 static actc_tensor *build_dropout(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -227,6 +233,46 @@ static actc_tensor *build_mul_outer(actc_graph *graph, const char *name, actc_te
     return actc_mul(graph, name, gate(graph, name, x), build_convolution(graph, conv, x, &one));
 }
 
+/* The parameter "NAME.weight" of the shape of x but for one axis. */
+static actc_tensor *learned(actc_graph *graph, const char *name, const actc_tensor *x, int axis, int64_t size)
+{
+    char parameter[80];
+    actc_shape shape = actc_tensor_shape(x);
+    snprintf(parameter, sizeof parameter, "%s.weight", name);
+    if (x)
+        shape.dims[axis] = size;
+    return actc_parameter_tensor(graph, name, actc_parameter_create(graph, parameter, shape.dims, shape.ndim, ACTC_INIT_NORMAL, 4));
+}
+
+/* A position embedding. */
+static actc_tensor *build_add_parameter(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char add[64];
+    snprintf(add, sizeof add, "%s_add", name);
+    x = shaped(graph, name, x, o);
+    return actc_add(graph, add, x, learned(graph, name, x, 0, 1));
+}
+
+/* A gain of each channel. */
+static actc_tensor *build_mul_parameter(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char mul[64];
+    const int64_t gain[] = {1, o->out, 1, 1};
+    snprintf(mul, sizeof mul, "%s_parameter", name);
+    return actc_mul(graph, name, actc_parameter_tensor(graph, mul, actc_parameter_create(graph, "gain", gain, 4, ACTC_INIT_NORMAL, 1)), x);
+}
+
+/* Class tokens: `begin` before x and as many behind. */
+static actc_tensor *build_concat_parameter(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    char concat[64], last[64];
+    snprintf(concat, sizeof concat, "%s_concat", name);
+    snprintf(last, sizeof last, "%s_last", name);
+    x = shaped(graph, name, x, o);
+    actc_tensor *parts[] = {learned(graph, name, x, o->axis, o->begin), x, learned(graph, last, x, o->axis, o->begin)};
+    return actc_concat(graph, concat, parts, 3, o->axis);
+}
+
 static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     actc_batch_norm_options options = actc_batch_norm_options_default();
@@ -235,14 +281,11 @@ static actc_tensor *build_batch_norm(actc_graph *graph, const char *name, actc_t
     return actc_batch_norm(graph, name, x, &options);
 }
 
-/* Of x as it is, or of another shape. */
 static actc_tensor *build_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    char sequence[64];
     actc_layer_norm_options options = actc_layer_norm_options_default();
     options.affine = !o->no_affine;
-    snprintf(sequence, sizeof sequence, "%s_sequence", name);
-    return actc_layer_norm(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x, &options);
+    return actc_layer_norm(graph, name, shaped(graph, name, x, o), &options);
 }
 
 static actc_attention_options attention_options(const operator_options *o)
@@ -282,16 +325,12 @@ static actc_tensor *build_cross_attention(actc_graph *graph, const char *name, a
 
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    (void)o;
-    return actc_global_avg_pool(graph, name, x);
+    return actc_global_avg_pool(graph, name, shaped(graph, name, x, o));
 }
 
-/* Of x as it is, or of another shape. */
 static actc_tensor *build_softmax(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
-    char sequence[64];
-    snprintf(sequence, sizeof sequence, "%s_sequence", name);
-    return actc_softmax(graph, name, o->ndim ? actc_reshape(graph, sequence, x, o->dims, o->ndim) : x);
+    return actc_softmax(graph, name, shaped(graph, name, x, o));
 }
 
 /* To out x groups. */
@@ -433,6 +472,10 @@ const operator_case operator_cases[] = {
     {"cross_entropy(n=257,classes=7,ignored=3)", "loss", NULL, VECTOR(257, 4), .width = 7, .ignored = 3},
     {"cross_entropy(n=3,classes=1009)", "loss", NULL, VECTOR(3, 6), .width = 1009},
     {"linear(n=3,in=6,out=5,bias=0)", "linear", build_linear, VECTOR(3, 4), .width = 6, .options = {.out = 5, .no_bias = true}},
+    {"linear(n=3,t=7,in=20,out=11)", "linear", build_linear, VECTOR(3, 5),
+     .width = 140, .options = {.out = 11, .dims = {7, 20}, .ndim = 2}},
+    {"linear(n=2,t=66,in=5,out=3,bias=0)", "linear", build_linear, VECTOR(2, 3),
+     .width = 330, .options = {.out = 3, .dims = {66, 5}, .ndim = 2, .no_bias = true}},
     {"conv3d(n=2,c=3,dhw=5x6x4,o=5,k=3x3x2,s=2x1x1,p=1x1x0)", "conv", build_convolution, VOLUME(2, 2, 5, 6, 4),
      .width = 3, .options = {.out = 5, .kernel = {3, 3, 2}, .stride = {2, 1, 1}, .padding = {1, 1, 0}}},
     {"conv3d(n=1,c=2,dhw=7x5x6,o=3,k=2x3x3,p=1x2x2,d=2x2x1,bias=0)", "conv", build_convolution, VOLUME(1, 1, 7, 5, 6),
@@ -458,6 +501,8 @@ const operator_case operator_cases[] = {
     {"layer_norm(n=2,t=66,d=5,affine=0)", "ln", build_layer_norm, VECTOR(2, 3),
      .width = 330, .options = {.dims = {66, 5}, .ndim = 2, .no_affine = true}},
     {"layer_norm(n=3,f=771)", "ln", build_layer_norm, VECTOR(3, 2), .width = 771},
+    {"layer_norm(n=2,c=13,hw=5x4)", "ln", build_layer_norm, IMAGE(2, 2, 5, 4), .width = 13},
+    {"layer_norm(n=2,c=5,dhw=3x2x4,affine=0)", "ln", build_layer_norm, VOLUME(2, 2, 3, 2, 4), .width = 5, .options = {.no_affine = true}},
     {"attention(n=2,t=7,heads=2,d=5)", "attention", build_attention, VECTOR(2, 4),
      .width = 210, .options = {.groups = 2, .out = 10, .dims = {7}}, .uses = ""},
     {"attention(n=2,t=67,heads=1,d=4,causal)", "attention", build_attention, VECTOR(2, 4),
@@ -479,6 +524,8 @@ const operator_case operator_cases[] = {
     {"leaky_relu(n=2,c=3,hw=7x5,slope=0.2)", "leaky_relu", build_leaky_relu, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = 0.2}, .uses = ""},
     {"scale(n=2,c=3,hw=7x5,a=-1.7)", "scale", build_scale, IMAGE(2, 2, 7, 5), .width = 3, .options = {.p = -1.7}, .uses = ""},
     {"global_avg_pool(n=2,c=4,dhw=5x6x7)", "avgpool", build_global_avg_pool, VOLUME(2, 1, 5, 6, 7), .width = 4},
+    {"global_avg_pool(n=3,t=9,d=20)", "avgpool", build_global_avg_pool, VECTOR(3, 5),
+     .width = 180, .options = {.dims = {9, 20}, .ndim = 2}},
     {"avg_pool2d(n=2,c=3,hw=8x7,k=3x2,s=2x2,p=1x0)", "avgpool", build_avg_pool, IMAGE(2, 2, 8, 7),
      .width = 3, .options = {.kernel = {3, 2}, .stride = {2, 2}, .padding = {1, 0}}},
     {"avg_pool3d(n=2,c=3,dhw=5x6x4,k=2x3x3,s=2x1x2,p=1x1x1,count_include_pad=0)", "avgpool", build_avg_pool, VOLUME(2, 2, 5, 6, 4),
@@ -495,6 +542,16 @@ const operator_case operator_cases[] = {
     {"concat(n=2,c=3,dhw=2x4x3,axis=2)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 2}},
     {"concat(n=2,c=3,dhw=2x4x3,axis=4)", "concat", build_concat, VOLUME(2, 2, 2, 4, 3), .width = 3, .options = {.axis = 4}},
     {"concat(n=3,f=37,axis=1)", "concat", build_concat, VECTOR(3, 5), .width = 37, .options = {.axis = 1}},
+    {"parameter_add(n=5,t=7,d=12)", "parameter", build_add_parameter, VECTOR(5, 3),
+     .width = 84, .options = {.dims = {7, 12}, .ndim = 2}},
+    {"parameter_add(n=3,c=5,hw=4x3)", "parameter", build_add_parameter, IMAGE(3, 2, 4, 3), .width = 5, .uses = ""},
+    {"parameter_mul(n=3,c=5,hw=4x3)", "mul", build_mul_parameter, IMAGE(3, 2, 4, 3), .width = 5, .options = {.out = 5}},
+    {"parameter_concat(n=5,t=7,d=12,axis=1)", "concat", build_concat_parameter, VECTOR(5, 3),
+     .width = 84, .options = {.dims = {7, 12}, .ndim = 2, .axis = 1, .begin = 1}},
+    {"parameter_concat(n=3,c=5,dhw=2x4x3,axis=1)", "concat", build_concat_parameter, VOLUME(3, 2, 2, 4, 3),
+     .width = 5, .options = {.axis = 1, .begin = 2}},
+    {"parameter_concat(n=3,c=5,hw=4x3,axis=3)", "concat", build_concat_parameter, IMAGE(3, 2, 4, 3),
+     .width = 5, .options = {.axis = 3, .begin = 2}},
     {"slice(n=2,c=7,hw=5x4,axis=1,begin=2,end=5)", "slice", build_slice, IMAGE(2, 2, 5, 4),
      .width = 7, .options = {.axis = 1, .begin = 2, .end = 5}, .uses = ""},
     {"slice(n=2,c=3,dhw=4x3x5,axis=2,begin=1,end=4)", "slice", build_slice, VOLUME(2, 1, 4, 3, 5),
@@ -509,7 +566,7 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.order = {0, 2, 1, 3}}, .uses = ""},
     {"permute(n=2,c=3,dhw=2x4x5,order=04132)", "permute", build_permute, VOLUME(2, 2, 2, 4, 5),
      .width = 3, .options = {.order = {0, 4, 1, 3, 2}}},
-    {"permute(n=2,t=9,d=35,order=021)", "permute", build_permute_sequence, VECTOR(2, 6),
+    {"permute(n=2,t=9,d=35,order=021)", "permute", build_permute, VECTOR(2, 6),
      .width = 315, .options = {.dims = {9, 35}, .ndim = 2, .order = {0, 2, 1}}},
     {"reshape(n=3,c=5,hw=4x7,dims=140)", "reshape", build_reshape, IMAGE(3, 2, 4, 7),
      .width = 5, .options = {.dims = {-1}, .ndim = 1}, .uses = ""},
@@ -529,6 +586,12 @@ const operator_case operator_cases[] = {
      .width = 3, .options = {.kernel = {4, 2}}, .uses = ""},
     {"patchify(n=2,c=3,dhw=4x6x4,patch=2x3x4)", "patchify", build_patchify, VOLUME(2, 1, 4, 6, 4),
      .width = 3, .options = {.kernel = {2, 3, 4}}},
+    {"unpatchify(n=2,t=6,d=24,to=8x6,patch=4x2)", "unpatchify", build_unpatchify, VECTOR(2, 5),
+     .width = 144, .options = {.dims = {6, 24}, .ndim = 2, .before = {8, 6}, .kernel = {4, 2}, .axis = 2}},
+    {"unpatchify(n=2,t=8,d=24,to=4x6x4,patch=2x3x2)", "unpatchify", build_unpatchify, VECTOR(2, 5),
+     .width = 192, .options = {.dims = {8, 24}, .ndim = 2, .before = {4, 6, 4}, .kernel = {2, 3, 2}, .axis = 3}},
+    {"unpatchify(n=3,t=4,d=5,to=4x1,patch=1x1)", "unpatchify", build_unpatchify, IMAGE(3, 2, 2, 2), .width = 5,
+     .options = {.dims = {4, -1}, .ndim = 2, .before = {4, 1}, .kernel = {1, 1}, .axis = 2}, .uses = ""},
     {"log_softmax_nll(n=2,classes=5,hw=4x7,ignored=5)", "softmax", build_log_softmax, IMAGE(2, 2, 4, 7),
      .width = 5, .layer = "log_softmax", .loss = nll_of_positions, .ignored = 5},
     {"softmax_nll(n=7,f=10)", "softmax", build_softmax, VECTOR(7, 6), .width = 10, .loss = nll, .uses = ""},

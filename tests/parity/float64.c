@@ -294,7 +294,8 @@ bool float64_read_output(actc_network *network, size_t index, double *values, do
 {
     const actc_view view = network->build->outputs[network->last][index];
     actc_shape shape = network->build->shapes[network->last][network->graph->outputs[index]->id];
-    shape.dims[0] = network->samples;
+    if (shape.dims[0] > network->samples)
+        shape.dims[0] = network->samples;
     const size_t n = (size_t)actc_shape_elements(&shape);
     reference_view *words;
     const size_t first = word_of(network, view.buffer, view.offset, &words);

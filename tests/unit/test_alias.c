@@ -1,6 +1,7 @@
 /* Graphs drawn at random of operators that alias their input, work in place and share tensors, on the device that
  * ACTC_TEST_DEVICE names (default cpu): with every operator in memory of its own and in place, a training step gives the same
- * bits, and an evaluation the loss that float64 gives.
+ * bits, and an evaluation the loss that float64 gives; and the same bits again where rules drawn at random have operators computed
+ * again in the backward pass instead of keeping what they save.
  *
  *   test_alias [GRAPHS]      default 2,000
  */
@@ -10,13 +11,14 @@
 #include <actc/actc.h>
 #include <math.h>
 
-enum { N = 2, C = 2, SIDE = 4, SAMPLE = C * SIDE * SIDE, CLASSES = 3, MAX_TENSORS = 24 };
+enum { N = 3, C = 2, SIDE = 4, SAMPLE = C * SIDE * SIDE, CLASSES = 3, MAX_TENSORS = 24 };
 
 static actc_context *context;
 static actc_device *device;
 static int graphs = 2000;
 
-typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, OUTPUT, KINDS } kind;
+/* JOIN: two side by side along axis 1, without the first channel of the one and with only that of the other. */
+typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, NORM, JOIN, OUTPUT, KINDS } kind;
 
 /* Tensor i of a drawn graph is made by op[i - 1] of earlier ones; 0 is the input. */
 typedef struct drawn {
@@ -45,14 +47,14 @@ static void draw_graph(uint64_t seed, drawn *g)
             k = RELU;
         if (k == OUTPUT && a == 0)
             k = DROPOUT;
-        if (k == ADD && g->flat[a] != g->flat[b])
+        if ((k == ADD || k == JOIN) && g->flat[a] != g->flat[b])
             b = a;
         g->ops[g->count].kind = k;
         g->ops[g->count].a = a;
         g->ops[g->count].b = b;
         g->flat[g->count] = k == FLATTEN || (k != CONV && k != RESHAPE && g->flat[a]);
         g->used[a] = true;
-        g->used[b] |= k == ADD;
+        g->used[b] |= k == ADD || k == JOIN;
         g->count++;
     }
 }
@@ -71,7 +73,8 @@ static actc_graph *build(drawn *g)
     g->tensors[0] = actc_input(graph, "input", sample, 3);
     actc_tensor *label = actc_label_input(graph, "label"), *sum = NULL;
     for (int i = 1; i < g->count; i++) {
-        actc_tensor *a = g->tensors[g->ops[i].a], *b = g->tensors[g->ops[i].b], *y = a;
+        actc_tensor *a = g->tensors[g->ops[i].a], *b = g->tensors[g->ops[i].b], *y = a, *both[] = {a, b, a};
+        const int64_t first = g->flat[i] ? SIDE * SIDE : 1;
         snprintf(name, sizeof name, "op%d", i);
         switch (g->ops[i].kind) {
         case RELU: y = actc_relu(graph, name, a); break;
@@ -81,6 +84,14 @@ static actc_graph *build(drawn *g)
         case DROPOUT_0: y = actc_dropout(graph, name, a, 0); break;
         case ADD: y = actc_add(graph, name, a, b); break;
         case CONV: y = actc_conv2d(graph, name, a, &conv); break;
+        case NORM: y = actc_batch_norm(graph, name, a, NULL); break;
+        case JOIN:
+            both[0] = i % 3 ? a : actc_concat(graph, name, both, 2, 1);
+            snprintf(name, sizeof name, "join%d", i);
+            y = actc_concat(graph, name, both, i % 3 == 2 ? 3 : 2, 1);
+            snprintf(name, sizeof name, "part%d", i);
+            y = actc_slice(graph, name, y, 1, first, first * (C + 1));
+            break;
         default: actc_graph_add_output(graph, a); break; /* y is a itself */
         }
         g->tensors[i] = y;
@@ -142,8 +153,11 @@ static double loss64(const drawn *g, const float *images, const int32_t *labels,
             conv64(a, w, parameter(values, names, count, name), t[i]);
             continue;
         }
-        for (int e = 0; e < N * SAMPLE; e++)
-            t[i][e] = g->ops[i].kind == RELU ? (a[e] > 0 ? a[e] : 0) : g->ops[i].kind == ADD ? a[e] + b[e] : a[e];
+        for (int e = 0; e < N * SAMPLE && g->ops[i].kind == JOIN; e++)
+            t[i][e] = e % SAMPLE < SAMPLE - SIDE * SIDE ? a[e + SIDE * SIDE] : b[e + SIDE * SIDE - SAMPLE];
+        for (int e = 0; e < N * SAMPLE && g->ops[i].kind != JOIN; e++)
+            t[i][e] = g->ops[i].kind == RELU ? (a[e] > 0 ? a[e] : 0) : g->ops[i].kind == ADD ? a[e] + b[e]
+                      : g->ops[i].kind == NORM ? a[e] / sqrt(1 + 1e-5) : a[e]; /* of the first running statistics */
     }
     for (int i = 0; i < g->count; i++)
         for (int e = 0; e < N * SAMPLE && !g->used[i]; e++)
@@ -164,20 +178,49 @@ static double loss64(const drawn *g, const float *images, const int32_t *labels,
 
 /* ---- running ---- */
 
-enum { MAX_STATES = 128 };
+enum { MAX_STATES = 256 };
 typedef struct outcome {
     float loss;
+    bool again; /* something is computed again */
     double evaluated, reference;
     size_t count;
     float *states[MAX_STATES];
     size_t elements[MAX_STATES];
 } outcome;
 
-static bool run(uint64_t seed, bool no_inplace, outcome *o)
+/* Rules that have some of the graph's operators computed again. */
+static void draw_rules(uint64_t seed, const drawn *g, char *text, size_t size)
+{
+    test_rng r = {seed ^ 7};
+    if (!draw(&r, 4)) {
+        snprintf(text, size, "*=recompute:segments=%u", 1 + draw(&r, 4));
+        return;
+    }
+    text[0] = '\0';
+    for (int rule = 0; rule < 3; rule++) {
+        int first = 1 + (int)draw(&r, (uint32_t)g->count - 1), last = first + (int)draw(&r, (uint32_t)(g->count - first));
+        const char *separator = *text ? ";" : "";
+        bool any = false;
+        for (int i = first; i <= last; i++) {
+            if (g->ops[i].kind == OUTPUT)
+                continue;
+            if (g->ops[i].kind == JOIN)
+                snprintf(text + strlen(text), size - strlen(text), "%sjoin%d,part%d", separator, i, i);
+            else
+                snprintf(text + strlen(text), size - strlen(text), "%sop%d", separator, i);
+            separator = ",";
+            any = true;
+        }
+        if (any)
+            snprintf(text + strlen(text), size - strlen(text), "=recompute");
+    }
+}
+
+static bool run(uint64_t seed, bool no_inplace, bool recompute, outcome *o)
 {
     static drawn g;
     float images[N * SAMPLE];
-    int32_t labels[N] = {1, 2};
+    int32_t labels[N] = {1, 2, 0};
     const char *names[MAX_STATES];
     actc_network *network = NULL;
     draw_graph(seed, &g);
@@ -186,13 +229,19 @@ static bool run(uint64_t seed, bool no_inplace, outcome *o)
     options.train_batch = options.eval_batch = N;
     options.seed = seed;
     options.no_inplace = no_inplace;
+    char rules[1024];
+    draw_rules(seed, &g, rules, sizeof rules);
+    if (recompute)
+        options.compress = rules;
     test_rng r = {seed ^ 99};
     for (int i = 0; i < N * SAMPLE; i++)
         images[i] = rng_normal(&r);
     int64_t correct = 0;
     actc_step_result result = {.size = sizeof result};
+    actc_memory_report memory = {.size = sizeof memory};
     *o = (outcome){0};
     bool good = graph && actc_network_create(device, graph, &options, &network) == ACTC_OK && actc_network_initialize(network) == ACTC_OK &&
+                actc_network_memory(network, &memory) == ACTC_OK &&
                 actc_network_evaluate(network, images, labels, N, &o->evaluated, &correct) == ACTC_OK;
     for (size_t i = 0; good && i < actc_network_state_count(network) && i < MAX_STATES; i++) {
         actc_state_info info = {.size = sizeof info};
@@ -207,6 +256,7 @@ static bool run(uint64_t seed, bool no_inplace, outcome *o)
         o->reference = loss64(&g, images, labels, (const float *const *)o->states, names, o->count);
     good = good && actc_network_train_step(network, images, labels, 0.01, &result) == ACTC_OK;
     o->loss = result.loss;
+    o->again = memory.recompute_percent > 0;
     for (size_t i = 0; good && i < o->count; i++)
         good = actc_network_read_state(network, i, o->states[i]) == ACTC_OK;
     if (!good)
@@ -246,19 +296,25 @@ static void release(outcome *o)
 static void in_place_is_as_out_of_place(void **state)
 {
     (void)state;
-    int failures = 0;
+    int failures = 0, again = 0;
     for (int i = 0; i < graphs; i++) {
-        outcome apart, inplace;
+        outcome apart, inplace, recomputed;
         uint64_t seed = 1000003u * (uint64_t)(i + 1);
-        bool good = run(seed, true, &apart);
-        good = run(seed, false, &inplace) && good;
+        bool good = run(seed, true, false, &apart);
+        good = run(seed, false, false, &inplace) && good;
+        good = run(seed, i % 2, true, &recomputed) && good;
         const char *why = good ? compare(&apart, &inplace) : "failed";
+        if (good && !*why && *compare(&inplace, &recomputed))
+            why = "computed again, it differs";
         if (*why && failures++ < 5)
             print_error("graph %d: %s\n", i, why);
+        again += recomputed.again;
+        release(&recomputed);
         release(&apart);
         release(&inplace);
     }
     assert_int_equal(failures, 0);
+    assert_true(again > graphs / 4);
 }
 
 static int setup(void **state)

@@ -1,5 +1,5 @@
 /* Layer norm, on the CPU: a sequence that is restored in slices gives the gradients of one that is kept; what gets a gradient
- * where the weights are frozen or the input needs none; what it and softmax refuse. */
+ * where the weights are frozen, each by itself or both, or the input needs none; what it and softmax refuse. */
 #include "fill.h"
 
 #include <math.h>
@@ -21,16 +21,27 @@ static void ok(actc_status status)
         fail_msg("%s: %s", actc_status_string(status), actc_error_message(context));
 }
 
+/* Which of the second norm's parameters are frozen. */
+typedef enum frozen_parameters {
+    NONE, BOTH, WEIGHT_ALONE, BIAS_ALONE
+} frozen_parameters;
+
 /* Two in a row, so that one hands its gradient on, and a classifier. */
-static actc_network *make(const char *rules, bool frozen)
+static actc_network *make(const char *rules, frozen_parameters frozen)
 {
     const int64_t sample[] = {T, D};
     actc_graph *graph;
     actc_network *network;
     actc_layer_norm_options norm = actc_layer_norm_options_default();
     actc_linear_options fc = actc_linear_options_default(CLASSES);
-    norm.frozen = frozen;
+    const int64_t around[] = {1, 1, D, 1};
+    norm.frozen = frozen == BOTH;
     ok(actc_graph_create(context, "norms", &graph));
+    if (frozen == WEIGHT_ALONE || frozen == BIAS_ALONE) {
+        norm.weight_parameter = actc_parameter_create(graph, "ln2.weight", around, 4, ACTC_INIT_ONES, 0);
+        norm.bias_parameter = actc_parameter_create(graph, "ln2.bias", around, 4, ACTC_INIT_ZEROS, 0);
+        actc_parameter_freeze(frozen == WEIGHT_ALONE ? norm.weight_parameter : norm.bias_parameter);
+    }
     actc_tensor *x = actc_layer_norm(graph, "ln1", actc_input(graph, "x", sample, 2), NULL);
     x = actc_dropout(graph, "drop", x, 0.9);
     x = actc_add(graph, "sum", actc_layer_norm(graph, "ln2", x, &norm), x);
@@ -75,7 +86,7 @@ static void test_slices(void **state)
 {
     (void)state;
     /* more values than dropout leaves */
-    actc_network *kept = make(NULL, false), *restored = make("ln2=threshold:lambda=8", false);
+    actc_network *kept = make(NULL, NONE), *restored = make("ln2=threshold:lambda=8", NONE);
     float a[D], b[D];
     assert_int_equal(launches(kept, ACTC_KERNEL_ln_bwd), 1);
     assert_true(launches(restored, ACTC_KERNEL_ln_bwd) > 1);
@@ -98,14 +109,22 @@ static void test_slices(void **state)
 static void test_frozen(void **state)
 {
     (void)state;
-    actc_network *trained = make(NULL, false), *frozen = make(NULL, true);
+    actc_network *trained = make(NULL, NONE), *frozen = make(NULL, BOTH);
     float a[D], b[D];
     assert_true(gradient(trained, "grad.ln2.weight", a) && gradient(trained, "grad.ln2.bias", a));
     assert_false(gradient(frozen, "grad.ln2.weight", b) || gradient(frozen, "grad.ln2.bias", b));
     assert_true(gradient(trained, "grad.ln1.weight", a) && gradient(frozen, "grad.ln1.weight", b));
     assert_memory_equal(a, b, sizeof a);
-    actc_network_destroy(&trained);
     actc_network_destroy(&frozen);
+    for (int k = 0; k < 2; k++) {
+        const char *names[] = {"grad.ln2.weight", "grad.ln2.bias"};
+        frozen = make(NULL, k ? BIAS_ALONE : WEIGHT_ALONE);
+        assert_false(gradient(frozen, names[k], b));
+        assert_true(gradient(frozen, names[1 - k], b) && gradient(trained, names[1 - k], a));
+        assert_memory_equal(a, b, sizeof a);
+        actc_network_destroy(&frozen);
+    }
+    actc_network_destroy(&trained);
 }
 
 static void test_refused(void **state)
@@ -115,8 +134,7 @@ static void test_refused(void **state)
         {{4}, 1, 0, "norm (ln): epsilon is 0, must be 1e-12 to 1"},
         {{4}, 1, 2, "norm (ln): epsilon is 2, must be 1e-12 to 1"},
         {{4}, 1, NAN, "norm (ln): epsilon is "},
-        {{4, 3, 2}, 3, 1e-5, "norm (ln): needs an input N,F or B,T,D, got 1x4x3x2"},
-        {{4}, 0, 1e-5, "norm (ln): needs an input N,F or B,T,D, got 1"},
+        {{4}, 0, 1e-5, "norm (ln): needs an input N,F, B,T,D, N,C,H,W or N,C,D,H,W, got 1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         actc_layer_norm_options options = actc_layer_norm_options_default();
@@ -124,6 +142,27 @@ static void test_refused(void **state)
         options.epsilon = bad[i].epsilon;
         ok(actc_graph_create(context, "norms", &graph));
         assert_null(actc_layer_norm(graph, "norm", actc_input(graph, "x", bad[i].sample, bad[i].ndim), &options));
+        assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
+        if (!strstr(actc_error_message(context), bad[i].words))
+            fail_msg("'%s' does not say '%s'", actc_error_message(context), bad[i].words);
+        actc_graph_destroy(&graph);
+    }
+}
+
+static void test_parameter_refused(void **state)
+{
+    (void)state;
+    static const struct { int64_t dims[2]; int ndim; const char *words; } bad[] = {
+        {{5}, 1, "norm: parameter w is 5, must be 4"}, {{2, 2}, 2, "norm: parameter w is 2x2, must be 4"},
+        {{4, 2}, 2, "norm: parameter w is 4x2, must be 4x1"},
+    };
+    const int64_t sample[] = {4, 3, 2};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        actc_layer_norm_options options = actc_layer_norm_options_default();
+        actc_graph *graph;
+        ok(actc_graph_create(context, "norms", &graph));
+        options.weight_parameter = actc_parameter_create(graph, "w", bad[i].dims, bad[i].ndim, ACTC_INIT_ONES, 0);
+        assert_null(actc_layer_norm(graph, "norm", actc_input(graph, "x", sample, 3), &options));
         assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
         if (!strstr(actc_error_message(context), bad[i].words))
             fail_msg("'%s' does not say '%s'", actc_error_message(context), bad[i].words);
@@ -165,6 +204,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_slices), cmocka_unit_test(test_frozen),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_softmax_refused)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_parameter_refused),
+                                       cmocka_unit_test(test_softmax_refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

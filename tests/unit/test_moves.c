@@ -60,6 +60,12 @@ static actc_tensor *pixel_shuffle(actc_graph *graph, actc_tensor *x, const reque
     return actc_pixel_shuffle(graph, "op", x, r->factor);
 }
 
+/* A map of the sizes of `before` whose patches are those of dims. */
+static actc_tensor *unpatchify(actc_graph *graph, actc_tensor *x, const request *r)
+{
+    return actc_unpatchify(graph, "op", x, r->before, r->dims, r->axis);
+}
+
 static actc_tensor *patchify(actc_graph *graph, actc_tensor *x, const request *r)
 {
     return actc_patchify(graph, "op", x, r->dims);
@@ -292,6 +298,32 @@ static void test_patchify(void **state)
     assert_true(check(&whole, in_patches));
 }
 
+/* And back. */
+static int64_t from_patches(const request *r, const int64_t *dims, const int64_t *at)
+{
+    int64_t from[3] = {at[0]}, channels = dims[2];
+    for (int i = 0; i < r->axis; i++) {
+        from[1] = from[1] * (r->before[i] / r->dims[i]) + at[i + 2] / r->dims[i];
+        from[2] = from[2] * r->dims[i] + at[i + 2] % r->dims[i];
+        channels /= r->dims[i];
+    }
+    from[2] = from[2] * channels + at[1];
+    return number(dims, 3, from);
+}
+
+static void test_unpatchify(void **state)
+{
+    (void)state;
+    request image = {.build = unpatchify, .sample = {6, 24}, .ndim = 2, .axis = 2, .before = {6, 8}, .dims = {2, 4}};
+    request volume = {.build = unpatchify, .sample = {8, 48}, .ndim = 2, .axis = 3, .before = {4, 6, 8}, .dims = {2, 3, 4}};
+    request pixels = {.build = unpatchify, .sample = {12, 5}, .ndim = 2, .axis = 2, .before = {3, 4}, .dims = {1, 1}};
+    request voxels = {.build = unpatchify, .sample = {24, 5}, .ndim = 2, .axis = 3, .before = {2, 3, 4}, .dims = {1, 1, 1}};
+    assert_false(check(&image, from_patches));
+    assert_false(check(&volume, from_patches));
+    assert_true(check(&pixels, from_patches));
+    assert_true(check(&voxels, from_patches));
+}
+
 /* ---- what is refused ---- */
 
 static void test_refused(void **state)
@@ -327,6 +359,16 @@ static void test_refused(void **state)
         {{patchify, {4, 3}, 2, .dims = {1, 1}}, "op (patchify): needs an input N,C,H,W or N,C,D,H,W, got 1x4x3"},
         {{patchify, {4, 6, 8}, 3, .dims = {2, 3}}, "op (patchify): patch[1] is 3, must divide the axis of 8"},
         {{patchify, {4, 6, 8}, 3, .dims = {0, 2}}, "op (patchify): patch[0] is 0, must divide the axis of 6"},
+        {{unpatchify, {4, 6, 8}, 3, .axis = 2, .before = {2, 2}, .dims = {1, 1}}, "op (unpatchify): needs an input B,T,D, got 1x4x6x8"},
+        {{unpatchify, {4, 6}, 2, .axis = 1, .before = {4}, .dims = {1}}, "op (unpatchify): the axes must be 2 or 3"},
+        {{unpatchify, {4, 6}, 2, .axis = 2, .before = {4, 0}, .dims = {1, 1}}, "op (unpatchify): size[1] is 0 and patch[1] 1"},
+        {{unpatchify, {4, 6}, 2, .axis = 2, .before = {2, 2}, .dims = {3, 1}}, "op (unpatchify): size[0] is 2 and patch[0] 3"},
+        {{unpatchify, {4, 6}, 2, .axis = 2, .before = {4, 4}, .dims = {2, 2}}, "patches of 4 positions must divide the 6 elements of a token"},
+        {{unpatchify, {4, 8}, 2, .axis = 2, .before = {5, 4}, .dims = {2, 2}}, "op (unpatchify): patch[0] is 2, must divide the axis of 5"},
+        {{unpatchify, {4, 8}, 2, .axis = 2, .before = {6, 4}, .dims = {2, 2}}, "op (unpatchify): 6 patches for 4 tokens"},
+        {{unpatchify, {4, 8}, 2, .axis = 3, .before = {INT32_MAX, INT32_MAX, INT32_MAX}, .dims = {INT32_MAX, INT32_MAX, INT32_MAX}},
+         "must divide the 8 elements of a token"},
+        {{unpatchify, {4, 1}, 2, .axis = 3, .before = {INT32_MAX, INT32_MAX, INT32_MAX}, .dims = {1, 1, 1}}, "patches for 4 tokens"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         actc_graph *graph;
@@ -405,7 +447,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_permute),       cmocka_unit_test(test_reshape),  cmocka_unit_test(test_slice),   cmocka_unit_test(test_pad),
-        cmocka_unit_test(test_pixel_shuffle), cmocka_unit_test(test_patchify), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_pixel_shuffle), cmocka_unit_test(test_patchify), cmocka_unit_test(test_unpatchify), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_labels_refused), cmocka_unit_test(test_numbers_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

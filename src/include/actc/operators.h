@@ -30,6 +30,8 @@ typedef struct actc_conv_options {
     actc_parameter *bias_parameter;
     int64_t groups;       /* default 1; else the number of input channels, of which out_channels is a multiple: depthwise */
     int64_t output_padding[3]; /* of transposed convolutions: added to the output's size on one side; < stride; default 0 */
+    actc_init init;       /* of its own parameters: ACTC_INIT_DEFAULT, the default, or ACTC_INIT_KAIMING_NORMAL: weights N(0, 2 / fan_out) with
+                           * fan_out = kernel out_channels / groups, biases 0 */
 } actc_conv_options;
 ACTC_API actc_conv_options actc_conv_options_default(int64_t out_channels, int64_t kernel);
 
@@ -55,7 +57,7 @@ typedef struct actc_linear_options {
     actc_parameter *bias_parameter;
 } actc_linear_options;
 ACTC_API actc_linear_options actc_linear_options_default(int64_t out_features);
-/* x (N,F) -> (N,out_features): x W^T + b. */
+/* x (N,F) -> (N,out_features), (B,T,D) -> (B,T,out_features): x W^T + b of each row. */
 ACTC_API actc_tensor *actc_linear(actc_graph *graph, const char *name, actc_tensor *x, const actc_linear_options *options);
 
 /* ---- element by element ---- */
@@ -75,8 +77,8 @@ ACTC_API actc_tensor *actc_gelu(actc_graph *graph, const char *name, actc_tensor
 ACTC_API actc_tensor *actc_leaky_relu(actc_graph *graph, const char *name, actc_tensor *x, double slope);
 /* a * x + b, with a and b finite as f32. Nothing is saved. */
 ACTC_API actc_tensor *actc_scale(actc_graph *graph, const char *name, actc_tensor *x, double a, double b);
-/* Element-wise sum and product of two tensors with equally many axes. Where they differ in an axis but the batch, one of them
- * must have a size of 1 there and is broadcast: (N,C,H,W) * (N,C,1,1). Volumes broadcast along axes that lie far apart
+/* Element-wise sum and product of two tensors with equally many axes. Where they differ in an axis, one of them must have a size
+ * of 1 there and is broadcast: (N,C,H,W) * (N,C,1,1); along the batch only what is made of parameters has it. Volumes broadcast along axes that lie far apart
  * (N,C,1,H,1, channels last in memory) are refused. add saves nothing, mul each input that the other's gradient needs. */
 ACTC_API actc_tensor *actc_add(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
 ACTC_API actc_tensor *actc_mul(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b);
@@ -107,12 +109,14 @@ ACTC_API actc_tensor *actc_batch_norm(actc_graph *graph, const char *name, actc_
 typedef struct actc_layer_norm_options {
     size_t size;
     double epsilon; /* default 1e-5; 1e-12 to 1 */
-    bool affine;    /* weight and bias, an element each of the last dimension; default true */
-    bool frozen;    /* weight and bias get no gradient */
+    bool affine;    /* weight and bias, an element each of what is normalised; default true */
+    bool frozen;    /* the operator's own parameters are frozen */
+    actc_parameter *weight_parameter; /* NULL: the operator makes its own, (D); else (D), or with axes of 1 around: (1,C,1,1) */
+    actc_parameter *bias_parameter;
 } actc_layer_norm_options;
 ACTC_API actc_layer_norm_options actc_layer_norm_options_default(void);
-/* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension. Parameters "weight", "bias".
- * Saves its input, and a mean and an inverse deviation a row. */
+/* x (N,F) or (B,T,D), each row normalised over its last dimension: PyTorch's LayerNorm of one dimension; or a map, each position
+ * normalised over its channels: timm's LayerNorm2d. Parameters "weight", "bias". Saves its input, and a mean and an inverse deviation a row. */
 ACTC_API actc_tensor *actc_layer_norm(actc_graph *graph, const char *name, actc_tensor *x, const actc_layer_norm_options *options);
 /* Softmax over the last dimension of (N,F) or (B,T,D), or over the channels of a map; saves its output. */
 ACTC_API actc_tensor *actc_softmax(actc_graph *graph, const char *name, actc_tensor *x);
@@ -162,7 +166,7 @@ ACTC_API actc_tensor *actc_avg_pool(actc_graph *graph, const char *name, actc_te
 /* To sizes[] (an entry for each spatial axis, 1 to 65535): PyTorch's AdaptiveAvgPool, where output i is the mean from
  * floor(i*in/out) to ceil((i+1)*in/out). Saves nothing. */
 ACTC_API actc_tensor *actc_adaptive_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *sizes);
-/* A map's mean over all positions: (N,C,1,1) or (N,C,1,1,1). */
+/* A map's mean over all positions, (N,C,1,1) or (N,C,1,1,1), or a sequence's over its tokens, (B,1,D). */
 ACTC_API actc_tensor *actc_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x);
 /* x (N,C,H,W) or (N,C,D,H,W); the first position in row-major order wins a tie, NaN wins over numbers, as in PyTorch. */
 ACTC_API actc_tensor *actc_max_pool(actc_graph *graph, const char *name, actc_tensor *x, const actc_pool_options *options);
@@ -176,12 +180,18 @@ ACTC_API actc_tensor *actc_max_pool2d(actc_graph *graph, const char *name, actc_
 ACTC_API actc_tensor *actc_resize_bilinear(actc_graph *graph, const char *name, actc_tensor *x, int64_t height, int64_t width,
                                            bool align_corners);
 
+/* ---- parameters ---- */
+
+/* A parameter (1,...) as a tensor, which add, mul and concat broadcast over the batch: class tokens, position embeddings. Its gradient
+ * is the sum over the batch. Nothing is saved. */
+ACTC_API actc_tensor *actc_parameter_tensor(actc_graph *graph, const char *name, actc_parameter *parameter);
+
 /* ---- moving ---- */
 
 /* (N,...) -> (N,F) in PyTorch's C,H,W order, so that linear weights move both ways. */
 ACTC_API actc_tensor *actc_flatten(actc_graph *graph, const char *name, actc_tensor *x);
-/* `count` tensors of the same shape but for their size along `axis` (1: channels or features; not the batch), one behind the other.
- * Nothing is saved. */
+/* `count` tensors of the same shape but for their size along `axis` (1: channels or features; not the batch), one behind the other;
+ * what is made of parameters is broadcast over the batch. Nothing is saved. */
 ACTC_API actc_tensor *actc_concat(actc_graph *graph, const char *name, actc_tensor *const *inputs, uint32_t count, int axis);
 
 /* Elements in other places, bit for bit; nothing is saved. Axes are those of the logical shape, 0 the batch, which stays. Where the bytes
@@ -201,6 +211,11 @@ ACTC_API actc_tensor *actc_pixel_shuffle(actc_graph *graph, const char *name, ac
 /* A map -> a sequence of its patches, (N,tokens,elements of a patch): einops' "b c (h p1) (w p2) -> b (h w) (p1 p2 c)" and
  * "b c (d p1) (h p2) (w p3) -> b (d h w) (p1 p2 p3 c)". patch: an entry for each spatial axis, which it divides. */
 ACTC_API actc_tensor *actc_patchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *patch);
+
+/* Back: a sequence -> the map with these spatial axes (size: H,W or D,H,W) that patchify takes to it; axes: 2 or 3. Patches of 1 cost
+ * nothing, either way. */
+ACTC_API actc_tensor *actc_unpatchify(actc_graph *graph, const char *name, actc_tensor *x, const int64_t *size, const int64_t *patch,
+                                      int axes);
 
 /* ---- losses and metrics ----
  * Scalars: in training a mean, in evaluation a sum. Targets are inputs of the graph: i32 classes (N) of scores (N,C), or one a
