@@ -6,9 +6,21 @@
 ACTC_READ(0, x);
 ACTC_WRITE(1, y);
 
-uint result_of(uint i, float largest, float scale)
+/* Columns past `last` are not seen. */
+float value_of(uint base, uint c, uint last)
 {
-    float d = ACTC_SUB(ACTC_LOAD(x, i), largest);
+    float v = ACTC_LOAD(x, base + c);
+    return c <= last ? v : uintBitsToFloat(0xff800000u);
+}
+
+uint last_of(uint row)
+{
+    return p.causal != 0u ? row % p.causal : p.cols;
+}
+
+uint result_of(float v, float largest, float scale)
+{
+    float d = ACTC_SUB(v, largest);
     return actc_canon_bits(p.log != 0u ? ACTC_SUB(d, scale) : ACTC_MUL(actc_exp(d), scale));
 }
 
@@ -19,33 +31,33 @@ float scale_of(float sum)
 
 void short_row(uint row)
 {
-    uint base = row * p.cols;
+    uint base = row * p.cols, last = last_of(row);
     float largest = ACTC_LOAD(x, base), sum = 0.0;
     for (uint c = 1u; c < p.cols; c++) {
-        float v = ACTC_LOAD(x, base + c);
+        float v = value_of(base, c, last);
         largest = v > largest ? v : largest;
     }
     for (uint c = 0u; c < p.cols; c++)
-        sum = ACTC_ADD(sum, actc_exp(ACTC_SUB(ACTC_LOAD(x, base + c), largest)));
+        sum = ACTC_ADD(sum, actc_exp(ACTC_SUB(value_of(base, c, last), largest)));
     float scale = scale_of(sum);
     for (uint c = 0u; c < p.cols; c++)
-        y[base + c] = result_of(base + c, largest, scale);
+        y[base + c] = result_of(value_of(base, c, last), largest, scale);
 }
 
 void long_row(uint row, uint lane)
 {
-    uint base = row * p.cols;
+    uint base = row * p.cols, last = last_of(row);
     float largest = uintBitsToFloat(0xff800000u), sum = 0.0;
     for (uint c = lane; c < p.cols; c += ACTC_GROUP_SIZE) {
-        float v = ACTC_LOAD(x, base + c);
+        float v = value_of(base, c, last);
         largest = v > largest ? v : largest;
     }
     largest = row_largest(lane, largest);
     for (uint c = lane; c < p.cols; c += ACTC_GROUP_SIZE)
-        sum = ACTC_ADD(sum, actc_exp(ACTC_SUB(ACTC_LOAD(x, base + c), largest)));
+        sum = ACTC_ADD(sum, actc_exp(ACTC_SUB(value_of(base, c, last), largest)));
     float scale = scale_of(row_total(lane, sum));
     for (uint c = lane; c < p.cols; c += ACTC_GROUP_SIZE)
-        y[base + c] = result_of(base + c, largest, scale);
+        y[base + c] = result_of(value_of(base, c, last), largest, scale);
 }
 
 void actc_kernel(uint group, uint lane)

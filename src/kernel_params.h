@@ -195,10 +195,11 @@ struct actc_params_ln_fwd { uint groups, rows, cols, affine, keep; float inverse
 struct actc_params_ln_bwd { uint groups, rows, cols, normalised, affine; float inverse_cols; };
 /* Along each row: m = the largest x (v takes the place of m where v > m); s = the sum of actc_exp(x[c] - m);
  * log: y[c] = (x[c] - m) - actc_log(s), else y[c] = actc_exp(x[c] - m) * actc_reciprocal(s). NaN or +Inf anywhere in a row
- * makes all of it NaN. Up to ACTC_SOFTMAX_SERIAL columns: one invocation a row, m begins as x[0] and s adds to +0 with
+ * makes all of it NaN. causal: 0, or the rows of each of the matrices that follow one another; then x[c] counts as -Inf in columns past
+ * the row's number in its matrix. Up to ACTC_SOFTMAX_SERIAL columns: one invocation a row, m begins as x[0] and s adds to +0 with
  * columns ascending. More: a group a row, m begins as -Inf in every lane and goes through the tree too, s is a total. */
 #define ACTC_SOFTMAX_SERIAL 64u
-struct actc_params_softmax_fwd { uint groups, rows, cols, log; };
+struct actc_params_softmax_fwd { uint groups, rows, cols, log, causal; };
 /* log: s = sum of dy[c], dx[c] = dy[c] - actc_exp(y[c]) * s; else s = sum of actc_product(dy[c], y[c]), dx[c] = y[c] *
  * (dy[c] - s). s adds as in softmax_fwd. */
 struct actc_params_softmax_bwd { uint groups, rows, cols, log; };

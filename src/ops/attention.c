@@ -3,12 +3,14 @@
  * Saves its inputs and, where none of them is compressed, its output and a log-sum-exp a query. Where one is, weights and row sums
  * must be those of the restored numbers (of others the softmax does not add up to 1, and gradients explode): the backward pass then
  * begins with a forward pass over them, and the output is not kept. The same where the output's next reader compresses it.
+ *
+ * The stored form is made of other operators, so that the softmax matrix is one of the tensors that they save.
  */
 #include <math.h>
 
 #include "dropout.h"
-
-#include "../lower/lower.h"
+#include "move.h"
+#include "softmax.h"
 
 typedef struct attention_attributes {
     uint32_t heads;
@@ -35,7 +37,7 @@ static bool infer(const actc_op *op, const actc_shape *in, actc_shape *out, char
     const actc_shape *q = &in[0], *kv = &in[op->n_inputs - 1];
     const int64_t parts = is_self(op) ? 3 : 1, head_dim = q->ndim == 3 ? q->dims[2] / parts / a->heads : 0, width = a->heads * head_dim;
     char text[2][96];
-    bool fits = q->ndim == 3 && kv->ndim == 3 && width && q->dims[2] == parts * width && (is_self(op) || kv->dims[2] == 2 * width);
+    bool fits = q->ndim == 3 && kv->ndim == 3 && q->dims[0] == kv->dims[0] && width && q->dims[2] == parts * width && (is_self(op) || kv->dims[2] == 2 * width);
     if (!fits && is_self(op))
         snprintf(why, why_size, "needs q, k and v of %u heads side by side, B,T,3*heads*head_dim, got %s", a->heads,
                  actc_shape_text(q, text[0]));
@@ -195,6 +197,68 @@ actc_attention_options actc_attention_options_default(int64_t heads)
     return (actc_attention_options){.size = sizeof(actc_attention_options), .heads = heads};
 }
 
+/* ---- the stored form ---- */
+
+extern const actc_op_def actc_permute_def;
+
+/* Features [begin, begin + heads * head_dim) of tokens, (B,T,...) -> (B,heads*T,head_dim): a head behind the other. */
+static actc_tensor *split(actc_graph *graph, const char *name, actc_tensor *x, int64_t heads, int64_t head_dim, int64_t begin)
+{
+    if (!actc_move_accepts(graph, name, &actc_permute_def, x))
+        return NULL;
+    const int64_t tokens = x->shape.dims[1];
+    actc_move_attributes a = {.shape = x->shape, .n_moves = 1};
+    a.shape.dims[1] = heads * tokens;
+    a.shape.dims[2] = head_dim;
+    actc_move_add(&a.moves[0], heads, 2, head_dim, 1, tokens);
+    actc_move_add(&a.moves[0], tokens, 1, 1, 1, 1);
+    actc_move_add(&a.moves[0], head_dim, 2, 1, 2, 1);
+    a.moves[0].from_begin[2] = (uint32_t)begin;
+    return actc_move_append(graph, name, &actc_permute_def, x, &a);
+}
+
+/* (B,heads*T,head_dim) -> (B,T,heads*head_dim) */
+static actc_tensor *merge(actc_graph *graph, const char *name, actc_tensor *x, int64_t heads)
+{
+    if (!actc_move_accepts(graph, name, &actc_permute_def, x))
+        return NULL;
+    const int64_t tokens = x->shape.dims[1] / heads, head_dim = x->shape.dims[2];
+    actc_move_attributes a = {.shape = x->shape, .n_moves = 1};
+    a.shape.dims[1] = tokens;
+    a.shape.dims[2] = heads * head_dim;
+    actc_move_add(&a.moves[0], tokens, 1, 1, 1, 1);
+    actc_move_add(&a.moves[0], heads, 1, tokens, 2, head_dim);
+    actc_move_add(&a.moves[0], head_dim, 2, 1, 2, 1);
+    return actc_move_append(graph, name, &actc_permute_def, x, &a);
+}
+
+/* The operators are NAME/q, k, v, scores, softmax, dropout, heads, and NAME itself. */
+static actc_tensor *build_stored(actc_graph *graph, const char *name, const actc_op *op)
+{
+    const attention_attributes *a = op->attributes;
+    actc_shape in[] = {op->inputs[0]->shape, op->inputs[op->n_inputs - 1]->shape}, out;
+    char why[256] = "";
+    if (!infer(op, in, &out, why, sizeof why))
+        return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (attention): %s", name, why);
+    const int64_t width = out.dims[2], head_dim = width / a->heads, first = is_self(op) ? width : 0;
+    actc_tensor *kv = op->inputs[op->n_inputs - 1];
+    actc_matmul_options scores = actc_matmul_options_default(), product = scores;
+    scores.matrices = product.matrices = a->heads;
+    scores.transpose_b = true;
+    scores.scale = a->scale > 0 ? a->scale : 1 / sqrt((double)head_dim);
+    actc_push_scope(graph, name);
+    actc_tensor *q = split(graph, "q", op->inputs[0], a->heads, head_dim, 0);
+    actc_tensor *k = split(graph, "k", kv, a->heads, head_dim, first), *v = split(graph, "v", kv, a->heads, head_dim, first + width);
+    actc_tensor *x = actc_matmul(graph, "scores", q, k, &scores);
+    x = actc_softmax_of_weights(graph, "softmax", x, a->causal ? (uint32_t)out.dims[1] : 0);
+    x = a->p > 0 ? actc_dropout(graph, "dropout", x, a->p) : x;
+    x = actc_matmul(graph, "heads", x, v, &product);
+    actc_pop_scope(graph);
+    return merge(graph, name, x, a->heads);
+}
+
+/* ---- both ---- */
+
 static actc_tensor *build(actc_graph *graph, const char *name, actc_tensor **inputs, uint32_t n_inputs,
                           const actc_attention_options *given)
 {
@@ -213,8 +277,8 @@ static actc_tensor *build(actc_graph *graph, const char *name, actc_tensor **inp
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (attention): dropout is %g, must be 0 <= dropout < 1", name,
                                o.dropout);
     const attention_attributes a = {(uint32_t)o.heads, o.causal, o.scale, o.dropout};
-    return actc_graph_append(graph, name, &(actc_op){.def = &actc_attention_def, .inputs = inputs, .n_inputs = n_inputs,
-                                                     .attributes = &a});
+    const actc_op op = {.def = &actc_attention_def, .inputs = inputs, .n_inputs = n_inputs, .attributes = &a};
+    return o.stored ? build_stored(graph, name, &op) : actc_graph_append(graph, name, &op);
 }
 
 actc_tensor *actc_attention(actc_graph *graph, const char *name, actc_tensor *qkv, const actc_attention_options *options)

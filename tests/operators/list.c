@@ -294,6 +294,7 @@ static actc_attention_options attention_options(const operator_options *o)
     options.causal = o->causal;
     options.dropout = o->p;
     options.scale = o->scale;
+    options.stored = o->stored;
     return options;
 }
 
@@ -321,6 +322,20 @@ static actc_tensor *build_cross_attention(actc_graph *graph, const char *name, a
     const int64_t queries = o->dims[0] * o->out, all = queries + 2 * o->dims[1] * o->out;
     return actc_cross_attention(graph, name, tokens_of(graph, name, "q", x, 0, queries, o->dims[0]),
                                 tokens_of(graph, name, "kv", x, queries, all, o->dims[1]), &options);
+}
+
+/* factor: 1 where a is transposed, plus 2 where b is. `groups` matrices of dims[0] x dims[1] by dims[1] x dims[2]. */
+static actc_tensor *build_matmul(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    actc_matmul_options options = actc_matmul_options_default();
+    const bool transposed_a = o->factor & 1, transposed_b = o->factor & 2;
+    const int64_t m = o->dims[0], k = o->dims[1], n = o->dims[2], a = o->groups * m * k, b = o->groups * k * n;
+    options.matrices = o->groups;
+    options.transpose_a = transposed_a;
+    options.transpose_b = transposed_b;
+    options.scale = o->scale > 0 ? o->scale : 1;
+    return actc_matmul(graph, name, tokens_of(graph, name, "a", x, 0, a, o->groups * (transposed_a ? k : m)),
+                       tokens_of(graph, name, "b", x, a, a + b, o->groups * (transposed_b ? n : k)), &options);
 }
 
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
@@ -513,6 +528,18 @@ const operator_case operator_cases[] = {
      .width = 822, .options = {.groups = 2, .out = 6, .dims = {5, 66}}},
     {"cross_attention(n=1,tq=9,tk=4,heads=1,d=7,causal,dropout=0.2)", "attention", build_cross_attention, VECTOR(1, 4),
      .width = 119, .options = {.groups = 1, .out = 7, .dims = {9, 4}, .p = 0.2, .causal = true}},
+    {"attention(n=2,t=9,heads=2,d=5,causal,dropout=0.3,stored)", "softmax", build_attention, VECTOR(2, 4),
+     .width = 270, .options = {.groups = 2, .out = 10, .dims = {9}, .p = 0.3, .causal = true, .stored = true}},
+    {"cross_attention(n=2,tq=5,tk=66,heads=3,d=2,stored)", "matmul", build_cross_attention, VECTOR(2, 4),
+     .width = 822, .options = {.groups = 3, .out = 6, .dims = {5, 66}, .scale = 0.9, .stored = true}},
+    {"matmul(n=3,matrices=2,m=5,k=7,n=3)", "matmul", build_matmul, VECTOR(3, 4),
+     .width = 112, .options = {.groups = 2, .dims = {5, 7, 3}, .scale = 0.7}, .uses = ""},
+    {"matmul(n=2,matrices=1,m=4,k=33,n=6,ta)", "matmul", build_matmul, VECTOR(2, 4),
+     .width = 330, .options = {.groups = 1, .dims = {4, 33, 6}, .factor = 1}},
+    {"matmul(n=1,matrices=3,m=2,k=5,n=9,tb)", "matmul", build_matmul, VECTOR(1, 4),
+     .width = 165, .options = {.groups = 3, .dims = {2, 5, 9}, .factor = 2}},
+    {"matmul(n=2,matrices=2,m=3,k=4,n=2,ta,tb)", "matmul", build_matmul, VECTOR(2, 4),
+     .width = 40, .options = {.groups = 2, .dims = {3, 4, 2}, .factor = 3}},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"relu6(n=2,c=3,hw=7x5)", "relu", build_relu6, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
     {"relu6(n=5,f=259)", "relu", build_relu6, VECTOR(5, 9), .width = 259},

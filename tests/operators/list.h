@@ -19,7 +19,7 @@ typedef struct operator_options {
     int axis, order[5], ndim; /* ndim: of dims */
     int64_t begin, end, before[4], after[4], dims[4], factor;
     double p, scale;
-    bool causal, no_bias, no_affine, no_track;
+    bool causal, stored, no_bias, no_affine, no_track;
 } operator_options;
 
 /* Appends the operator, under this name; others that it needs have names that begin with it. */

@@ -178,6 +178,13 @@ static void softmax(kernel_builder *b, uint32_t rows, uint32_t cols, uint32_t lo
     kernel_view(b, 0, n, kind);
     kernel_view(b, 1, n, kind);
     kernel_end(b, "(rows=%u,cols=%u,log=%u,fill=%s)", rows, cols, log, fill_name(kind));
+    p.causal = rows / 2;
+    if (p.causal) {
+        kernel_begin(b, ACTC_KERNEL_softmax_fwd, groups, &p);
+        kernel_view(b, 0, n, kind);
+        kernel_view(b, 1, n, kind);
+        kernel_end(b, "(rows=%u,cols=%u,log=%u,causal=%u,fill=%s)", rows, cols, log, p.causal, fill_name(kind));
+    }
     kernel_begin(b, ACTC_KERNEL_softmax_bwd, groups, &p);
     for (uint32_t v = 0; v < 3; v++)
         kernel_view(b, v, n, kind);

@@ -243,18 +243,20 @@ void reference_softmax_fwd(const void *params, reference_view *views)
 {
     const struct actc_params_softmax_fwd *p = params;
     for (size_t r = 0; r < p->rows; r++) {
-        const size_t base = r * p->cols;
+        const size_t base = r * p->cols, seen = p->causal && r % p->causal + 1 < p->cols ? r % p->causal + 1 : p->cols;
         num largest = get(&views[0], base);
         total sum = {0};
-        for (size_t c = 1; c < p->cols; c++)
+        for (size_t c = 1; c < seen; c++)
             if (views[0].value[base + c] > largest.v)
                 largest = get(&views[0], base + c);
-        for (size_t c = 0; c < p->cols; c++)
+        for (size_t c = 0; c < seen; c++)
             take(&sum, exponential(sub(get(&views[0], base + c), largest)));
         num s = sum_of(&sum, softmax_additions(p->cols));
         num logarithm = {log(s.v), s.e / (s.v - s.e) + 5 * REFERENCE_UNIT * (fabs(log(s.v)) + s.e)};
         num reciprocal = {1 / s.v, 1 / (s.v - s.e) - 1 / s.v + 5 * REFERENCE_UNIT / (s.v - s.e)};
-        for (size_t c = 0; c < p->cols; c++) {
+        for (size_t c = seen; c < p->cols; c++)
+            put(&views[1], base + c, (num){p->log ? -INFINITY : 0, 0});
+        for (size_t c = 0; c < seen; c++) {
             num d = sub(get(&views[0], base + c), largest);
             put(&views[1], base + c, p->log ? sub(d, logarithm) : mul(exponential(d), reciprocal));
         }

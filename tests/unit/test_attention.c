@@ -1,5 +1,5 @@
 /* Attention, on the device that ACTC_TEST_DEVICE names: what it keeps, and what it computes again where its input or its output is
- * compressed; the gradient through a compressed input; dropout; memory by the number of tokens; 4,096 of them; what it refuses.
+ * compressed; the gradient through a compressed input; the stored form; dropout; memory by the number of tokens; 4,096 of them; what it refuses.
  */
 #include "fill.h"
 #include "keep_loaded.h"
@@ -204,6 +204,62 @@ static void test_slices(void **state)
     }
 }
 
+/* Computed again with what is around it, it keeps its log-sum-exp then, and does not run a third time. */
+static void test_recomputed(void **state)
+{
+    (void)state;
+    static float a[QKV * FEATURES], b[QKV * FEATURES];
+    actc_attention_options options = actc_attention_options_default(HEADS);
+    options.dropout = 0.25;
+    char readers[64];
+    actc_network *kept_all = make(NULL, &options, false), *again = make("*=recompute", &options, false);
+    assert_int_equal(launches(again, ACTC_KERNEL_attention_fwd), 2);
+    assert_int_equal(kept(again, "attn", "own", readers), 0);
+    gradient(kept_all, "grad.first.weight", a);
+    gradient(again, "grad.first.weight", b);
+    assert_memory_equal(a, b, sizeof a);
+    actc_network_destroy(&kept_all);
+    actc_network_destroy(&again);
+}
+
+/* ---- the stored form ---- */
+
+/* It computes the same; what it saves has the softmax matrices, which rules reach. */
+static void test_stored(void **state)
+{
+    (void)state;
+    static float a[QKV * FEATURES], b[QKV * FEATURES], c[QKV * FEATURES];
+    const uint64_t matrices = 4ull * B * HEADS * T * T, heads = 4ull * B * T * HEADS * D;
+    char readers[64];
+    for (int causal = 0; causal < 2; causal++) {
+        actc_attention_options options = actc_attention_options_default(HEADS);
+        options.causal = causal;
+        actc_network *fused = make(NULL, &options, false);
+        options.stored = true;
+        actc_network *stored = make(NULL, &options, false), *packed = make("attn/softmax,attn/heads=threshold:lambda=8", &options, false);
+        actc_network *all = make("*=dct:lambda=4", &options, false);
+        gradient(fused, "grad.first.weight", a);
+        gradient(stored, "grad.first.weight", b);
+        gradient(packed, "grad.first.weight", c);
+        assert_true(relative_error(a, b, QKV * FEATURES) < 1e-5);
+        const double error = relative_error(a, c, QKV * FEATURES);
+        assert_true(error > 1e-3 && error < 1);
+        assert_int_equal(kept(stored, "attn/softmax", "none", readers), matrices);
+        assert_string_equal(readers, "attn/softmax, attn/heads");
+        const char *const parts[] = {"attn/q", "attn/k", "attn/v"};
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(kept(stored, parts[i], "none", readers), heads);
+        const uint64_t bytes = kept(packed, "attn/softmax", "threshold:lambda=8", readers);
+        assert_true(bytes > 0 && bytes < matrices / 4);
+        assert_true(kept(all, "attn/softmax", "dct:lambda=4", readers) > 0);
+        assert_int_equal(launches(stored, ACTC_KERNEL_attention_fwd), 0);
+        actc_network_destroy(&fused);
+        actc_network_destroy(&stored);
+        actc_network_destroy(&packed);
+        actc_network_destroy(&all);
+    }
+}
+
 /* ---- dropout ---- */
 
 /* q, k and v are all 1: every weight is 1/T, an output the part of its weights that are kept, and the loss, their mean. It is
@@ -369,8 +425,36 @@ static void test_refused(void **state)
     refused("dropout is 1, must be 0 <= dropout < 1", qkv, NULL, o);
     o = actc_attention_options_default(1);
     refused("head_dim is 257, at most 256 is supported", wide, NULL, o);
+    o.stored = true;
+    refused("attn (attention): head_dim is 257, at most 256 is supported", wide, NULL, o);
+    o.stored = false;
     o.dropout = 0.5;
     refused("dropout of 1048576 x 1048576 pairs has too few random numbers", many, NULL, o);
+}
+
+static void test_matmul_refused(void **state)
+{
+    (void)state;
+    static const struct { int64_t matrices; double scale; const char *words; } bad[] = {
+        {0, 1, "mm (matmul): matrices is 0, must be 1 to 65535"},
+        {1, 0, "mm (matmul): scale is 0, its magnitude must be 1e-6 to 1e6"},
+        {1, NAN, "mm (matmul): scale is "},
+        {2, 1, "mm (matmul): needs a B,2*M,K and b B,2*K,N, got 1x6x5 and 1x4x5"},
+        {4, 1, "mm (matmul): needs a B,4*M,K and b B,4*K,N, got 1x6x5 and 1x4x5"},
+    };
+    const int64_t a[] = {6, 5}, b[] = {4, 5};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        actc_graph *graph;
+        actc_matmul_options options = actc_matmul_options_default();
+        options.matrices = bad[i].matrices;
+        options.scale = bad[i].scale;
+        ok(actc_graph_create(context, "bad", &graph));
+        assert_null(actc_matmul(graph, "mm", actc_input(graph, "a", a, 2), actc_input(graph, "b", b, 2), &options));
+        assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
+        if (!strstr(actc_error_message(context), bad[i].words))
+            fail_msg("'%s' does not say '%s'", actc_error_message(context), bad[i].words);
+        actc_graph_destroy(&graph);
+    }
 }
 
 static int setup(void **state)
@@ -400,8 +484,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept),    cmocka_unit_test(test_output_alone), cmocka_unit_test(test_lossy),
-        cmocka_unit_test(test_slices),  cmocka_unit_test(test_dropout),      cmocka_unit_test(test_memory_is_linear),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_slices),  cmocka_unit_test(test_recomputed),   cmocka_unit_test(test_stored),
+        cmocka_unit_test(test_dropout), cmocka_unit_test(test_memory_is_linear),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_matmul_refused),
     };
     const struct CMUnitTest slow[] = {cmocka_unit_test(test_many_tokens)};
     int failed = cmocka_run_group_tests(tests, setup, teardown);

@@ -341,10 +341,10 @@ static void softmax(void **state)
 {
     (void)state;
     test_rng r = {13};
-    for (uint32_t t = 0; t < 2 * sizeof row_shapes / sizeof *row_shapes; t++) {
-        const uint32_t rows = row_shapes[t / 2][0], cols = row_shapes[t / 2][1], log_ = t % 2;
+    for (uint32_t t = 0; t < 4 * sizeof row_shapes / sizeof *row_shapes; t++) {
+        const uint32_t rows = row_shapes[t / 4][0], cols = row_shapes[t / 4][1], log_ = t % 2, causal = t / 2 % 2 ? rows / 2 + 1 : 0;
         const size_t n = (size_t)rows * cols;
-        float *x = fill(&r, n, 0), *dy = fill(&r, n, 0), *y = floats(n), *dx = floats(n), *terms = floats(cols);
+        float *x = fill(&r, n, 0), *dy = fill(&r, n, 0), *y = floats(n), *dx = floats(n), *terms = floats(cols), *in = floats(cols);
         if (rows > 2) { /* one row with NaN, one with Inf, one of zeros and subnormals */
             x[cols - 1] = NAN;
             x[cols] = INFINITY;
@@ -352,7 +352,9 @@ static void softmax(void **state)
                 x[2 * cols + c] = bits_float(rng_next(&r) & 0x807fffff);
         }
         for (uint32_t i = 0; i < rows; i++) {
-            const float *in = x + (size_t)i * cols, *g = dy + (size_t)i * cols;
+            const float *g = dy + (size_t)i * cols;
+            for (uint32_t c = 0; c < cols; c++)
+                in[c] = causal && c > i % causal ? -INFINITY : x[(size_t)i * cols + c];
             float *out = y + (size_t)i * cols, m = cols <= ACTC_SOFTMAX_SERIAL ? ref_flush(in[0]) : -INFINITY;
             double exact = 0, high = -INFINITY;
             for (uint32_t c = 0; c < cols; c++) {
@@ -367,9 +369,11 @@ static void softmax(void **state)
             for (uint32_t c = 0; c < cols; c++) {
                 const double log_p = in[c] - high - log(exact);
                 out[c] = ref_canon(log_ ? ref_flush(in[c]) - m - actc_log(s) : terms[c] * actc_reciprocal(s));
-                if (rows <= 2 || i > 1)
+                if (causal && c > i % causal && (rows <= 2 || i > 1))
+                    assert_true(log_ ? out[c] == -INFINITY : float_bits(out[c]) == 0);
+                else if (rows <= 2 || i > 1)
                     assert_true(fabs(out[c] - (log_ ? log_p : exp(log_p))) < 1e-5);
-                else
+                else if (!causal)
                     assert_int_equal(float_bits(out[c]), 0x7fc00000);
             }
             for (uint32_t c = 0; c < cols; c++)
@@ -381,10 +385,10 @@ static void softmax(void **state)
             }
         }
         const uint32_t groups = cols <= ACTC_SOFTMAX_SERIAL ? invocation_groups(rows) : rows;
-        struct actc_params_softmax_fwd p = {groups, rows, cols, log_};
+        struct actc_params_softmax_fwd p = {groups, rows, cols, log_, causal};
         CHECK(softmax_fwd, p, groups, IN(x, n), OUT(y, n));
         CHECK(softmax_bwd, p, groups, IN(dy, n), IN(y, n), OUT(dx, n));
-        float *all[] = {x, dy, y, dx, terms};
+        float *all[] = {x, dy, y, dx, terms, in};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             free(all[i]);
     }

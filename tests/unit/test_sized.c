@@ -199,6 +199,22 @@ static actc_status call_attention(void *s)
     return build(add_attention, 1, s);
 }
 
+static void fill_matmul(void *s)
+{
+    *(actc_matmul_options *)s = actc_matmul_options_default();
+}
+
+static void add_matmul(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    actc_tensor *y = actc_reshape(graph, "square", x, (int64_t[]){-1, 8}, 2);
+    actc_matmul(graph, "matmul", y, actc_slice(graph, "some", y, 1, 0, 8), options);
+}
+
+static actc_status call_matmul(void *s)
+{
+    return build(add_matmul, 1, s);
+}
+
 static void fill_avg_pool(void *s)
 {
     *(actc_avg_pool_options *)s = actc_avg_pool_options_default(2);
@@ -414,7 +430,8 @@ static const sized structs[] = {
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
     OPTIONS(actc_dice_options, smooth_nr, fill_dice, call_dice),
     OPTIONS(actc_layer_norm_options, affine, fill_layer_norm, call_layer_norm),
-    OPTIONS(actc_attention_options, causal, fill_attention, call_attention),
+    OPTIONS(actc_attention_options, stored, fill_attention, call_attention),
+    OPTIONS(actc_matmul_options, scale, fill_matmul, call_matmul),
     OPTIONS(actc_avg_pool_options, padding, fill_avg_pool, call_avg_pool),
     OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),

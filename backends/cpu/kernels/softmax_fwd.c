@@ -2,11 +2,16 @@
 #include "row_lanes.h"
 #include "softmax_rows.h"
 
-static void short_rows(const struct actc_params_softmax_fwd *p, const float *x, float *y, uint32_t rows)
+#define NEVER ACTC_BITS_F32(0xff800000u)
+
+static void short_rows(const struct actc_params_softmax_fwd *p, const float *x, float *y, uint32_t first, uint32_t rows)
 {
     softmax_block t;
     float m[SOFTMAX_ROWS], s[SOFTMAX_ROWS];
     softmax_take(t, x, rows, p->cols);
+    for (uint32_t r = 0; r < rows && p->causal; r++)
+        for (uint32_t c = (first + r) % p->causal + 1; c < p->cols; c++)
+            t[c][r] = NEVER;
     memcpy(m, t[0], sizeof m);
     for (uint32_t c = 1; c < p->cols; c++) {
         ACTC_CPU_SIMD
@@ -33,13 +38,14 @@ static void short_rows(const struct actc_params_softmax_fwd *p, const float *x, 
     softmax_give(y, t, rows, p->cols);
 }
 
-static void long_row(const struct actc_params_softmax_fwd *p, const float *x, float *y)
+/* Of a row's first `seen` columns; what the others would add is 0. */
+static void long_row(const struct actc_params_softmax_fwd *p, const float *x, float *y, uint32_t seen)
 {
     float a[ROW_LANES];
-    row_set(a, ACTC_BITS_F32(0xff800000u));
-    for (uint32_t c = 0; c < p->cols; c += ROW_LANES) {
+    row_set(a, NEVER);
+    for (uint32_t c = 0; c < seen; c += ROW_LANES) {
         const float *in = x + c;
-        uint32_t count = ACTC_MIN(ROW_LANES, p->cols - c);
+        uint32_t count = ACTC_MIN(ROW_LANES, seen - c);
         ACTC_CPU_SIMD
         for (uint32_t t = 0; t < count; t++) {
             float v = actc_flush(in[t]);
@@ -48,9 +54,9 @@ static void long_row(const struct actc_params_softmax_fwd *p, const float *x, fl
     }
     const float m = row_largest(a, p->cols);
     row_set(a, 0.0f);
-    for (uint32_t c = 0; c < p->cols; c += ROW_LANES) {
+    for (uint32_t c = 0; c < seen; c += ROW_LANES) {
         const float *in = x + c;
-        uint32_t count = ACTC_MIN(ROW_LANES, p->cols - c);
+        uint32_t count = ACTC_MIN(ROW_LANES, seen - c);
         ACTC_CPU_SIMD
         for (uint32_t t = 0; t < count; t++)
             a[t] = ACTC_ADD(a[t], actc_exp(ACTC_SUB(actc_flush(in[t]), m)));
@@ -58,13 +64,16 @@ static void long_row(const struct actc_params_softmax_fwd *p, const float *x, fl
     const float s = row_total(a, p->cols), scale = p->log ? actc_log(s) : actc_reciprocal(s);
     if (p->log) {
         ACTC_CPU_SIMD
-        for (uint32_t c = 0; c < p->cols; c++)
+        for (uint32_t c = 0; c < seen; c++)
             y[c] = actc_canon(ACTC_SUB(ACTC_SUB(actc_flush(x[c]), m), scale));
     } else {
         ACTC_CPU_SIMD
-        for (uint32_t c = 0; c < p->cols; c++)
+        for (uint32_t c = 0; c < seen; c++)
             y[c] = actc_canon(ACTC_MUL(actc_exp(ACTC_SUB(actc_flush(x[c]), m)), scale));
     }
+    const float d = ACTC_SUB(NEVER, m), rest = actc_canon(p->log ? ACTC_SUB(d, scale) : ACTC_MUL(actc_exp(d), scale));
+    for (uint32_t c = seen; c < p->cols; c++)
+        y[c] = rest;
 }
 
 ACTC_CPU_KERNEL(softmax_fwd)
@@ -74,10 +83,11 @@ ACTC_CPU_KERNEL(softmax_fwd)
     float *y = views[1];
     if (p->cols > ACTC_SOFTMAX_SERIAL) {
         for (uint32_t r = begin; r < end; r++)
-            long_row(p, x + (size_t)r * p->cols, y + (size_t)r * p->cols);
+            long_row(p, x + (size_t)r * p->cols, y + (size_t)r * p->cols,
+                     p->causal ? ACTC_MIN(r % p->causal + 1, p->cols) : p->cols);
         return;
     }
     actc_cpu_span span = actc_cpu_invocations(begin, end, p->rows);
     for (uint32_t r = span.first; r < span.last; r += SOFTMAX_ROWS)
-        short_rows(p, x + (size_t)r * p->cols, y + (size_t)r * p->cols, ACTC_MIN(SOFTMAX_ROWS, span.last - r));
+        short_rows(p, x + (size_t)r * p->cols, y + (size_t)r * p->cols, r, ACTC_MIN(SOFTMAX_ROWS, span.last - r));
 }

@@ -132,6 +132,7 @@ typedef struct actc_attention_options {
     double dropout; /* each weight of the softmax is zeroed with this probability in training and the others multiplied by
                      * 1/(1-p), drawn again in the backward pass; 0 <= dropout < 1; default 0 */
     bool causal;    /* query i sees the keys 0 to i alone; default false */
+    bool stored;    /* the softmax matrix is in memory and saved, as rules say; default false */
 } actc_attention_options;
 ACTC_API actc_attention_options actc_attention_options_default(int64_t heads);
 /* softmax(scale * q k^T) v for each head: PyTorch's scaled_dot_product_attention. qkv (B,T,3*heads*head_dim) -> (B,T,heads*head_dim):
@@ -142,6 +143,22 @@ ACTC_API actc_tensor *actc_attention(actc_graph *graph, const char *name, actc_t
 /* The same of q (B,TQ,heads*head_dim) and kv (B,TK,2*heads*head_dim), k and v: (B,TQ,heads*head_dim). */
 ACTC_API actc_tensor *actc_cross_attention(actc_graph *graph, const char *name, actc_tensor *q, actc_tensor *kv,
                                            const actc_attention_options *options);
+/* Both with `stored` are the operators NAME/q, NAME/k, NAME/v (kind permute), NAME/scores (matmul), NAME/softmax, NAME/dropout,
+ * NAME/heads (matmul) and NAME (permute): they save q, k, v and the softmax matrix, before and after dropout, which is drawn from
+ * other numbers. */
+
+typedef struct actc_matmul_options {
+    size_t size;
+    bool transpose_a, transpose_b; /* default false */
+    int64_t matrices;              /* of a sample; default 1 */
+    double scale;                  /* of the products, of a magnitude of 1e-6 to 1e6; default 1 */
+} actc_matmul_options;
+ACTC_API actc_matmul_options actc_matmul_options_default(void);
+/* a (B,matrices*M,K) or, where transposed, (B,matrices*K,M); b (B,matrices*K,N) or (B,matrices*N,K), the matrices of a sample one behind
+ * the other -> scale * a b, (B,matrices*M,N): PyTorch's bmm. Saves each operand that the other's gradient needs. options NULL: the
+ * defaults. */
+ACTC_API actc_tensor *actc_matmul(actc_graph *graph, const char *name, actc_tensor *a, actc_tensor *b,
+                                  const actc_matmul_options *options);
 
 /* ---- pooling ---- */
 
