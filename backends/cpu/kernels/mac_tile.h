@@ -44,7 +44,7 @@ static inline __attribute__((always_inline)) mac_vec mac_load(const float *p)
 }
 
 /* acc[r][column] += sum over k of a[r * row_step + at(k)] * b[k][column], acc and b with rows of MAC_COLS. at(k) is
- * offsets[k], or k * k_step where offsets is NULL. Constants where it is inlined: rows; vectors, 1 where columns past
+ * offsets[k], or k * k_step where offsets is NULL. depth > 0. Constants where it is inlined: rows; vectors, 1 where columns past
  * MAC_LANES are not needed; whether there are offsets. */
 static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, const float *a, size_t row_step, size_t k_step,
                                                             const uint32_t *offsets, const float *b, float *acc,
@@ -56,7 +56,8 @@ static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, cons
         s[r][0] = mac_load(acc + r * MAC_COLS);
         s[r][1] = vectors > 1 ? mac_load(acc + r * MAC_COLS + MAC_LANES) : s[r][0];
     }
-    for (uint32_t k = 0; k < depth; k++) {
+    uint32_t k = 0;
+    do {
         mac_vec b0 = mac_load(b), b1 = vectors > 1 ? mac_load(b + MAC_LANES) : b0;
         const float *from = offsets ? a + offsets[k] : a;
 #pragma GCC unroll 12
@@ -68,7 +69,7 @@ static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, cons
         }
         a += k_step;
         b += MAC_COLS;
-    }
+    } while (++k < depth);
 #pragma GCC unroll 12
     for (uint32_t r = 0; r < rows; r++) {
         memcpy(acc + r * MAC_COLS, &s[r][0], sizeof s[r][0]);
