@@ -29,6 +29,7 @@ typedef enum actc_kernel_family {
     ACTC_FAMILY_POOL,
     ACTC_FAMILY_REDUCE,
     ACTC_FAMILY_NORM,
+    ACTC_FAMILY_ATTENTION,
     ACTC_FAMILY_LOSS,
     ACTC_FAMILY_UPDATE,
     ACTC_FAMILY_PRODUCT, /* gemm and convolution, in tiles */

@@ -9,6 +9,8 @@
  *   one invocation an output (reduce_*, nll_loss_fwd, dice_loss_fwd, count_correct): ceil(outputs / ACTC_GROUP_SIZE).
  *   bn_stats: ceil(cols / ACTC_BN_COLUMNS). ln_*: rows. softmax_*: rows, or ceil(rows / ACTC_GROUP_SIZE) where cols is at
  *     most ACTC_SOFTMAX_SERIAL.
+ *   attention_fwd, attention_bwd_*: batch * heads * tiles of queries (bwd_kv: of keys) * tiles of head_dim, all tiles
+ *     ACTC_ATTENTION_TILE long. attention_delta: ceil(rows / ACTC_ATTENTION_ROWS).
  *   loss_reduce, count_reduce: 1.
  *   gemm, conv_* and depthwise_*: chosen by the backend, which launches them itself; a CPU kernel takes any number from 1 up and
  *     splits the outputs evenly.
@@ -200,6 +202,41 @@ struct actc_params_softmax_fwd { uint groups, rows, cols, log; };
 /* log: s = sum of dy[c], dx[c] = dy[c] - actc_exp(y[c]) * s; else s = sum of actc_product(dy[c], y[c]), dx[c] = y[c] *
  * (dy[c] - s). s adds as in softmax_fwd. */
 struct actc_params_softmax_bwd { uint groups, rows, cols, log; };
+/* Attention of `heads` heads. Element (b,i,h,d) of q is at q_at + (b*tq + i) * q_row + h*head_dim + d, of k and v at k_at and v_at +
+ * (b*tk + j) * kv_row + h*head_dim + d of the view kv; o and do (batch,tq,heads,head_dim), lse and delta (batch,tq,heads) are
+ * dense. Numbers are read through actc_factor, statistics through flush; functions are those of exact/attention.h. A "sum" is +0
+ * plus its terms, ascending. Keys and queries are taken in tiles of ACTC_ATTENTION_TILE, ascending; where `causal`, a query sees
+ * the keys up to its own number, and tiles of queries and keys that see nothing of each other are left out.
+ *
+ * The score of a pair: actc_attention_score(the sum of q*k over d, scale, whether the query sees the key).
+ * Where `dropout`, a pair is kept where its random bits are below `threshold`: word j % 4 of
+ * actc_attention_random(path, (first + b) * heads + h, i, j / 4, ceil(tk / 4)); else every pair is. rescale: 1 / (1 - p).
+ *
+ * Forward, of a query, from m = -Inf, l = 0, o = 0, for each tile of keys:
+ *   m' = the largest of m and the tile's scores (v takes the place of m where v > m), alpha = actc_exp(m - m')
+ *   w = actc_attention_weight(score, m'); l = l * alpha + the sum of w
+ *   o[d] = flush(o[d] * alpha + the sum of (kept ? w : 0) * v[d]); m = m'
+ * and then o[d] = o[d] * flush(rescale * actc_reciprocal(l)), and where `keep` lse = m + actc_log(l). NaN or +Inf among a query's
+ * scores makes all of it NaN. */
+#define ACTC_ATTENTION_TILE 64u
+#define ACTC_ATTENTION_HEAD_DIM 256u /* head_dim is at most this */
+struct actc_params_attention {
+    uint groups, batch, heads, head_dim, tq, tk, causal, keep, q_at, q_row, k_at, v_at, kv_row, dropout, path, first, threshold;
+    float scale, rescale;
+};
+#define actc_params_attention_fwd actc_params_attention
+/* delta of a row = the products do * o of its head_dim elements by ACTC_ATTENTION_LANES lanes, lane l adding +0 and elements l,
+ * l + ACTC_ATTENTION_LANES, ... ascending, and then a[l] += a[l + h] for l < h with h = ACTC_ATTENTION_LANES/2, ... 1. `rows` are
+ * batch * tq * heads. */
+#define ACTC_ATTENTION_LANES 16u
+#define ACTC_ATTENTION_ROWS 16u
+struct actc_params_attention_delta { uint groups, rows, head_dim; };
+/* Of a pair: w = actc_attention_weight(score, lse), g = the sum of do * v over d, ds = actc_attention_slope(w, kept ? g * rescale :
+ * 0, delta).
+ * dq (as q lies) = scale * the total over tiles of keys of the sums of ds * k; a total is +0 plus the tiles' sums, ascending. */
+#define actc_params_attention_bwd_q actc_params_attention
+/* dk and dv (as k and v lie): scale * the total over tiles of queries of the sums of ds * q; rescale * that of (kept ? w : 0) * do. */
+#define actc_params_attention_bwd_kv actc_params_attention
 /* Losses, and what they get right, by rows of `cols` classes, `positions` rows a sample (1; of a map, its pixels). Labels are
  * i32. A row counts where it is below ROWS * positions of the step block and its label lies in [0, cols); -1 is PyTorch's
  * ignore_index. `norm` is the word of the step block with 1 / what the loss counts, `slot` the loss's or metric's number:

@@ -19,8 +19,10 @@ typedef enum actc_need_kind {
     ACTC_NEED_SIGN,           /* only where it is > 0: a mask, or the values where they are kept anyway */
     ACTC_NEED_FOR_PARAMETERS, /* values, for the gradients of the operator's own parameters alone: an error stays there */
     ACTC_NEED_FOR_GRADIENT,   /* values, for the gradient handed on: an error reaches all layers before */
-    ACTC_NEED_PROBABILITY     /* a probability or prediction that the loss is computed from: a few bytes, and an error ruins
+    ACTC_NEED_PROBABILITY,    /* a probability or prediction that the loss is computed from: a few bytes, and an error ruins
                                * training, so that a rule compresses it only where it names the operator's kind */
+    ACTC_NEED_IF_EXACT        /* values of the operator's own output, where neither they nor what it reads are compressed; else it
+                               * computes them again from that */
 } actc_need_kind;
 
 typedef struct actc_gradient_flags {

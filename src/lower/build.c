@@ -79,6 +79,8 @@ static void list_kept(actc_lower *lower)
     actc_build *build = lower->build;
     for (size_t i = 0; i < build->policy.n_saved; i++) {
         const actc_saved *saved = &build->policy.saved[i];
+        if (!saved->value && !saved->sign)
+            continue;
         uint64_t n = actc_lower_elements(lower, saved->tensor), mask = saved->mask ? (n + 31) / 32 * 4 : 0;
         uint64_t dense = actc_lower_bytes(lower, saved->tensor);
         if (!actc_grow((void **)&build->kept, &build->kept_capacity, build->n_kept + 1, sizeof *build->kept)) {

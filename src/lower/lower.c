@@ -251,6 +251,11 @@ uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor)
     return (uint32_t)(shape->ndim == 5 ? shape->dims[0] * shape->dims[2] : shape->ndim ? shape->dims[0] : 1);
 }
 
+bool actc_lower_is_exact(const actc_lower *lower, const actc_tensor *tensor)
+{
+    return value_survives(lower, tensor);
+}
+
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);

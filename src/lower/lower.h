@@ -161,6 +161,8 @@ uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_restore(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_planes(actc_lower *lower, const actc_tensor *tensor, uint32_t first, uint32_t count);
 actc_view actc_lower_restore_all(actc_lower *lower, const actc_tensor *tensor);
+/* Whether the backward pass finds the values of a saved tensor as they were. */
+bool actc_lower_is_exact(const actc_lower *lower, const actc_tensor *tensor);
 /* Whether the operator keeps this input normalised, and packs it so in the forward pass: what is restored is that, then. */
 bool actc_lower_normalised(const actc_lower *lower, const actc_tensor *tensor);
 void actc_lower_pack_normalised(actc_lower *lower, const actc_tensor *tensor, actc_view xhat);

@@ -1,6 +1,8 @@
 /* dropout.c: dropout and dropout2d; the mask is drawn again in the backward pass. */
 #include <math.h>
 
+#include "dropout.h"
+
 #include "../lower/lower.h"
 
 typedef struct actc_dropout_attributes {
@@ -31,9 +33,8 @@ static struct actc_params_dropout describe(const actc_lower *lower, const actc_o
     const actc_shape *shape = &lower->shapes[op->output->id];
     const actc_dropout_attributes *a = op->attributes;
     struct actc_params_dropout params = {.n = (uint32_t)actc_shape_elements(shape), .path = op->hash, .inner = 1, .channels = 1};
-    double keep = (1 - a->p) * 4294967296.0;
-    params.threshold = keep >= 4294967295.0 ? UINT32_MAX : (uint32_t)keep;
-    params.scale = (float)(1 / (1 - a->p));
+    params.threshold = actc_dropout_threshold(a->p);
+    params.scale = actc_dropout_scale(a->p);
     if (a->channels && shape->ndim == 4) {
         params.channels = (uint32_t)shape->dims[1];
         params.inner = (uint32_t)(shape->dims[2] * shape->dims[3]);

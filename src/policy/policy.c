@@ -98,6 +98,8 @@ static const choice *choose(const actc_saved_need *need, const choice *choices, 
     const actc_value_need *dense_by = NULL;
     for (size_t i = 0; i < need->n_values; i++) {
         const choice *c = &choices[need->values[i].op->id];
+        if (need->values[i].kind == ACTC_NEED_IF_EXACT)
+            continue;
         if (!reaches(c, need->values[i].kind))
             dense_by = &need->values[i];
         else if (!chosen || c->rule_index >= chosen->rule_index)
@@ -120,16 +122,49 @@ static const choice *choose(const actc_saved_need *need, const choice *choices, 
     return !input && !dense_by ? chosen : NULL;
 }
 
+/* Whether an operator finds all that it reads as it was: what it reads has been decided before what it makes. */
+static bool reads_exact(const actc_policy *policy, const actc_op *op)
+{
+    for (uint32_t i = 0; i < op->n_inputs; i++) {
+        const actc_saved *saved = actc_policy_find(policy, op->inputs[i]);
+        if (saved && saved->codec)
+            return false;
+    }
+    return true;
+}
+
+/* Whether an operator will read the values, which `codec` keeps. */
+static bool is_read(const actc_policy *policy, const actc_value_need *value, const actc_codec_plan *codec)
+{
+    return value->kind != ACTC_NEED_IF_EXACT || (!codec && reads_exact(policy, value->op));
+}
+
 /* "conv2, fc1"; NULL when out of memory. */
-static char *list_readers(const actc_saved_need *need)
+static char *list_readers(const actc_policy *policy, const actc_saved_need *need, const actc_codec_plan *codec)
 {
     char *text = actc_strdup(need->n_values ? "" : need->sign_op->path);
     for (size_t i = 0; text && i < need->n_values; i++) {
-        char *longer = actc_format("%s%s%s", text, i ? ", " : "", need->values[i].op->path);
+        if (!is_read(policy, &need->values[i], codec))
+            continue;
+        char *longer = actc_format("%s%s%s", text, *text ? ", " : "", need->values[i].op->path);
         actc_free(text);
         text = longer;
     }
     return text;
+}
+
+/* The operator that reads a compressed tensor, where there is one alone. */
+static const actc_op *only_reader(const actc_saved_need *need)
+{
+    const actc_op *only = need->sign_op;
+    for (size_t i = 0; i < need->n_values; i++) {
+        if (need->values[i].kind == ACTC_NEED_IF_EXACT)
+            continue;
+        if (only)
+            return NULL;
+        only = need->values[i].op;
+    }
+    return need->sign_op ? NULL : only;
 }
 
 static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
@@ -137,6 +172,8 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
     actc_saved_use use = relu_value ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_EXACT;
     for (size_t i = 0; i < need->n_values; i++) {
         actc_need_kind kind = need->values[i].kind;
+        if (kind == ACTC_NEED_IF_EXACT)
+            continue;
         actc_saved_use this = kind == ACTC_NEED_FOR_PARAMETERS ? ACTC_SAVED_FOR_PARAMETERS
                               : kind == ACTC_NEED_FOR_GRADIENT ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_PROBABILITY;
         use = this > use ? this : use;
@@ -145,15 +182,17 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
 }
 
 /* How one saved tensor is kept. */
-static actc_status decide(const actc_graph *graph, const actc_saved_need *need, const choice *choices, bool input, actc_saved *saved)
+static actc_status decide(const actc_graph *graph, const actc_policy *policy, const actc_saved_need *need, const choice *choices,
+                          bool input, actc_saved *saved)
 {
     actc_context *context = graph->context;
     bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
-    saved->value |= relu_value;
+    saved->value = relu_value;
+    for (size_t i = 0; i < need->n_values; i++)
+        saved->value |= is_read(policy, &need->values[i], NULL);
     saved->use = use_of(need, relu_value);
-    saved->readers = list_readers(need);
     const choice *chosen = choose(need, choices, input, relu_value, &saved->note);
-    if (!saved->note || !saved->readers)
+    if (!saved->note)
         return actc_out_of_memory(context, 128, "a note");
     if (chosen) {
         char *note = NULL;
@@ -168,8 +207,8 @@ static actc_status decide(const actc_graph *graph, const actc_saved_need *need, 
                                (unsigned long long)dense);
             actc_codec_plan_destroy(&saved->codec);
         } else {
-            bool alone = need->n_values == 1 && !need->sign_op && need->values[0].op->def->normalises;
-            saved->normalised = alone && !spec.bn_input;
+            const actc_op *only = only_reader(need);
+            saved->normalised = only && only->def->normalises && !spec.bn_input;
             note = actc_strdup(saved->codec->note ? saved->codec->note : "");
         }
         actc_free(saved->note);
@@ -179,7 +218,8 @@ static actc_status decide(const actc_graph *graph, const actc_saved_need *need, 
     }
     /* A ReLU reads its sign from the values, dense or restored (relu=value); beside other compressed values it has a mask. */
     saved->mask = saved->sign && (!saved->value || (saved->codec && !relu_value));
-    return ACTC_OK;
+    saved->readers = list_readers(policy, need, saved->codec);
+    return saved->readers ? ACTC_OK : actc_out_of_memory(context, 128, "a list of operators");
 }
 
 /* ---- what a rule or scope did not do ---- */
@@ -199,7 +239,7 @@ static bool is_useful(const actc_autodiff *autodiff, const actc_policy *policy, 
         const actc_saved_need *need = &autodiff->saved[s];
         bool reads = need->sign_op == op;
         for (size_t i = 0; i < need->n_values; i++)
-            reads |= need->values[i].op == op;
+            reads |= need->values[i].op == op && need->values[i].kind != ACTC_NEED_IF_EXACT;
         if (reads && policy->saved[s].codec)
             return true;
     }
@@ -295,9 +335,8 @@ static actc_status assign(const actc_graph *graph, const actc_autodiff *autodiff
         saved->tensor = need->tensor;
         policy->index[need->tensor->id] = (uint32_t)policy->n_saved;
         saved->shape = shapes[need->tensor->id];
-        saved->value = need->n_values > 0;
         saved->sign = need->sign_op != NULL;
-        ACTC_RETURN_IF_ERROR(decide(graph, need, choices, is_input(need->tensor, shapes), saved));
+        ACTC_RETURN_IF_ERROR(decide(graph, policy, need, choices, is_input(need->tensor, shapes), saved));
     }
     return note_useless(graph, autodiff, rules, choices, policy);
 }

@@ -12,7 +12,7 @@ typedef struct actc_saved {
     const actc_tensor *tensor;
     actc_shape shape;
     bool value;             /* its values are needed */
-    bool sign;              /* its sign is needed (ReLU) */
+    bool sign;              /* its sign is needed (ReLU); neither: nothing is kept of it */
     actc_codec_plan *codec; /* keeps the values; NULL: dense where value is set */
     bool mask;              /* the sign is kept as a 1-bit mask beside */
     bool normalised;        /* the codec keeps what its only reader makes of it, which that packs itself (unless bn=input) */

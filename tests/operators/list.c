@@ -288,6 +288,41 @@ static actc_tensor *build_layer_norm(actc_graph *graph, const char *name, actc_t
     return actc_layer_norm(graph, name, shaped(graph, name, x, o), &options);
 }
 
+static actc_attention_options attention_options(const operator_options *o)
+{
+    actc_attention_options options = actc_attention_options_default(o->groups);
+    options.causal = o->causal;
+    options.dropout = o->p;
+    options.scale = o->scale;
+    return options;
+}
+
+/* Elements [begin, end) of rows, as a sequence of tokens. */
+static actc_tensor *tokens_of(actc_graph *graph, const char *name, const char *what, actc_tensor *x, int64_t begin, int64_t end,
+                              int64_t tokens)
+{
+    char part[64], sequence[64];
+    snprintf(part, sizeof part, "%s_%s_part", name, what);
+    snprintf(sequence, sizeof sequence, "%s_%s", name, what);
+    return actc_reshape(graph, sequence, actc_slice(graph, part, x, 1, begin, end), (int64_t[]){tokens, -1}, 2);
+}
+
+/* Of dims[0] tokens, whose q, k and v have `out` numbers each. */
+static actc_tensor *build_attention(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    const actc_attention_options options = attention_options(o);
+    return actc_attention(graph, name, tokens_of(graph, name, "qkv", x, 0, 3 * o->dims[0] * o->out, o->dims[0]), &options);
+}
+
+/* Of dims[0] queries and dims[1] keys. */
+static actc_tensor *build_cross_attention(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
+{
+    const actc_attention_options options = attention_options(o);
+    const int64_t queries = o->dims[0] * o->out, all = queries + 2 * o->dims[1] * o->out;
+    return actc_cross_attention(graph, name, tokens_of(graph, name, "q", x, 0, queries, o->dims[0]),
+                                tokens_of(graph, name, "kv", x, queries, all, o->dims[1]), &options);
+}
+
 static actc_tensor *build_global_avg_pool(actc_graph *graph, const char *name, actc_tensor *x, const operator_options *o)
 {
     return actc_global_avg_pool(graph, name, shaped(graph, name, x, o));
@@ -468,6 +503,16 @@ const operator_case operator_cases[] = {
     {"layer_norm(n=3,f=771)", "ln", build_layer_norm, VECTOR(3, 2), .width = 771},
     {"layer_norm(n=2,c=13,hw=5x4)", "ln", build_layer_norm, IMAGE(2, 2, 5, 4), .width = 13},
     {"layer_norm(n=2,c=5,dhw=3x2x4,affine=0)", "ln", build_layer_norm, VOLUME(2, 2, 3, 2, 4), .width = 5, .options = {.no_affine = true}},
+    {"attention(n=2,t=7,heads=2,d=5)", "attention", build_attention, VECTOR(2, 4),
+     .width = 210, .options = {.groups = 2, .out = 10, .dims = {7}}, .uses = ""},
+    {"attention(n=2,t=67,heads=1,d=4,causal)", "attention", build_attention, VECTOR(2, 4),
+     .width = 804, .options = {.groups = 1, .out = 4, .dims = {67}, .causal = true, .scale = 1.5}},
+    {"attention(n=2,t=13,heads=3,d=3,dropout=0.3)", "attention", build_attention, VECTOR(2, 4),
+     .width = 351, .options = {.groups = 3, .out = 9, .dims = {13}, .p = 0.3}},
+    {"cross_attention(n=2,tq=5,tk=66,heads=2,d=3)", "attention", build_cross_attention, VECTOR(2, 4),
+     .width = 822, .options = {.groups = 2, .out = 6, .dims = {5, 66}}},
+    {"cross_attention(n=1,tq=9,tk=4,heads=1,d=7,causal,dropout=0.2)", "attention", build_cross_attention, VECTOR(1, 4),
+     .width = 119, .options = {.groups = 1, .out = 7, .dims = {9, 4}, .p = 0.2, .causal = true}},
     {"global_avg_pool(n=3,c=5,hw=7x9)", "avgpool", build_global_avg_pool, IMAGE(3, 2, 7, 9), .width = 5, .uses = ""},
     {"relu6(n=2,c=3,hw=7x5)", "relu", build_relu6, IMAGE(2, 2, 7, 5), .width = 3, .uses = ""},
     {"relu6(n=5,f=259)", "relu", build_relu6, VECTOR(5, 9), .width = 259},

@@ -18,8 +18,8 @@ typedef struct operator_options {
     int64_t out, kernel[3], stride[3], padding[3], dilation[3], groups, output_padding[3]; /* out: channels or features */
     int axis, order[5], ndim; /* ndim: of dims */
     int64_t begin, end, before[4], after[4], dims[4], factor;
-    double p;
-    bool no_bias, no_affine, no_track;
+    double p, scale;
+    bool causal, no_bias, no_affine, no_track;
 } operator_options;
 
 /* Appends the operator, under this name; others that it needs have names that begin with it. */

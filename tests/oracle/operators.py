@@ -14,6 +14,9 @@ slice, reshape. "sequence.loss", "sequence.NAME": a layer norm's weights, which 
 
 And one of means: average pooling of maps and volumes with overlap and padding, which counts or does not; adaptive pooling to sizes
 that do not divide, and to more than there are. "pooling.loss", "pooling|grad.NAME".
+
+And one of attention: causal self attention of two heads (scaled_dot_product_attention), and three heads of queries among other keys,
+with dropout and a scale. "attention.loss", "attention|grad.NAME".
 """
 import sys
 from pathlib import Path
@@ -54,6 +57,12 @@ POOLING_SHAPES = {
     "mix.bias": ((4,), 16),
     "head.weight": ((5, 52), 52),
     "head.bias": ((5,), 52),
+}
+ATTENTION_SHAPES = {
+    "stem.weight": ((60, 3, 3, 3), 27),
+    "stem.bias": ((60,), 27),
+    "head.weight": ((5, 204), 204),
+    "head.bias": ((5,), 204),
 }
 OPTIMISERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=RATE, momentum=0.9, weight_decay=0.01),
@@ -114,6 +123,20 @@ def pooling_loss(p, images, labels):
     return F.cross_entropy(F.linear(x, p["head.weight"], p["head.bias"]), labels, ignore_index=-1)
 
 
+def heads_of(x, heads):
+    return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
+
+
+def attention_loss(p, images, labels):
+    x = F.conv2d(images, p["stem.weight"], p["stem.bias"], padding=1).flatten(2).transpose(1, 2)  # 72 tokens of 60
+    q, k, v = (heads_of(t, 2) for t in x[:, :, :36].split(12, 2))
+    x1 = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)  # 72 of 12
+    q, k, v = (heads_of(t, 3) for t in (x1[:, 31:48], x[:, :, 36:48], x[:, :, 48:60]))
+    keep = torch.tensor(actc_rng.attention_mask("cross", BATCH, 3, 17, 72, 0.25, 0, SEED), dtype=torch.float64)
+    x2 = (torch.softmax(0.7 * q @ k.transpose(2, 3), 3) * keep @ v).transpose(1, 2).flatten(1)
+    return F.cross_entropy(F.linear(x2, p["head.weight"], p["head.bias"]), labels, ignore_index=-1)
+
+
 def main():
     torch.set_num_threads(1)
     rng = np.random.default_rng(20261126)
@@ -142,6 +165,12 @@ def main():
     tensors["pooling.loss"] = np.array([loss.item()])
     for name, t in p.items():
         tensors["pooling|grad." + name] = t.grad.numpy()
+    p = start(ATTENTION_SHAPES)
+    loss = attention_loss(p, x, y)
+    loss.backward()
+    tensors["attention.loss"] = np.array([loss.item()])
+    for name, t in p.items():
+        tensors["attention|grad." + name] = t.grad.numpy()
     for name, make in OPTIMISERS.items():
         p, losses = start(), []
         before = {n: t.detach().clone() for n, t in p.items()}

@@ -7,7 +7,7 @@
 #include "parity.h"
 
 static void (*const registries[])(parity_list *) = {
-    parity_kernel_cases,   parity_element_cases, parity_norm_cases, parity_product_cases, parity_codec_kernel_cases,
+    parity_kernel_cases,   parity_element_cases, parity_norm_cases, parity_attention_cases, parity_product_cases, parity_codec_kernel_cases,
     parity_operator_cases, parity_codec_cases,   parity_step_cases,
 };
 

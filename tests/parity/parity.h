@@ -117,6 +117,7 @@ uint64_t parity_hash(const void *data, size_t bytes);
 void parity_kernel_cases(parity_list *list);       /* kernel_cases.c */
 void parity_element_cases(parity_list *list);      /* element_cases.c */
 void parity_norm_cases(parity_list *list);         /* norm_cases.c */
+void parity_attention_cases(parity_list *list);    /* attention_cases.c */
 void parity_product_cases(parity_list *list);      /* product_cases.c */
 void parity_codec_kernel_cases(parity_list *list); /* codec_kernel_cases.c */
 void parity_operator_cases(parity_list *list);     /* operator_cases.c */

@@ -48,6 +48,10 @@ static const reference_fn references[ACTC_KERNEL_COUNT] = {
     [ACTC_KERNEL_ln_bwd] = reference_ln_bwd,
     [ACTC_KERNEL_softmax_fwd] = reference_softmax_fwd,
     [ACTC_KERNEL_softmax_bwd] = reference_softmax_bwd,
+    [ACTC_KERNEL_attention_fwd] = reference_attention_fwd,
+    [ACTC_KERNEL_attention_delta] = reference_attention_delta,
+    [ACTC_KERNEL_attention_bwd_q] = reference_attention_bwd_q,
+    [ACTC_KERNEL_attention_bwd_kv] = reference_attention_bwd_kv,
 };
 
 reference_fn reference_of(actc_kernel_id id)

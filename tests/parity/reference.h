@@ -83,6 +83,10 @@ void reference_ln_fwd(const void *params, reference_view *views);
 void reference_ln_bwd(const void *params, reference_view *views);
 void reference_softmax_fwd(const void *params, reference_view *views);
 void reference_softmax_bwd(const void *params, reference_view *views);
+void reference_attention_fwd(const void *params, reference_view *views); /* reference_attention.c */
+void reference_attention_delta(const void *params, reference_view *views);
+void reference_attention_bwd_q(const void *params, reference_view *views);
+void reference_attention_bwd_kv(const void *params, reference_view *views);
 
 /* ---- one command ---- */
 

@@ -104,4 +104,10 @@ static inline bool is_norm_kernel(actc_kernel_id id)
     return actc_kernel_infos[id].family == ACTC_FAMILY_REDUCE || actc_kernel_infos[id].family == ACTC_FAMILY_NORM;
 }
 
+/* Those of test_attention_kernels.c. */
+static inline bool is_attention_kernel(actc_kernel_id id)
+{
+    return actc_kernel_infos[id].family == ACTC_FAMILY_ATTENTION;
+}
+
 #endif

@@ -10,7 +10,7 @@
 
 #include <actc/actc.h>
 
-enum { BATCH = 6, STEPS = 4, PARAMETERS = 9, SEQUENCE_PARAMETERS = 8, POOLING_PARAMETERS = 6 };
+enum { BATCH = 6, STEPS = 4, PARAMETERS = 9, SEQUENCE_PARAMETERS = 8, POOLING_PARAMETERS = 6, ATTENTION_PARAMETERS = 4 };
 #define RATE 0.02
 
 static actc_context *context;
@@ -169,6 +169,30 @@ static actc_graph *make_pooling_graph(void)
     return g;
 }
 
+static actc_graph *make_attention_graph(void)
+{
+    const int64_t sample[] = {3, 9, 8}, tokens[] = {60, 72};
+    const int transposed[] = {0, 2, 1};
+    actc_conv2d_options stem = actc_conv2d_options_default(60, 3);
+    actc_linear_options head = actc_linear_options_default(5);
+    actc_attention_options self = actc_attention_options_default(2), cross = actc_attention_options_default(3);
+    actc_graph *g;
+    ok(actc_graph_create(context, "attention", &g));
+    stem.padding[0] = stem.padding[1] = 1;
+    self.causal = true;
+    cross.scale = 0.7;
+    cross.dropout = 0.25;
+    actc_tensor *x = actc_input(g, "input", sample, 3), *label = actc_label_input(g, "label");
+    x = actc_permute(g, "tokens", actc_reshape(g, "pixels", actc_conv2d(g, "stem", x, &stem), tokens, 2), transposed);
+    actc_tensor *kv = actc_slice(g, "kv", x, 2, 36, 60);
+    x = actc_attention(g, "self", actc_slice(g, "qkv", x, 2, 0, 36), &self);
+    x = actc_cross_attention(g, "cross", actc_slice(g, "queries", x, 1, 31, 48), kv, &cross);
+    x = actc_linear(g, "head", actc_flatten(g, "flatten", x), &head);
+    actc_graph_set_loss(g, actc_cross_entropy(g, "loss", x, label));
+    ok(actc_graph_status(g));
+    return g;
+}
+
 static actc_network *network_of(actc_graph *graph, actc_optimizer_options optimizer)
 {
     actc_network_options options = actc_network_options_default();
@@ -275,6 +299,18 @@ static void pooling(void **state)
     actc_network_destroy(&network);
 }
 
+static void attention(void **state)
+{
+    (void)state;
+    double want = tensor("attention.loss", 1)[0];
+    actc_network *network = network_of(make_attention_graph(), actc_optimizer_options_default(ACTC_OPTIMIZER_SGD));
+    actc_step_result result = {.size = sizeof result};
+    ok(actc_network_train_step(network, images, labels, 0, &result));
+    assert_true(fabs((double)result.loss - want) <= 1e-6 * want);
+    compare(network, ACTC_STATE_GRADIENT, "attention|", NULL, 1e-5, ATTENTION_PARAMETERS);
+    actc_network_destroy(&network);
+}
+
 /* What the graph says of a mean over a map of 3,9,8 or, with `volume`, over 2,3,9,4. */
 static void refused(const char *words, const actc_avg_pool_options *options, const int64_t *sizes, bool volume)
 {
@@ -377,7 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
         cmocka_unit_test(sequences),
-        cmocka_unit_test(pooling),
+        cmocka_unit_test(pooling), cmocka_unit_test(attention),
         cmocka_unit_test(bad_windows),
         cmocka_unit_test(sgd),
         cmocka_unit_test(adam),

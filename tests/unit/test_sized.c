@@ -184,6 +184,21 @@ static actc_status call_layer_norm(void *s)
     return build(add_layer_norm, 1, s);
 }
 
+static void fill_attention(void *s)
+{
+    *(actc_attention_options *)s = actc_attention_options_default(1);
+}
+
+static void add_attention(actc_graph *graph, actc_tensor *x, const void *options)
+{
+    actc_attention(graph, "attention", actc_reshape(graph, "tokens", x, (int64_t[]){-1, 3}, 2), options);
+}
+
+static actc_status call_attention(void *s)
+{
+    return build(add_attention, 1, s);
+}
+
 static void fill_avg_pool(void *s)
 {
     *(actc_avg_pool_options *)s = actc_avg_pool_options_default(2);
@@ -399,6 +414,7 @@ static const sized structs[] = {
     OPTIONS(actc_batch_norm_options, affine, fill_batch_norm, call_batch_norm),
     OPTIONS(actc_dice_options, smooth_nr, fill_dice, call_dice),
     OPTIONS(actc_layer_norm_options, affine, fill_layer_norm, call_layer_norm),
+    OPTIONS(actc_attention_options, causal, fill_attention, call_attention),
     OPTIONS(actc_avg_pool_options, padding, fill_avg_pool, call_avg_pool),
     OPTIONS(actc_pool_options, padding, fill_max_pool, call_max_pool),
     OPTIONS(actc_network_options, optimizer, fill_network, call_network),

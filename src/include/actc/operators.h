@@ -121,6 +121,26 @@ ACTC_API actc_tensor *actc_softmax(actc_graph *graph, const char *name, actc_ten
 /* x (N,C) -> log(softmax(x)) over C; saves its output. */
 ACTC_API actc_tensor *actc_log_softmax(actc_graph *graph, const char *name, actc_tensor *x);
 
+/* ---- attention ---- */
+
+typedef struct actc_attention_options {
+    size_t size;
+    int64_t heads;  /* must be > 0 */
+    double scale;   /* of the products of queries and keys, 1e-6 to 1e6; default 0: head_dim^-1/2 */
+    double dropout; /* each weight of the softmax is zeroed with this probability in training and the others multiplied by
+                     * 1/(1-p), drawn again in the backward pass; 0 <= dropout < 1; default 0 */
+    bool causal;    /* query i sees the keys 0 to i alone; default false */
+} actc_attention_options;
+ACTC_API actc_attention_options actc_attention_options_default(int64_t heads);
+/* softmax(scale * q k^T) v for each head: PyTorch's scaled_dot_product_attention. qkv (B,T,3*heads*head_dim) -> (B,T,heads*head_dim):
+ * a token has the q, k and v of all heads one behind the other, each heads x head_dim, as timm and torchvision have them. head_dim is 1
+ * to 256. The softmax matrix is never in memory: it is linear in T. Saves qkv; where it is not compressed its output, too, and a
+ * number a query and head; else the backward pass computes these again from what is restored. */
+ACTC_API actc_tensor *actc_attention(actc_graph *graph, const char *name, actc_tensor *qkv, const actc_attention_options *options);
+/* The same of q (B,TQ,heads*head_dim) and kv (B,TK,2*heads*head_dim), k and v: (B,TQ,heads*head_dim). */
+ACTC_API actc_tensor *actc_cross_attention(actc_graph *graph, const char *name, actc_tensor *q, actc_tensor *kv,
+                                           const actc_attention_options *options);
+
 /* ---- pooling ---- */
 
 /* Arrays as in actc_conv_options. */
