@@ -1,16 +1,16 @@
-/* gemm.c: c = alpha op(a) op(b) [+ bias] [+ c], each element in ascending k. Blocks of c are shared out over the groups.
+/* gemm.c: c = alpha op(a) op(b) [+ bias] [+ c], each element in ascending k: blocks of c are shared out over the groups.
  *
- * A block is of BLOCK_ROWS rows and some panels of MAC_COLS columns. For MAC_DEPTH of k at a time its rows of A are packed once, and
+ * A block is of MAC_BLOCK_ROWS rows and some panels of MAC_COLS columns. For MAC_DEPTH of k at a time its rows of A are packed once, and
  * each panel of B once; the sums of all panels wait in between. Rows whose length is a multiple of a page would else fall on the same
- * lines of the first-level cache.
+ * lines of the first-level cache. TOLERANT ones make the sum of each MAC_DEPTH by itself before they add it: one chain of all k
+ * would round more.
  */
 #include "../fused/simd.h"
 #include "mac_tile.h"
 
-#define BLOCK_ROWS 192u /* a multiple of the rows of every tile */
 #define BLOCK_PANELS 4u  /* A, B and the sums of a block are 270 KiB on the stack of a thread */
 #define BLOCKS_WANTED 128u /* blocks are made narrower where there are fewer, for the threads */
-#define COLUMN_STEP (BLOCK_ROWS + 16u) /* from one k to the next where A is packed in columns: neighbours on other cache lines */
+#define COLUMN_STEP (MAC_BLOCK_ROWS + 16u) /* from one k to the next where A is packed in columns: neighbours on other cache lines */
 
 /* A block of c and what its sums are made of. */
 typedef struct block {
@@ -81,14 +81,21 @@ static inline void pack_b(const block *s, float *to, uint32_t k0, uint32_t depth
     }
 }
 
+#ifdef ACTC_EXACT_VARIANT
+#define APART false /* one chain of additions */
+#else
+#define APART true
+#endif
 /* Functions of their own, whose steps are constants: else the compiler keeps sums and steps in memory inside of the loop. */
-#define TILE(name, row_step, k_step)                                                                          \
+#define TILE(name, row_step, k_step, rows, vectors)                                                           \
     static __attribute__((noinline)) void name(uint32_t depth, const float *a, const float *b, float *acc)    \
     {                                                                                                         \
-        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS, 2);                                     \
+        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, rows, vectors, APART);                            \
     }
-TILE(tile_of_rows, MAC_DEPTH, 1)
-TILE(tile_of_columns, 1, COLUMN_STEP)
+TILE(tile_of_rows, MAC_DEPTH, 1, MAC_ROWS, 2)
+TILE(tile_of_columns, 1, COLUMN_STEP, MAC_ROWS, 2)
+TILE(narrow_tile_of_rows, MAC_DEPTH, 1, MAC_ROWS_NARROW, 1)
+TILE(narrow_tile_of_columns, 1, COLUMN_STEP, MAC_ROWS_NARROW, 1)
 
 /* Part `part` of `parts` of a matrix of rows in memory, on its way into the cache. */
 static inline void prefetch(const float *from, uint32_t ld, uint32_t rows, uint32_t columns, uint32_t part, uint32_t parts)
@@ -119,23 +126,21 @@ static inline void prefetch_next(const block *s, uint32_t k0, uint32_t part, uin
 static inline void sum(const block *s, float *acc)
 {
     float a[MAC_DEPTH * COLUMN_STEP], b[BLOCK_PANELS * MAC_DEPTH * MAC_COLS];
+    static void (*const tiles[2][2])(uint32_t depth, const float *a, const float *b, float *acc) = {
+        {tile_of_rows, narrow_tile_of_rows}, {tile_of_columns, narrow_tile_of_columns}};
     const struct actc_params_gemm *p = s->params;
     const uint32_t tile = mac_rows(s->columns), padded = (s->rows + tile - 1) / tile * tile;
-    mac_zero(acc, (s->columns + MAC_COLS - 1) / MAC_COLS * BLOCK_ROWS * MAC_COLS);
+    mac_zero(acc, (s->columns + MAC_COLS - 1) / MAC_COLS * MAC_BLOCK_ROWS * MAC_COLS);
     for (uint32_t k = 0; k < p->k; k += MAC_DEPTH) {
         const uint32_t depth = ACTC_MIN(MAC_DEPTH, p->k - k);
         pack_a(s, a, padded, k, depth);
         pack_b(s, b, k, depth);
-        const uint32_t tiles = padded / tile, parts = (s->columns + MAC_COLS - 1) / MAC_COLS * tiles;
+        const uint32_t down = padded / tile, parts = (s->columns + MAC_COLS - 1) / MAC_COLS * down;
         for (uint32_t i = 0; i < parts; i++) {
-            const uint32_t r = i % tiles * tile, panel = i / tiles;
-            const float *from = a + r * (p->trans_a ? 1 : MAC_DEPTH), *with = b + panel * MAC_DEPTH * MAC_COLS;
-            float *to = acc + (panel * BLOCK_ROWS + r) * MAC_COLS;
+            const uint32_t r = i % down * tile, panel = i / down;
             prefetch_next(s, k + MAC_DEPTH, i, parts);
-            if (s->columns <= MAC_LANES)
-                mac_tile(depth, from, p->trans_a ? 1 : MAC_DEPTH, p->trans_a ? COLUMN_STEP : 1, with, to, s->columns);
-            else
-                (p->trans_a ? tile_of_columns : tile_of_rows)(depth, from, with, to);
+            tiles[p->trans_a][s->columns <= MAC_LANES](depth, a + r * (p->trans_a ? 1 : MAC_DEPTH), b + panel * MAC_DEPTH * MAC_COLS,
+                                                       acc + (panel * MAC_BLOCK_ROWS + r) * MAC_COLS);
         }
     }
 }
@@ -158,7 +163,7 @@ static inline void store(const block *s, const float *acc, const float *bias, fl
     for (uint32_t at = 0; at < s->columns; at += MAC_COLS) {
         const uint32_t columns = ACTC_MIN(MAC_COLS, s->columns - at);
         for (uint32_t r = 0; r < s->rows; r++) {
-            const float *from = acc + at * BLOCK_ROWS + r * MAC_COLS;
+            const float *from = acc + at * MAC_BLOCK_ROWS + r * MAC_COLS;
             float *out = c + (uint64_t)(s->row + r) * p->ldc + s->col + at;
             if (p->bias && p->add)
                 store_row(from, columns, p->alpha, bias + s->col + at, true, out);
@@ -174,8 +179,8 @@ static inline void store(const block *s, const float *acc, const float *bias, fl
 
 static void gemm(const struct actc_params_gemm *p, void *const *views, uint32_t begin, uint32_t end)
 {
-    float acc[BLOCK_PANELS * BLOCK_ROWS * MAC_COLS];
-    const uint32_t row_blocks = (p->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    float acc[BLOCK_PANELS * MAC_BLOCK_ROWS * MAC_COLS];
+    const uint32_t row_blocks = (p->m + MAC_BLOCK_ROWS - 1) / MAC_BLOCK_ROWS;
     uint32_t panels = BLOCK_PANELS;
     while (panels > 1 && (uint64_t)p->batch * row_blocks * ((p->n + panels * MAC_COLS - 1) / (panels * MAC_COLS)) < BLOCKS_WANTED)
         panels /= 2;
@@ -184,8 +189,8 @@ static void gemm(const struct actc_params_gemm *p, void *const *views, uint32_t 
     for (uint32_t unit = span.first; unit < span.last; unit++) {
         const uint64_t matrix = unit / blocks;
         block s = {p, (const float *)views[0] + matrix * p->stride_a, (const float *)views[1] + matrix * p->stride_b,
-                   .row = unit % blocks / col_blocks * BLOCK_ROWS, .col = unit % col_blocks * width};
-        s.rows = ACTC_MIN(BLOCK_ROWS, p->m - s.row);
+                   .row = unit % blocks / col_blocks * MAC_BLOCK_ROWS, .col = unit % col_blocks * width};
+        s.rows = ACTC_MIN(MAC_BLOCK_ROWS, p->m - s.row);
         s.columns = ACTC_MIN(width, p->n - s.col);
         sum(&s, acc);
         store(&s, acc, views[2], (float *)views[3] + matrix * p->stride_c);
