@@ -49,5 +49,7 @@ extern const actc_model actc_model_mnistnet;
 extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
 extern const actc_model actc_model_unet3d;
+extern const actc_model actc_model_vit, actc_model_vit3d;
+extern const actc_model actc_model_cvt;
 
 #endif
