@@ -37,10 +37,30 @@ def random_bits(n, path, step, seed):
     return np.choose((i & np.uint64(3)).astype(int), words).astype(np.uint32)
 
 
+def first_uniform(name, shape, seed):
+    return (random_bits(int(np.prod(shape)), fnv1a(name), 0x80000000 << 32, seed) >> 8).astype(np.float32) * np.float32(2**-24)
+
+
 def initial(name, shape, fan_in, seed):
     """First values of a parameter: U(-b, b), b = 1/sqrt(fan_in), in f32 arithmetic."""
-    u = (random_bits(int(np.prod(shape)), fnv1a(name), 0x80000000 << 32, seed) >> 8).astype(np.float32) * np.float32(2**-24)
+    u = first_uniform(name, shape, seed)
     return ((u + u - np.float32(1)) * np.float32(1 / np.sqrt(fan_in))).reshape(shape)
+
+
+def initial_normal(name, shape, fan, seed):
+    """First values of a parameter: N(0, 2/fan), by Marsaglia's polar method; actc's f32 gives them within some ulp."""
+    n = int(np.prod(shape))
+    i, one, path = np.arange(n, dtype=np.uint64), np.ones(n, dtype=np.uint64), np.uint64(fnv1a(name))
+    values, wanted = np.zeros(n), np.ones(n, dtype=bool)
+    for draw in range(1, 100):
+        words = philox([i, one * path, one * np.uint64(draw), one * np.uint64(0x80000000)], (seed & 0xFFFFFFFF, seed >> 32))
+        u, v = ((w >> np.uint64(8)).astype(np.float64) * 2.0**-23 - 1 for w in words[:2])
+        s = u * u + v * v
+        taken = wanted & (s > 0) & (s < 1)
+        values[taken] = u[taken] * np.sqrt(-2 * np.log(s[taken]) / s[taken])
+        wanted &= ~taken
+    assert not wanted.any()
+    return (values * np.sqrt(2 / fan)).astype(np.float32).reshape(shape)
 
 
 def dropout_mask(path, shape, p, step, seed, channels=False):
@@ -49,18 +69,3 @@ def dropout_mask(path, shape, p, step, seed, channels=False):
     keep = random_bits(int(np.prod(drawn)), fnv1a(path), step, seed) < np.uint32(int((1 - p) * 2**32))
     mask = keep.reshape(drawn) * np.float32(1 / (1 - p))
     return np.broadcast_to(mask[:, :, None, None], shape) if channels else mask
-
-
-def attention_mask(path, batch, heads, queries, keys, p, step, seed):
-    """What dropout multiplies the softmax matrices (batch, heads, queries, keys) with: counters by query and quad of keys, a key by
-    matrix (src/exact/attention.h)."""
-    quads = (keys + 3) // 4
-    matrix, i, quad = np.meshgrid(np.arange(batch * heads, dtype=np.uint64), np.arange(queries, dtype=np.uint64),
-                                  np.arange(quads, dtype=np.uint64), indexing="ij")
-    word = np.uint64(0xFFFFFFFF)
-    of_matrix = (np.uint64(fnv1a(path)) + np.uint64(0x85EBCA6B) * (matrix + np.uint64(1))) & word
-    ones = np.ones_like(matrix)
-    words = philox([(i * np.uint64(quads) + quad) & word, of_matrix, ones * np.uint64(step & 0xFFFFFFFF), ones * np.uint64(step >> 32)],
-                   (seed & 0xFFFFFFFF, seed >> 32))
-    bits = np.stack(words, -1).reshape(batch, heads, queries, 4 * quads)[..., :keys]
-    return (bits < np.uint64(int((1 - p) * 2**32))) * np.float32(1 / (1 - p))
