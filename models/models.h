@@ -18,7 +18,7 @@ typedef struct actc_model_option {
 /* What a network is built for. */
 typedef struct actc_model_config {
     actc_shape sample; /* of one input, without the batch: channels, then H,W or D,H,W */
-    int64_t classes;
+    int64_t classes;   /* 0: it makes an image, its target is another one, and it takes the usual channels alone */
     int64_t options[ACTC_MODEL_MAX_OPTIONS]; /* of the model's options, in their order */
 } actc_model_config;
 
@@ -49,6 +49,11 @@ extern const actc_model actc_model_mnistnet;
 extern const actc_model actc_model_resnets[];
 #define ACTC_MODEL_RESNETS 7
 extern const actc_model actc_model_unet3d;
+/* efficientnet_b0 to efficientnet_b8 */
+extern const actc_model actc_model_efficientnets[];
+#define ACTC_MODEL_EFFICIENTNETS 9
+extern const actc_model actc_model_edsr;
+extern const actc_model actc_model_deeplabv3plus;
 extern const actc_model actc_model_vit, actc_model_vit3d;
 extern const actc_model actc_model_cvt;
 

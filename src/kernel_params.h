@@ -405,6 +405,19 @@ struct actc_params_codec_scatter {
 };
 /* x[first + i] = uniform of element first + i; ACTC_GROUP_ELEMENTS a group. */
 struct actc_params_codec_random { uint groups, n, first, tensor; };
+/* select=random: as codec_tile, but what is kept is a random sample (exact/codec.h). */
+struct actc_params_codec_sample {
+    uint groups, first_tile, m, k, y_first, index, to_values, mask_word, values_word, index_byte, payload_first,
+        payload_words, values_first, values_words, tensor;
+};
+/* Group g quantises the elements [first + 1024 g, first + 1024 g + 1024) below `end`: four groups of exact/quant.h, of `bits`
+ * each, so that all words of codes and scales are its own. The random number of an element has its number. symmetric
+ * (minmax 0) has no view of offsets. */
+struct actc_params_codec_quant { uint groups, first, end, bits, minmax, tensor, x_first, code_first, offset_first, scale_first; };
+/* Group g restores of the elements [first + 1024 g, first + 1024 g + 1024) those in [begin, end); first is a multiple of 1024. */
+struct actc_params_codec_dequant {
+    uint groups, first, begin, end, bits, minmax, x_first, code_first, offset_first, scale_first;
+};
 
 #if !defined(ACTC_GLSL)
 #define actc_params_gemm_exact actc_params_gemm

@@ -321,9 +321,12 @@ static int show(const tool *t, actc_context *context, const actc_model *model, c
         return tool_failed(t, context);
     cJSON *root = json ? cJSON_CreateObject() : NULL;
     tool_shape_text(&config->sample, sample, sizeof sample);
-    if (!json)
-        tool_line(tool_output(), "%s, input %s, %lld classes, batch %lld", model->name, sample, (long long)config->classes,
-                  (long long)s->batch);
+    if (!json) {
+        char classes[32] = "";
+        if (config->classes)
+            snprintf(classes, sizeof classes, " %lld classes,", (long long)config->classes);
+        tool_line(tool_output(), "%s, input %s,%s batch %lld", model->name, sample, classes, (long long)s->batch);
+    }
     int64_t parameters = print_layers(graph, json ? cJSON_AddArrayToObject(root, "operators") : NULL);
     uint64_t saved = memory.saved_kept_dense_bytes + memory.saved_payload_bytes + memory.saved_mask_bytes;
     if (!json) {

@@ -9,7 +9,8 @@
 
 typedef struct settings {
     tool_network net;
-    const char *compress, *optim, *device, *format, *plot, *table;
+    const char *compress, *optim, *device, *format, *plot, *table, *times;
+    bool markdown;
     int64_t batch;
 } settings;
 
@@ -251,6 +252,9 @@ static void print_text(const memory_run *run, bool markdown)
             "pass of a framework: no gradients and no optimiser's state yet.\n");
     tool_line(tool_output(), "The plan peaks at %s%s%s.", run->plan.peak_at, run->s->compress ? "; uncompressed at " : "",
               run->s->compress ? run->uncompressed.peak_at : "");
+    if (run->plan.report.recompute_percent > 0)
+        tool_line(tool_output(), "Computed again in the backward pass: %.0f %% of the forward pass's operations.",
+                  run->plan.report.recompute_percent);
     print_notes(run, markdown ? "- note: " : "note: ");
     if (markdown)
         return;
@@ -296,6 +300,7 @@ static bool print_json(const memory_run *run)
     json_u64(json, "after_forward_bytes_uncompressed", other->report.after_forward_bytes);
     json_u64(json, "peak_bytes", run->plan.report.planned_bytes);
     json_u64(json, "peak_bytes_uncompressed", other->report.planned_bytes);
+    cJSON_AddNumberToObject(json, "recompute_percent", run->plan.report.recompute_percent);
     add_categories(json, &run->plan);
     if (run->s->compress)
         add_categories(cJSON_AddObjectToObject(json, "uncompressed"), &run->uncompressed);
@@ -351,20 +356,29 @@ static int show(memory_run *run)
 }
 
 /* What a row of the table is planned for is the row's. */
-static int check_table(const tool *t)
+static int check_table(const memory_run *run)
 {
+    const tool *t = run->t;
+    const settings *s = run->s;
     static const char *const fixed[] = {"batch", "size", "classes", "net-option", "compress", "optim", "plot"};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (tool_find_option(t, fixed[i])->given)
             return tool_usage(t, "--table and --%s: the table's rows have their own; it takes a network, --device and --format",
                               fixed[i]);
-    return 0;
+    if (strcmp(s->table, "all") == 0 && strcmp(s->format, "json") == 0)
+        return tool_usage(t, "--table all and --format json: it is two objects; --table 2 or --table 3 is accepted");
+    return s->times && strcmp(s->table, "2") == 0 ? tool_usage(t, "--times and --table 2: it is for --table 3") : 0;
 }
 
 static int show_table(memory_run *run)
 {
+    const settings *s = run->s;
     int code = open_device(run);
-    return code ? code : memory_table(run->t, run->context, run->device, run->model, run->s->format);
+    if (!code && strcmp(s->table, "3") != 0)
+        code = memory_table(run->t, run->context, run->device, run->model, s->format);
+    if (!code && strcmp(s->table, "2") != 0)
+        code = memory_methods(run->t, run->context, run->device, run->model, s->times, s->format);
+    return code;
 }
 
 static int run_tool(int argc, char **argv)
@@ -377,7 +391,9 @@ static int run_tool(int argc, char **argv)
         {"optim", TOOL_CHOICE, &s.optim, "adam|adamw|sgd", "optimiser; sgd is without momentum (adam)", "adam|adamw|sgd"},
         {"device", TOOL_STRING, &s.device, "DEVICE", "to plan for: null, auto, cpu, vulkan[:N], cuda[:N] (null: no device's workspaces)"},
         {"format", TOOL_CHOICE, &s.format, "text|json|markdown", "json: one object on the standard output", "text|json|markdown"},
-        {"table", TOOL_CHOICE, &s.table, "2", "a table of the paper, with what we need beside it, of all its networks or of NETWORK", "2"},
+        {"markdown", TOOL_FLAG, &s.markdown, NULL, "as --format markdown"},
+        {"table", TOOL_CHOICE, &s.table, "2|3|all", "a table of the paper, with what we need beside it, of all its networks or of NETWORK", "2|3|all"},
+        {"times", TOOL_STRING, &s.times, "FILE", "of --table 3: steps that tools/measure-methods.sh measured"},
         {"plot", TOOL_STRING, &s.plot, "FILE.svg", "write the timeline there, with compression and without"},
     };
     char networks[TOOL_NETWORKS_BYTES], help[TOOL_NETWORKS_BYTES + 4096];
@@ -391,12 +407,13 @@ static int run_tool(int argc, char **argv)
              "  actc-memory resnet18 --batch 512 --optim sgd --format markdown\n"
              "  actc-memory resnet18 --size 64,64 --compress '*=dct:lambda=100' --format json\n"
              "  actc-memory --table 2\n"
+             "  actc-memory --table 3\n"
              "  actc-memory resnet18 --table 2 --format markdown\n",
              tool_networks_text(networks, sizeof networks));
     const tool t = {
         .name = "actc-memory",
         .summary = "Shows the memory that a network's training steps are planned to need, without running them.",
-        .synopsis = "NETWORK [OPTION...] | [NETWORK] --table 2",
+        .synopsis = "NETWORK [OPTION...] | [NETWORK] --table 2|3|all",
         .text = help,
         .options = options,
         .option_count = sizeof options / sizeof *options,
@@ -406,10 +423,12 @@ static int run_tool(int argc, char **argv)
     int code;
     if (!tool_parse(&t, argc, argv, &name, 1, &count, &code))
         return code;
+    if (s.markdown)
+        s.format = "markdown";
     if (s.compress && !*s.compress)
         s.compress = NULL;
     memory_run run = {.t = &t, .s = &s};
-    code = s.table ? check_table(&t) : 0;
+    code = s.table ? check_table(&run) : s.times ? tool_usage(&t, "--times is for --table 3") : 0;
     if (!code && (name || !s.table))
         code = tool_choose_network(&t, name, &s.net, &run.model, &run.config);
     if (!code && s.plot && !*s.plot)

@@ -97,7 +97,7 @@ static int choose_settings(const tool *t, const char *text, const actc_model *mo
     int64_t *targets[ACTC_MODEL_MAX_OPTIONS + 1];
     char known[640] = "", accepted[80];
     int n = 0;
-    if (!model->fixed) {
+    if (!model->fixed && model->usual.classes) {
         options[n] = &channels;
         targets[n++] = &config->sample.dims[0];
     }
@@ -143,6 +143,8 @@ int tool_choose_network(const tool *t, const char *name, const tool_network *net
     int code = net->size ? choose_size(t, net->size, *model, config) : 0;
     if (!code && net->settings)
         code = choose_settings(t, net->settings, *model, config);
+    if (!code && net->classes && !config->classes)
+        code = tool_usage(t, "--classes %lld: %s has none, its output is an image", (long long)net->classes, name);
     if (!code && net->classes && (*model)->fixed && net->classes != config->classes)
         code = tool_usage(t, "--classes %lld: %s has %lld", (long long)net->classes, name, (long long)config->classes);
     config->classes = net->classes ? net->classes : config->classes;
@@ -181,9 +183,12 @@ char *tool_networks_text(char *text, size_t size)
         put(text, size, "  %s", model->name);
         for (i++; i < actc_models_count && same_kind(model, actc_models[i]); i++)
             put(text, size, ",%s%s", strlen(strrchr(text, '\n') ? strrchr(text, '\n') : text) > 60 ? "\n  " : " ", actc_models[i]->name);
-        put(text, size, "\n      of %s%s, %lld classes%s\n", model->fixed ? "" : "any size, usually ",
-            tool_shape_text(&model->usual.sample, shape, sizeof shape), (long long)model->usual.classes,
-            model->fixed ? " alone" : "; --net-option channels=N");
+        put(text, size, "\n      of %s%s", model->fixed ? "" : "any size, usually ",
+            tool_shape_text(&model->usual.sample, shape, sizeof shape));
+        if (!model->usual.classes)
+            put(text, size, ", to an image\n");
+        else
+            put(text, size, ", %lld classes%s\n", (long long)model->usual.classes, model->fixed ? " alone" : "; --net-option channels=N");
         for (int k = 0; k < ACTC_MODEL_MAX_OPTIONS && model->options[k].name; k++) {
             const actc_model_option *option = &model->options[k];
             char usual[32];

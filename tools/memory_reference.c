@@ -1,7 +1,7 @@
 /* memory_reference.c: what the code of Vu et al. (TMLR 2024) has allocated right after a forward pass, by its layers' shapes.
  *
- * PyTorch's layers save: convolution, linear layer, batch norm, average pool their input; ReLU its output; max-pool its input
- * and an int64 index for each output; batch norm two vectors. A map that several save is in memory once. The reference hooks
+ * PyTorch's layers save: convolution, linear layer, batch norm, average pool, SiLU their input; ReLU, sigmoid their output; products
+ * both inputs; max-pool its input and an int64 index for each output; batch norm two vectors; dropout a byte an element. A map that several save is in memory once. The reference hooks
  * what the layers it compresses save: each save becomes a payload of its own, of a float32 and an int64 index a kept value, and
  * the map stays as well where a layer outside (a shortcut, a pool) saves it.
  */
@@ -17,7 +17,9 @@ enum { PAYLOAD_BYTES = 12, NO_STORAGE = -1 };
 typedef enum layer_saves {
     SAVES_NOTHING,
     SAVES_INPUT,
+    SAVES_BOTH_INPUTS,
     SAVES_OUTPUT,
+    SAVES_MASK,
     SAVES_INPUT_AND_INDEX,
     SAVES_INPUT_AND_STATISTICS
 } layer_saves;
@@ -32,6 +34,14 @@ static const struct {
     {"bn", SAVES_INPUT_AND_STATISTICS},
     {"pool", SAVES_INPUT_AND_INDEX},
     {"relu", SAVES_OUTPUT},
+    {"sigmoid", SAVES_OUTPUT},
+    {"silu", SAVES_INPUT},
+    {"mul", SAVES_BOTH_INPUTS},
+    {"dropout", SAVES_MASK},
+    {"scale", SAVES_NOTHING}, /* by a number */
+    {"pad", SAVES_NOTHING},
+    {"resize", SAVES_NOTHING},
+    {"pixel_shuffle", SAVES_NOTHING},
     {"add", SAVES_NOTHING},
     {"concat", SAVES_NOTHING},
     {"flatten", SAVES_NOTHING},
@@ -45,16 +55,28 @@ typedef struct layer {
     layer_saves saves;
     bool is_loss;
     int64_t parameters, channels, elements;
-    int input, output; /* storages */
+    int input, second, output; /* storages */
 } layer;
 
 struct memory_reference {
     layer *layers;
     size_t count;
+    memory_reference_form form;
     int inputs;
     int64_t *input_elements; /* 0: a target */
     bool *dense;             /* for counting: by storage, whether it is counted already */
 };
+
+static bool matches(const char *globs, const char *path, int flags)
+{
+    char glob[64];
+    for (const char *p = globs; p && *p; p += strcspn(p, ","), p += *p == ',') {
+        snprintf(glob, sizeof glob, "%.*s", (int)strcspn(p, ","), p);
+        if (fnmatch(glob, path, flags) == 0)
+            return true;
+    }
+    return false;
+}
 
 static int64_t elements_of(const actc_shape *shape)
 {
@@ -94,13 +116,19 @@ static bool take_layer(memory_reference *reference, const actc_graph *graph, siz
                  .channels = info.shape.ndim > 1 ? info.shape.dims[1] : 0, .elements = elements_of(&info.shape),
                  .is_loss = strcmp(info.kind, "loss") == 0, .output = reference->inputs + (int)index};
     l->input = storage_of(reference, graph, actc_graph_operator_input(graph, index, 0));
+    if (l->saves == SAVES_BOTH_INPUTS)
+        l->second = storage_of(reference, graph, actc_graph_operator_input(graph, index, 1));
+    if (strcmp(info.kind, "avgpool") == 0 && reference->form.pools_are_means)
+        l->saves = SAVES_NOTHING;
+    if (strcmp(info.kind, "relu") == 0 && matches(reference->form.relu6, info.path, 0))
+        l->saves = SAVES_INPUT;
     if (strcmp(info.kind, "flatten") == 0)
         l->output = l->input;
     reference->count = index + 1;
-    return l->path && l->input != NO_STORAGE;
+    return l->path && l->input != NO_STORAGE && l->second != NO_STORAGE;
 }
 
-memory_reference *memory_reference_create(const actc_graph *graph, const char **unknown)
+memory_reference *memory_reference_create(const actc_graph *graph, const memory_reference_form *form, const char **unknown)
 {
     size_t count = actc_graph_operator_count(graph), inputs = actc_graph_input_count(graph);
     memory_reference *reference = calloc(1, sizeof *reference);
@@ -110,6 +138,8 @@ memory_reference *memory_reference_create(const actc_graph *graph, const char **
     reference->layers = calloc(count ? count : 1, sizeof *reference->layers);
     reference->input_elements = calloc(inputs ? inputs : 1, sizeof *reference->input_elements);
     reference->inputs = (int)inputs;
+    if (form)
+        reference->form = *form;
     reference->dense = calloc(count + inputs + 1, sizeof *reference->dense);
     bool good = reference->layers && reference->input_elements && reference->dense;
     for (size_t i = 0; good && i < inputs; i++) {
@@ -139,17 +169,6 @@ void memory_reference_destroy(memory_reference **reference)
 }
 
 /* ---- counting ---- */
-
-static bool matches(const char *globs, const char *path, int flags)
-{
-    char glob[64];
-    for (const char *p = globs; p && *p; p += strcspn(p, ","), p += *p == ',') {
-        snprintf(glob, sizeof glob, "%.*s", (int)strcspn(p, ","), p);
-        if (fnmatch(glob, path, flags) == 0)
-            return true;
-    }
-    return false;
-}
 
 /* The layer as the network was built that the reference measured. */
 static const layer *built(const memory_reference *reference, const memory_reference_rules *rules, size_t index)
@@ -190,12 +209,16 @@ static void save(counted *c, int storage, bool compressed)
 
 static void count_layer(counted *c, const layer *l)
 {
-    bool compressed = matches(c->rules->layers, l->path, FNM_PATHNAME);
+    bool compressed = matches(c->rules->layers, l->path, c->rules->any_depth ? 0 : FNM_PATHNAME);
     c->bytes += sizeof(float) * (uint64_t)l->parameters;
     if (l->saves == SAVES_OUTPUT)
         save(c, l->output, compressed);
+    else if (l->saves == SAVES_MASK)
+        c->bytes += c->batch * (uint64_t)l->elements;
     else if (l->saves != SAVES_NOTHING)
         save(c, l->input, compressed);
+    if (l->saves == SAVES_BOTH_INPUTS)
+        save(c, l->second, compressed);
     if (l->saves == SAVES_INPUT_AND_INDEX)
         c->bytes += sizeof(int64_t) * c->batch * (uint64_t)l->elements;
     if (l->saves == SAVES_INPUT_AND_STATISTICS) /* of the batch and running ones, and PyTorch's counter of batches */

@@ -7,7 +7,6 @@
 
 #define CODEC "dct:lambda=100"
 enum { LAMBDA = 100, SETS = 3, BLOCKS = 5, PARTS = 3 };
-#define MIB (1024.0 * 1024.0)
 
 /* ---- what is published ---- */
 
@@ -138,7 +137,7 @@ static memory_reference *build_reference(actc_context *context, const actc_model
     if (actc_graph_create(context, model->name, &graph) != ACTC_OK)
         return NULL;
     model->build(graph, config);
-    memory_reference *reference = actc_graph_status(graph) == ACTC_OK ? memory_reference_create(graph, &unknown) : NULL;
+    memory_reference *reference = actc_graph_status(graph) == ACTC_OK ? memory_reference_create(graph, NULL, &unknown) : NULL;
     actc_graph_destroy(&graph);
     return reference;
 }
@@ -224,7 +223,7 @@ static int open_subject(table_run *run, subject *s)
     s->model->build(s->graph, &s->config);
     if (actc_graph_status(s->graph) != ACTC_OK)
         return tool_failed(run->t, run->context);
-    s->reference = memory_reference_create(s->graph, &unknown);
+    s->reference = memory_reference_create(s->graph, NULL, &unknown);
     if (!s->reference)
         return unknown ? tool_fail(run->t, "%s: what the reference saves of '%s' is not known", s->model->name, unknown)
                        : tool_fail(run->t, "out of memory");
@@ -267,66 +266,32 @@ static void drop_subject(subject *s)
 
 /* ---- what is printed ---- */
 
-enum { COLUMNS = 6 };
-
-static void print_cell(tool_table *cells, bool markdown, const char *text)
-{
-    if (markdown)
-        fprintf(tool_output(), " %s |", text);
-    else
-        tool_table_add(cells, "%s", text);
-}
-
-static void print_row(tool_table *cells, bool markdown, const char *const texts[COLUMNS])
-{
-    if (markdown)
-        fputc('|', tool_output());
-    for (int i = 0; i < COLUMNS; i++)
-        print_cell(cells, markdown, texts[i]);
-    if (markdown)
-        fputc('\n', tool_output());
-}
-
-static char *mib_text(double mib, char *text, size_t size)
-{
-    if (mib < 0)
-        snprintf(text, size, "-");
-    else
-        snprintf(text, size, "%.1f", mib);
-    return text;
-}
-#define MIB_TEXT(mib) mib_text((mib), (char[24]){0}, 24)
-
-static void print_planned(tool_table *cells, bool markdown, const planned *row)
+static void print_planned(memory_cells *cells, const planned *row)
 {
     char blocks[24], whole[24] = "-";
     snprintf(blocks, sizeof blocks, "%d", row->row.blocks);
     if (row->row.published_mib >= 0)
         snprintf(whole, sizeof whole, "%.0f", row->row.published_mib);
-    print_row(cells, markdown,
-              (const char *const[]){row->row.blocks ? row->row.layers : "none", blocks, whole, MIB_TEXT(row->row.recomputed_mib),
-                                    MIB_TEXT((double)row->after_forward_bytes / MIB), MIB_TEXT((double)row->peak_bytes / MIB)});
+    memory_cells_row(cells, (const char *const[]){row->row.blocks ? row->row.layers : "none", blocks, whole,
+                                                  MEMORY_MIB_TEXT(row->row.recomputed_mib),
+                                                  MEMORY_MIB_TEXT((double)row->after_forward_bytes / MIB),
+                                                  MEMORY_MIB_TEXT((double)row->peak_bytes / MIB)});
 }
 
 static void print_network(const result *r, bool markdown)
 {
     const published *p = r->subject.p;
     char sample[96];
-    tool_table cells = {.align = "lrrrrr"};
+    memory_cells cells = {.table = {.align = "lrrrrr"}, .markdown = markdown};
     tool_line(tool_output(), "%s%s, input %s, batch %lld", markdown ? "### " : "", r->subject.model->name,
               tool_shape_text(&r->subject.config.sample, sample, sizeof sample), (long long)p->batch);
     if (markdown)
         fputc('\n', tool_output());
-    print_row(&cells, markdown, (const char *const[]){"layers", "blocks", "published", "recomputed", "after forward", "peak"});
-    if (markdown)
-        fprintf(tool_output(), "|---|---:|---:|---:|---:|---:|\n");
-    print_planned(&cells, markdown, &r->baseline);
+    memory_cells_head(&cells, (const char *const[]){"layers", "blocks", "published", "recomputed", "after forward", "peak"});
+    print_planned(&cells, &r->baseline);
     for (int i = 0; i < r->count; i++)
-        print_planned(&cells, markdown, &r->rows[i]);
-    if (!markdown)
-        tool_table_print(tool_output(), &cells);
-    else
-        fputc('\n', tool_output());
+        print_planned(&cells, &r->rows[i]);
+    memory_cells_end(&cells);
     tool_line(tool_output(), "%snot saved by layers that the reference can compress: published %.0f, recomputed %.1f",
               markdown ? "- " : "  ", p->others, r->others);
     if (p->note)

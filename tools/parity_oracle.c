@@ -183,15 +183,28 @@ static int choose_network(oracle *o)
     if (actc_shape_elements(&o->input_shape) < 1 || o->input_shape.dims[0] > INT32_MAX)
         return tool_usage(s->t, "--oracle %s: 'input' holds no samples or too many", s->oracle);
     memcpy(o->config.sample.dims, o->input_shape.dims + 1, (size_t)usual->ndim * sizeof *usual->dims);
-    o->config.classes = o->model->fixed || o->output_shape.ndim < 2 ? o->model->usual.classes : o->output_shape.dims[1];
-    if (o->config.classes < 1 || o->config.classes > 1 << 20)
+    const int64_t usual_classes = o->model->usual.classes; /* 0: it has none */
+    o->config.classes = o->model->fixed || !usual_classes || o->output_shape.ndim < 2 ? usual_classes : o->output_shape.dims[1];
+    if (o->config.classes > 1 << 20 || (o->config.classes < 1 && usual_classes))
         return tool_usage(s->t, "--oracle %s: 'output' is of %lld classes; 1 to %d are accepted", s->oracle,
                           (long long)o->config.classes, 1 << 20);
     choose_loss(o);
-    actc_shape output = {2, {o->input_shape.dims[0], o->config.classes}};
-    if (o->model->maps) { /* an output a position */
-        output = o->input_shape;
-        output.dims[1] = o->config.classes;
+    return 0;
+}
+
+/* A row of classes a sample, or a map of them or of colours whose sizes are those of what it is compared with. */
+static int expect_output(const oracle *o)
+{
+    const int axes = o->model->usual.sample.ndim - 1;
+    actc_shape output = {2, {o->input_shape.dims[0], o->config.classes ? o->config.classes : o->input_shape.dims[1]}};
+    for (size_t i = 0; o->model->maps && i < actc_graph_input_count(o->graph); i++) {
+        actc_input_info info = {.size = sizeof info};
+        if (actc_graph_input_info(o->graph, i, &info) != ACTC_OK)
+            return tool_failed(o->s->t, o->s->context);
+        if (strcmp(info.name, "label") != 0)
+            continue;
+        output.ndim = 2 + axes;
+        memcpy(output.dims + 2, info.shape.dims + info.shape.ndim - axes, (size_t)axes * sizeof *output.dims);
     }
     return expect(o, "output", &output, NULL);
 }
@@ -209,6 +222,8 @@ static int read_file(oracle *o)
         o->model->build(o->graph, &o->config);
     if (!code && actc_graph_status(o->graph) != ACTC_OK)
         return tool_usage(s->t, "--oracle %s: %s", s->oracle, actc_error_message(s->context));
+    if (!code)
+        code = expect_output(o);
     for (size_t i = 0; !code && i < actc_graph_input_count(o->graph) && i < ORACLE_INPUTS; i++)
         code = read_input(o, i);
     if (!code)

@@ -65,12 +65,13 @@ if [ "$mode" != --sanitize ]; then
     configure build-test -Dwerror=true -Dvulkan=enabled -Dcuda=enabled -Dtests=enabled
     compile build-test
     if [ "$mode" = --long ]; then run_tests build-test; else run_tests build-test --no-suite long; fi
-    # The other compiler, and a build with neither Vulkan nor CUDA.
+    # The other compiler, and a build with neither Vulkan nor CUDA, and with oneDNN 3.
     CC=clang configure build-test-clang -Dwerror=true -Dvulkan=enabled -Dcuda=disabled -Dtests=enabled
     compile build-test-clang
     if [ "$mode" = --long ]; then run_tests build-test-clang --suite unit
     else run_tests build-test-clang --suite unit --no-suite drivers; fi
-    configure build-test-plain -Dwerror=true -Dvulkan=disabled -Dcuda=disabled -Dtests=enabled
+    sh tools/onednn.sh build-test/onednn
+    configure build-test-plain -Dwerror=true -Donednn="$PWD/build-test/onednn" -Dvulkan=disabled -Dcuda=disabled -Dtests=enabled
     compile build-test-plain
     run_tests build-test-plain --suite plain --no-suite long
 else

@@ -31,6 +31,7 @@ typedef struct train_run {
     const actc_model *model;
     actc_model_config config_of_model; /* what it is built for */
     bool synthetic;         /* --data synthetic */
+    int64_t classes;        /* that its targets are; 0: they are f32 */
     FILE *text;    /* where people read: stdout, or stderr beside JSON */
 
     actc_context *context;
@@ -56,7 +57,7 @@ typedef struct train_run {
     train_rate *rates;
     size_t rate_count, rate_capacity;
     double started;
-    double test_loss, test_accuracy;
+    double test_loss, test_accuracy; /* NaN: its targets are no classes */
     uint64_t tested_step; /* at which the two above hold; 0: not yet */
 } train_run;
 
@@ -86,6 +87,9 @@ int folder_save_model(train_run *run);
 #define TRAIN_SYNTHETIC_SAMPLES 1024  /* of an epoch of it, and of a test, without --limit */
 int data_open(train_run *run);        /* both sets, which fit the graph's inputs */
 int data_open_loaders(train_run *run);
+/* What the network's inputs are given of a batch. */
+#define TRAIN_INPUTS 2
+void data_bind(const actc_batch *batch, actc_binding bindings[TRAIN_INPUTS]);
 
 /* train_weights.c */
 int weights_load(train_run *run); /* of --weights: says what does not fit */
@@ -93,6 +97,9 @@ int weights_load(train_run *run); /* of --weights: says what does not fit */
 /* train_loop.c */
 /* Fills test_loss and test_accuracy; unless `whole`, an interruption ends it before that. */
 int train_evaluate(train_run *run, bool whole);
+/* "test loss 0.2811  test accuracy 0.8999", the second where there are classes; returns text. */
+#define TRAIN_TEST_TEXT 96
+const char *train_test_text(const train_run *run, char text[TRAIN_TEST_TEXT]);
 int train_loop(train_run *run);     /* to the last step, or until interrupted */
 
 /* train_cost.c: images/s of training steps in both modes; takes memory for two networks more. */

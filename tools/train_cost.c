@@ -34,8 +34,10 @@ static actc_status open_mode(const train_run *run, bool deterministic, mode *m)
 static actc_status step(const train_run *run, const actc_batch *batch, mode *m, bool counts)
 {
     actc_step_result result = {.size = sizeof result}; /* read back, so the work is done */
+    actc_binding bindings[TRAIN_INPUTS];
+    data_bind(batch, bindings);
     double start = tool_now();
-    actc_status status = actc_network_train_step(m->network, batch->inputs, batch->labels, run->s->lr, &result);
+    actc_status status = actc_network_train(m->network, bindings, TRAIN_INPUTS, run->s->lr, &result);
     double seconds = tool_now() - start;
     if (counts && (m->seconds == 0 || seconds < m->seconds))
         m->seconds = seconds;

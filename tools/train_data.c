@@ -3,19 +3,19 @@
 
 #include "train.h"
 
-/* The one input of this dtype that the graph has, as one sample of it; false where there is another number of them. */
-static bool one_input(const train_run *run, actc_dtype dtype, actc_shape *sample)
+/* The input of this name, as one sample of it; false where there is none. */
+static bool find_input(const train_run *run, const char *name, actc_shape *sample, actc_dtype *dtype)
 {
-    int found = 0;
     for (size_t i = 0; i < actc_graph_input_count(run->graph); i++) {
         actc_input_info info = {.size = sizeof info};
-        if (actc_graph_input_info(run->graph, i, &info) != ACTC_OK || info.dtype != dtype)
+        if (actc_graph_input_info(run->graph, i, &info) != ACTC_OK || strcmp(info.name, name) != 0)
             continue;
         *sample = (actc_shape){.ndim = info.shape.ndim - 1};
+        *dtype = info.dtype;
         memcpy(sample->dims, info.shape.dims + 1, (size_t)sample->ndim * sizeof sample->dims[0]); /* without the batch */
-        found++;
+        return true;
     }
-    return found == 1;
+    return false;
 }
 
 static bool same_shape(const actc_shape *a, const actc_shape *b)
@@ -27,7 +27,10 @@ static int check_fit(const train_run *run, const actc_dataset *set, const actc_s
 {
     char text[4][96];
     actc_shape found = actc_dataset_sample_shape(set), labels = actc_dataset_target_shape(set);
-    int64_t classes = actc_dataset_classes(set), wanted = run->config_of_model.classes;
+    int64_t classes = actc_dataset_classes(set), wanted = run->classes;
+    if (classes && !wanted)
+        return tool_fail(run->t, "--data %s: its labels are classes, %s takes targets of %s", run->s->data, run->model->name,
+                         tool_shape_text(target, text[0], sizeof text[0]));
     if (!same_shape(&found, sample) || classes != wanted)
         return tool_fail(run->t, "--data %s: its images are %s in %lld classes, %s takes %s in %lld", run->s->data,
                          tool_shape_text(&found, text[0], sizeof text[0]), (long long)classes, run->model->name,
@@ -43,8 +46,7 @@ static int open_synthetic(const train_run *run, const actc_shape *sample, const 
 {
     const train_settings *s = run->s;
     int64_t count = s->limit ? s->limit : TRAIN_SYNTHETIC_SAMPLES;
-    actc_status status = actc_dataset_synthetic(run->context, sample, target, run->config_of_model.classes, count, s->seed, train,
-                                                set);
+    actc_status status = actc_dataset_synthetic(run->context, sample, target, run->classes, count, s->seed, train, set);
     return status == ACTC_OK ? 0 : tool_failed_option(run->t, run->context, status, "data " TRAIN_SYNTHETIC);
 }
 
@@ -68,9 +70,12 @@ static int open_files(const train_run *run, bool train, actc_dataset **set)
 int data_open(train_run *run)
 {
     actc_shape sample, target;
-    if (!one_input(run, ACTC_F32, &sample) || !one_input(run, ACTC_I32, &target) || actc_graph_input_count(run->graph) != 2)
-        return tool_fail(run->t, "%s has %zu inputs: a data set gives one of f32 and its labels", run->model->name,
+    actc_dtype dtype, target_dtype;
+    if (!find_input(run, "input", &sample, &dtype) || !find_input(run, "label", &target, &target_dtype) || dtype != ACTC_F32 ||
+        actc_graph_input_count(run->graph) != 2)
+        return tool_fail(run->t, "%s has %zu inputs: a data set gives one of f32, 'input', and its targets, 'label'", run->model->name,
                          actc_graph_input_count(run->graph));
+    run->classes = target_dtype == ACTC_I32 ? run->config_of_model.classes : 0;
     for (int train = 1; train >= 0; train--) {
         actc_dataset **set = train ? &run->train_set : &run->test_set;
         int code = run->synthetic ? open_synthetic(run, &sample, &target, train, set) : open_files(run, train, set);
@@ -83,6 +88,12 @@ int data_open(train_run *run)
         return tool_usage(run->t, "--batch %lld: there are %lld training images", (long long)run->s->batch,
                           (long long)actc_dataset_size(run->train_set));
     return 0;
+}
+
+void data_bind(const actc_batch *batch, actc_binding bindings[TRAIN_INPUTS])
+{
+    bindings[0] = (actc_binding){"input", batch->inputs};
+    bindings[1] = (actc_binding){"label", batch->labels ? (const void *)batch->labels : batch->targets};
 }
 
 int data_open_loaders(train_run *run)

@@ -5,6 +5,7 @@
  * for bit. At the end of an epoch the schedule is told and the position moved before a checkpoint is written.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "train.h"
@@ -41,26 +42,40 @@ static int add_rate(train_run *run, train_rate rate)
 
 int train_evaluate(train_run *run, bool whole)
 {
-    double loss = 0;
-    int64_t correct = 0, counted = 0;
+    double loss = 0, correct = 0;
+    int64_t counted = 0;
     if (actc_loader_seek(run->test_loader, 0, 0) != ACTC_OK)
         return tool_failed(run->t, run->context);
     for (int64_t i = 0; i < actc_loader_batches(run->test_loader); i++) {
         actc_batch batch = {.size = sizeof batch};
-        if (actc_loader_next(run->test_loader, &batch) != ACTC_OK ||
-            actc_network_evaluate(run->network, batch.inputs, batch.labels, batch.count, &loss, &correct) != ACTC_OK)
+        actc_binding bindings[TRAIN_INPUTS];
+        /* of the loss, which counts samples, positions or elements, and of what is right */
+        actc_value value = {.size = sizeof value}, right = {.size = sizeof right};
+        if (actc_loader_next(run->test_loader, &batch) != ACTC_OK)
             return tool_failed(run->t, run->context);
-        actc_value value = {.size = sizeof value}; /* of the loss: counts samples, or positions */
-        if (actc_network_value(run->network, 0, &value) != ACTC_OK)
+        data_bind(&batch, bindings);
+        if (actc_network_evaluate_batch(run->network, bindings, TRAIN_INPUTS, batch.count) != ACTC_OK ||
+            actc_network_value(run->network, 0, &value) != ACTC_OK ||
+            (run->classes && actc_network_value(run->network, 1, &right) != ACTC_OK))
             return tool_failed(run->t, run->context);
+        loss += value.value;
+        correct += right.value;
         counted += value.count;
         if (train_interrupted && !whole)
             return 0;
     }
     run->test_loss = loss / (double)counted;
-    run->test_accuracy = (double)correct / (double)counted;
+    run->test_accuracy = run->classes ? correct / (double)counted : (double)NAN;
     run->tested_step = actc_network_step(run->network);
     return 0;
+}
+
+const char *train_test_text(const train_run *run, char text[TRAIN_TEST_TEXT])
+{
+    int n = snprintf(text, TRAIN_TEST_TEXT, "test loss %.4f", run->test_loss);
+    if (run->classes)
+        snprintf(text + n, TRAIN_TEST_TEXT - (size_t)n, "  test accuracy %.4f", run->test_accuracy);
+    return text;
 }
 
 static int log_step(train_run *run, const actc_step_result *result, uint64_t epoch, double rate)
@@ -93,15 +108,16 @@ static int end_epoch(train_run *run, tool_progress *progress, const actc_batch *
         return code;
     double images_per_s = (double)measured->images / measured->seconds;
     tool_progress_clear(progress);
-    fprintf(run->text, "epoch %3" PRIu64 "/%" PRId64 "  loss %.4f  test loss %.4f  test accuracy %.4f  %.0f images/s  lr %.3g\n",
-            batch->epoch + 1, run->epochs, mean, run->test_loss, run->test_accuracy, images_per_s, rate);
+    char test[TRAIN_TEST_TEXT];
+    fprintf(run->text, "epoch %3" PRIu64 "/%" PRId64 "  loss %.4f  %s  %.0f images/s  lr %.3g\n", batch->epoch + 1, run->epochs, mean,
+            train_test_text(run, test), images_per_s, rate);
     fflush(run->text);
     cJSON *line = cJSON_CreateObject();
     json_u64(line, "step", actc_network_step(run->network));
     json_u64(line, "epoch", batch->epoch + 1);
     json_f64(line, "train_loss", mean);
     json_f64(line, "test_loss", run->test_loss);
-    json_f64(line, "test_accuracy", run->test_accuracy);
+    json_f64(line, "test_accuracy", run->test_accuracy); /* null where there are no classes */
     json_f64(line, "images_per_s", images_per_s);
     json_f64(line, "lr", rate);
     return folder_write_metrics(run, line);
@@ -144,7 +160,9 @@ static int one_step(train_run *run, tool_progress *progress, train_rate *measure
         return tool_failed(run->t, run->context);
     double rate = actc_schedule_rate(&run->schedule, batch.epoch);
     actc_step_result result = {.size = sizeof result};
-    actc_status status = actc_network_train_step(run->network, batch.inputs, batch.labels, rate, &result);
+    actc_binding bindings[TRAIN_INPUTS];
+    data_bind(&batch, bindings);
+    actc_status status = actc_network_train(run->network, bindings, TRAIN_INPUTS, rate, &result);
     if (status != ACTC_OK) {
         tool_progress_clear(progress);
         tool_failed(run->t, run->context);

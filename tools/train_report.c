@@ -112,11 +112,13 @@ static actc_status capture(train_run *run, actc_network *network)
     if (status == ACTC_OK)
         status = actc_loader_seek(run->loader, run->position.epoch, run->position.index);
     actc_batch batch = {.size = sizeof batch};
+    actc_binding bindings[TRAIN_INPUTS];
     if (status == ACTC_OK)
         status = actc_loader_next(run->loader, &batch);
-    if (status == ACTC_OK)
-        status = actc_network_train_step(network, batch.inputs, batch.labels, 0, NULL);
-    return status;
+    if (status != ACTC_OK)
+        return status;
+    data_bind(&batch, bindings);
+    return actc_network_train(network, bindings, TRAIN_INPUTS, 0, NULL);
 }
 
 /* An array of errors, 0 for what is kept exactly and NaN where it is not known; NULL when out of memory. */
@@ -208,8 +210,9 @@ static void print_saved(const train_run *run, const double *errors)
 
 static void print_text(const train_run *run, const actc_memory_report *memory, const double *errors, const train_cost *cost)
 {
-    fprintf(run->text, "\ntest accuracy %.4f  test loss %.4f  %.0f images/s  %s in all\n", run->test_accuracy, run->test_loss,
-            report_images_per_s(run), TIME_TEXT(tool_now() - run->started));
+    char test[TRAIN_TEST_TEXT];
+    fprintf(run->text, "\n%s  %.0f images/s  %s in all\n", train_test_text(run, test), report_images_per_s(run),
+            TIME_TEXT(tool_now() - run->started));
     if (cost->measured)
         fprintf(run->text, "deterministic: a step at %.0f images/s, the fast mode's at %.0f: %.2f times the time\n",
                 cost->deterministic, cost->fast, cost->fast / cost->deterministic);

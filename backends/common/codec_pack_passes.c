@@ -1,5 +1,6 @@
 /* codec_pack_passes.c: the list of a pack command: transform, radix selection of the k-th key of every region, counts
- * a tile, their sums, and the payload's index and values; or, with select=tile, one pass that does it tile by tile.
+ * a tile, their sums, and the payload's index and values; or, with select=tile and select=random, one pass that does it
+ * tile by tile.
  */
 #include "codec_passes_internal.h"
 
@@ -205,6 +206,19 @@ static void write(actc_codec_list *list)
             actc_view values =
                 window(list, ACTC_WORKSPACE_VIEW, l->values, value_bytes, i, &values_first, &values_words);
             uint32_t mask_word = (uint32_t)(plan->mask_offset / 4), values_word = (uint32_t)(plan->values_offset / 4);
+            if (plan->spec.select == ACTC_SELECT_RANDOM) {
+                struct actc_params_codec_sample p = {
+                    .first_tile = (uint32_t)(begin / ACTC_CODEC_TILE), .m = (uint32_t)plan->m, .k = (uint32_t)plan->k,
+                    .y_first = y_first, .index = plan->index, .to_values = l->to_values, .mask_word = mask_word,
+                    .values_word = values_word, .index_byte = (uint32_t)plan->index_offset,
+                    .payload_first = payload_first, .payload_words = payload_words, .values_first = values_first,
+                    .values_words = values_words, .tensor = list->command->u.codec.tensor};
+                actc_view views[] = {y, actc_codec_range(list->command, ACTC_CODEC_STEP_VIEW, 0, ACTC_STEP_BLOCK_BYTES),
+                                     payload, values};
+                actc_codec_launch(list, ACTC_KERNEL_codec_sample, ceil_div(end - begin, ACTC_CODEC_TILE), &p, sizeof p,
+                                  views);
+                continue;
+            }
             if (!plan->tables) {
                 struct actc_params_codec_tile p = {
                     .first_tile = (uint32_t)(begin / ACTC_CODEC_TILE), .m = (uint32_t)plan->m, .k = (uint32_t)plan->k,
@@ -254,6 +268,33 @@ static void encode(actc_codec_list *list)
         }
 }
 
+/* ---- quant ---- */
+
+static void quantise(actc_codec_list *list)
+{
+    const actc_codec_plan *plan = list->layout.plan;
+    uint32_t bits = (uint32_t)plan->spec.bits, in_word = 32 / bits;
+    for (uint64_t begin = 0; begin < plan->n; begin += list->layout.chunk) {
+        uint64_t end = MIN(begin + list->layout.chunk, plan->n), group = begin / ACTC_CODEC_TILE;
+        uint64_t groups = ceil_div(end, ACTC_CODEC_TILE) - group, word = begin / in_word;
+        uint64_t code = plan->code_offset + 4 * word, base = plan->base_offset + 4 * group;
+        struct actc_params_codec_quant p = {.first = (uint32_t)begin, .end = (uint32_t)end, .bits = bits,
+                                            .minmax = !plan->spec.symmetric, .tensor = list->command->u.codec.tensor};
+        p.x_first = actc_codec_view_first(4 * begin, (uint32_t)begin, 4);
+        p.code_first = actc_codec_view_first(code, (uint32_t)word, 4);
+        p.offset_first = actc_codec_view_first(base, (uint32_t)group, 4);
+        p.scale_first = actc_codec_view_first(plan->scale_offset + group, (uint32_t)group, 1);
+        actc_view views[] = {
+            actc_codec_range(list->command, ACTC_PACK_X, 4 * begin, 4 * (end - begin)),
+            actc_codec_range(list->command, ACTC_CODEC_STEP_VIEW, 0, ACTC_STEP_BLOCK_BYTES),
+            actc_codec_range(list->command, ACTC_PACK_PAYLOAD, code, 4 * ceil_div(end - begin, in_word)),
+            plan->spec.symmetric ? (actc_view){ACTC_NO_BUFFER, 0, 0}
+                                 : actc_codec_range(list->command, ACTC_PACK_PAYLOAD, base, 4 * groups),
+            actc_codec_range(list->command, ACTC_PACK_PAYLOAD, plan->scale_offset + group, groups)};
+        actc_codec_launch(list, ACTC_KERNEL_codec_quant, ceil_div(end - begin, ACTC_GROUP_ELEMENTS), &p, sizeof p, views);
+    }
+}
+
 void actc_codec_pack_passes(actc_codec_list *list)
 {
     const actc_codec_layout *l = &list->layout;
@@ -262,6 +303,8 @@ void actc_codec_pack_passes(actc_codec_list *list)
         actc_codec_copy(list, list->command->views[ACTC_PACK_X], list->command->views[ACTC_PACK_PAYLOAD]);
         return;
     }
+    if (plan->spec.kind == ACTC_CODEC_QUANT)
+        quantise(list);
     if (!l->selects)
         return;
     actc_view payload = list->command->views[ACTC_PACK_PAYLOAD];

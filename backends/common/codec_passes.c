@@ -75,14 +75,16 @@ actc_status actc_codec_layout_init(actc_codec_layout *l, const actc_codec_work_d
     if (plan->payload_bytes > UINT32_MAX - 512)
         return refuse(why, "the payload is larger than 4 GiB");
     ACTC_RETURN_IF_FAILED(set_chunks(l, why));
-    l->selects = plan->k > 0 && plan->spec.kind >= ACTC_CODEC_THRESHOLD;
+    if (plan->spec.kind == ACTC_CODEC_QUANT && !(l->chunk &= ~(uint64_t)(ACTC_GROUP_ELEMENTS - 1)))
+        return refuse(why, "the device binds less than 4608 bytes");
+    l->selects = plan->k > 0 && actc_codec_selects(plan->spec.kind);
     l->to_values = plan->spec.values != ACTC_VALUES_F32;
     l->pieces = plan->tiles + plan->regions - 1;
     if (!l->selects)
         return ACTC_OK;
     uint64_t at = 0, per_sample = plan->m / plan->samples;
     if (!unpack) {
-        if (plan->spec.select != ACTC_SELECT_TILE) {
+        if (plan->tables) {
             l->histogram = take(&at, ACTC_CODEC_BINS);
             l->state = take(&at, ACTC_CODEC_STATE_WORDS * plan->regions);
             l->sums = take(&at, 2ull * plan->segments);

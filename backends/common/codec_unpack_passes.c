@@ -170,6 +170,27 @@ static void random_numbers(actc_codec_list *list, uint64_t begin, uint64_t end)
     }
 }
 
+static void dequantise(actc_codec_list *list, uint64_t begin, uint64_t end)
+{
+    const actc_codec_plan *plan = list->layout.plan;
+    uint32_t bits = (uint32_t)plan->spec.bits, in_word = 32 / bits;
+    for (uint64_t at = begin, next; at < end; at = next) {
+        uint64_t first = at / ACTC_GROUP_ELEMENTS * ACTC_GROUP_ELEMENTS;
+        next = MIN(first + list->layout.chunk, end);
+        uint64_t group = first / ACTC_CODEC_TILE, group_end = ceil_div(next, ACTC_CODEC_TILE), x_byte = 4 * (at - begin);
+        struct actc_params_codec_dequant p = {.first = (uint32_t)first, .begin = (uint32_t)at, .end = (uint32_t)next,
+                                              .bits = bits, .minmax = !plan->spec.symmetric};
+        p.x_first = actc_codec_view_first(x_byte, (uint32_t)at, 4);
+        actc_view views[] = {
+            section(list, plan->code_offset, first / in_word, ceil_div(next, in_word), 4, &p.code_first),
+            plan->spec.symmetric ? (actc_view){ACTC_NO_BUFFER, 0, 0}
+                                 : section(list, plan->base_offset, group, group_end, 4, &p.offset_first),
+            section(list, plan->scale_offset, group, group_end, 1, &p.scale_first),
+            actc_codec_range(list->command, ACTC_UNPACK_X, x_byte, 4 * (next - at))};
+        actc_codec_launch(list, ACTC_KERNEL_codec_dequant, ceil_div(next - first, ACTC_GROUP_ELEMENTS), &p, sizeof p, views);
+    }
+}
+
 void actc_codec_unpack_passes(actc_codec_list *list)
 {
     const actc_codec_layout *l = &list->layout;
@@ -186,6 +207,8 @@ void actc_codec_unpack_passes(actc_codec_list *list)
         actc_codec_copy(list, from, x);
     } else if (plan->spec.kind == ACTC_CODEC_RANDOM) {
         random_numbers(list, begin, end);
+    } else if (plan->spec.kind == ACTC_CODEC_QUANT) {
+        dequantise(list, begin, end);
     } else if (!l->selects) {
         actc_codec_fill(list, x);
     } else if (l->transform == ACTC_TRANSFORM_NONE) {

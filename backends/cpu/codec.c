@@ -16,7 +16,7 @@ actc_cpu_codec_way actc_cpu_codec_way_of_environment(actc_cpu_isa isa, int threa
 
 static bool is_fused(const actc_codec_plan *plan, const actc_cpu_codec_way *way)
 {
-    return plan->k > 0 && plan->spec.kind >= ACTC_CODEC_THRESHOLD && plan->spec.kind != ACTC_CODEC_USER && !way->passes;
+    return plan->k > 0 && actc_codec_selects(plan->spec.kind) && !way->passes;
 }
 
 const codec_fns *actc_cpu_codec_fns(actc_cpu_isa isa)

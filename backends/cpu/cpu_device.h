@@ -38,7 +38,7 @@ uint32_t actc_cpu_segments(const actc_executable *executable);
 
 /* ---- dnnl.c: convolution through oneDNN ---- */
 
-/* "oneDNN 2.6.3" */
+/* as "oneDNN 2.6.3" */
 void actc_dnnl_version_text(char *text, size_t size);
 actc_status actc_dnnl_open(actc_cpu_device *device);
 void actc_dnnl_close(actc_cpu_device *device);

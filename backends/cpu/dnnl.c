@@ -1,4 +1,4 @@
-/* dnnl.c: convolution through oneDNN (C interface, version 2).
+/* dnnl.c: convolution through oneDNN (C interface, version 2 or 3).
  *
  * Activations are NHWC, weights O,KH,KW,I; where the primitive prefers another order of the weights, they are reordered
  * into the workspace before it, and weight gradients out of it after it. Scratchpads are the caller's: workspace_bytes
@@ -17,14 +17,13 @@
  * and none built on oneDNN's gemm, whose edge tiles add in another order (equal rows of A give unequal rows of C;
  * measured with 2.6.3). For the same reason gemm itself is not oneDNN's here.
  */
-#include <oneapi/dnnl/dnnl.h>
-
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "conv_parts.h"
 #include "cpu_device.h"
+#include "dnnl_api.h"
 
 /* Parts a thread: more even out threads that come late. Weight gradients above FILTER_SMALL_BYTES get one part a thread,
  * since each part has its own sum in the workspace, and no more parts than FILTER_SUMS_BYTES hold. */
@@ -177,21 +176,24 @@ static bool is_volume(const actc_conv *c)
     return c->id > 1 || c->od > 1 || c->kd > 1;
 }
 
+/* How a tensor lies: as the network keeps it, as oneDNN likes it, in blocks of CHANNEL_BLOCK channels. */
+typedef enum layout { PLAIN, ANY, BLOCKS } layout;
+
 /* Activations of so many channels and positions, or weights. */
-static dnnl_status_t tensor(dnnl_memory_desc_t *md, bool volume, uint32_t n, uint32_t c, uint32_t d, uint32_t h, uint32_t w,
-                            bool any)
+static dnnl_status_t tensor(actc_md *md, bool volume, uint32_t n, uint32_t c, uint32_t d, uint32_t h, uint32_t w, layout lies)
 {
+    static const dnnl_format_tag_t tags[2][3] = {{dnnl_acdb, dnnl_format_tag_any, dnnl_aBcd16b},
+                                                 {dnnl_acdeb, dnnl_format_tag_any, dnnl_aBcde16b}};
     dnnl_dims_t image = {n, c, h, w}, box = {n, c, d, h, w};
-    return volume ? dnnl_memory_desc_init_by_tag(md, 5, box, dnnl_f32, any ? dnnl_format_tag_any : dnnl_acdeb)
-                  : dnnl_memory_desc_init_by_tag(md, 4, image, dnnl_f32, any ? dnnl_format_tag_any : dnnl_acdb);
+    return actc_md_create(md, volume ? 5 : 4, volume ? box : image, dnnl_f32, tags[volume][lies]);
 }
 
-static dnnl_status_t weights(dnnl_memory_desc_t *md, const actc_conv *c, bool any)
+static dnnl_status_t weights(actc_md *md, const actc_conv *c, layout lies)
 {
-    return tensor(md, is_volume(c), c->oc, c->ic, c->kd, c->kh, c->kw, any);
+    return tensor(md, is_volume(c), c->oc, c->ic, c->kd, c->kh, c->kw, lies);
 }
 
-static const dnnl_memory_desc_t *query(dnnl_primitive_desc_t desc, dnnl_query_t what, int index)
+static actc_md_view query(dnnl_primitive_desc_t desc, dnnl_query_t what, int index)
 {
     return dnnl_primitive_desc_query_md(desc, what, index);
 }
@@ -207,7 +209,7 @@ static dnnl_status_t attributes(dnnl_primitive_attr_t *attr, bool add)
     if (status == dnnl_success && add)
         status = dnnl_post_ops_create(&ops);
     if (status == dnnl_success && add)
-        status = dnnl_post_ops_append_sum(ops, 1.0f);
+        status = actc_post_ops_append_sum(ops);
     if (status == dnnl_success && add)
         status = dnnl_primitive_attr_set_post_ops(*attr, ops);
     if (ops)
@@ -221,43 +223,44 @@ static dnnl_status_t attributes(dnnl_primitive_attr_t *attr, bool add)
 
 static void note_scratch(actc_dnnl_op *op, dnnl_primitive_desc_t desc)
 {
-    const dnnl_memory_desc_t *md = query(desc, dnnl_query_scratchpad_md, 0);
+    actc_md_view md = query(desc, dnnl_query_scratchpad_md, 0);
     uint64_t bytes = md ? actc_align(dnnl_memory_desc_get_size(md), ACTC_VIEW_ALIGNMENT) : 0;
     if (bytes > op->scratch_bytes)
         op->scratch_bytes = bytes;
 }
 
-typedef struct conv_mds {
-    dnnl_memory_desc_t x, bias, y;
-    dnnl_dims_t strides, dilations, before, after;
-} conv_mds;
+typedef struct shapes {
+    actc_md x, bias, y;
+} shapes;
 
-/* x or y in blocks of channels. */
-static dnnl_status_t in_blocks(dnnl_memory_desc_t *md)
+static void release_shapes(shapes *m)
 {
-    dnnl_dims_t dims;
-    memcpy(dims, md->dims, sizeof dims);
-    const int ndims = md->ndims;
-    return dnnl_memory_desc_init_by_tag(md, ndims, dims, dnnl_f32, ndims == 5 ? dnnl_aBcde16b : dnnl_aBcd16b);
+    actc_md_destroy(&m->x);
+    actc_md_destroy(&m->bias);
+    actc_md_destroy(&m->y);
 }
 
-static dnnl_status_t describe_shapes(const actc_conv *c, conv_mds *d)
+/* m starts as zeros and is to be released, also after a failure. */
+static dnnl_status_t describe_shapes(const actc_conv *c, layout lies, shapes *m)
 {
     const bool volume = is_volume(c);
     dnnl_dims_t bias = {c->oc};
-    TRY(tensor(&d->x, volume, c->batch, c->ic, c->id, c->ih, c->iw, false));
-    TRY(tensor(&d->y, volume, c->batch, c->oc, c->od, c->oh, c->ow, false));
-    TRY(dnnl_memory_desc_init_by_tag(&d->bias, 1, bias, dnnl_f32, dnnl_a));
+    TRY(tensor(&m->x, volume, c->batch, c->ic, c->id, c->ih, c->iw, lies));
+    TRY(tensor(&m->y, volume, c->batch, c->oc, c->od, c->oh, c->ow, lies));
+    return actc_md_create(&m->bias, 1, bias, dnnl_f32, dnnl_a);
+}
+
+static void describe_window(const actc_conv *c, actc_conv_desc *d)
+{
     /* What is read behind the image follows from the output's extent; it may be less than the padding before it. */
     const uint32_t in[3] = {c->id, c->ih, c->iw}, out[3] = {c->od, c->oh, c->ow}, k[3] = {c->kd, c->kh, c->kw},
                    s[3] = {c->sd, c->sh, c->sw}, p[3] = {c->pd, c->ph, c->pw}, dilation[3] = {c->dd, c->dh, c->dw};
-    for (int axis = volume ? 0 : 1, i = 0; axis < 3; axis++, i++) {
+    for (int axis = is_volume(c) ? 0 : 1, i = 0; axis < 3; axis++, i++) {
         d->strides[i] = s[axis];
         d->dilations[i] = (dnnl_dim_t)dilation[axis] - 1; /* 0 is dense in oneDNN */
         d->before[i] = p[axis];
         d->after[i] = ((dnnl_dim_t)out[axis] - 1) * s[axis] + ((dnnl_dim_t)k[axis] - 1) * dilation[axis] + 1 - in[axis] - p[axis];
     }
-    return dnnl_success;
 }
 
 static bool has_forward_bias(const actc_conv *c)
@@ -265,37 +268,38 @@ static bool has_forward_bias(const actc_conv *c)
     return c->bias && c->pass == ACTC_CONV_FORWARD;
 }
 
-/* The primitive for weights in the order w, which may be `any`. */
-static dnnl_status_t describe_sized(actc_cpu_device *device, const dnnl_memory_desc_t *w, bool blocks, sized *s)
+/* The primitive of s over tensors that are described. */
+static dnnl_status_t describe_primitive(actc_cpu_device *device, actc_md_view w, const shapes *m, sized *s)
 {
     const actc_conv *c = s->conv;
-    conv_mds d;
-    dnnl_convolution_desc_t desc;
-    TRY(describe_shapes(c, &d));
-    if (blocks) {
-        TRY(in_blocks(&d.x));
-        TRY(in_blocks(&d.y));
-    }
-    TRY(dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_training, dnnl_convolution_direct, &d.x, w,
-                                                   has_forward_bias(c) ? &d.bias : NULL, &d.y, d.strides, d.dilations, d.before,
-                                                   d.after));
+    actc_conv_desc d = {.pass = dnnl_forward_training, .x = actc_md_of(&m->x), .w = w, .y = actc_md_of(&m->y)};
+    describe_window(c, &d);
+    if (has_forward_bias(c))
+        d.bias = actc_md_of(&m->bias);
     dnnl_primitive_attr_t attr;
     TRY(attributes(&attr, false));
     dnnl_primitive_desc_t hint = NULL; /* what the backward passes want to know of the forward one */
     dnnl_status_t status = dnnl_success;
-    if (c->pass != ACTC_CONV_FORWARD)
-        status = dnnl_primitive_desc_create(&hint, &desc, NULL, device->engine, NULL);
-    if (status == dnnl_success && c->pass == ACTC_CONV_BACKWARD_FILTER)
-        status = dnnl_dilated_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &d.x, w, NULL, &d.y,
-                                                                     d.strides, d.dilations, d.before, d.after);
-    else if (status == dnnl_success && c->pass == ACTC_CONV_BACKWARD_DATA)
-        status = dnnl_dilated_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &d.x, w, &d.y,
-                                                                  d.strides, d.dilations, d.before, d.after);
+    if (c->pass != ACTC_CONV_FORWARD) {
+        status = actc_conv_desc_create(&hint, &d, device->engine, NULL, NULL);
+        d.pass = c->pass == ACTC_CONV_BACKWARD_FILTER ? dnnl_backward_weights : dnnl_backward_data;
+    }
     if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(&s->desc, &desc, attr, device->engine, hint);
+        status = actc_conv_desc_create(&s->desc, &d, device->engine, hint, attr);
     if (hint)
         dnnl_primitive_desc_destroy(hint);
     dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+/* The primitive for weights in the order w, which may be `any`. */
+static dnnl_status_t describe_sized(actc_cpu_device *device, actc_md_view w, bool blocks, sized *s)
+{
+    shapes m = {0};
+    dnnl_status_t status = describe_shapes(s->conv, blocks ? BLOCKS : PLAIN, &m);
+    if (status == dnnl_success)
+        status = describe_primitive(device, w, &m, s);
+    release_shapes(&m);
     return status;
 }
 
@@ -328,17 +332,22 @@ static bool wants_blocks(const actc_dnnl_op *op)
 static dnnl_status_t describe_blocks(actc_cpu_device *device, actc_dnnl_op *op, sized *s)
 {
     const bool forward = s->conv->pass == ACTC_CONV_FORWARD;
-    conv_mds d;
-    TRY(describe_shapes(s->conv, &d));
-    const dnnl_memory_desc_t *in = query(s->desc, forward ? dnnl_query_src_md : dnnl_query_diff_dst_md, 0),
-                             *out = query(s->desc, forward ? dnnl_query_dst_md : dnnl_query_diff_src_md, 0);
-    dnnl_primitive_attr_t attr;
-    TRY(attributes(&attr, false));
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&s->block_desc[0], forward ? &d.x : &d.y, device->engine, in,
-                                                              device->engine, attr);
+    actc_md_view in = query(s->desc, forward ? dnnl_query_src_md : dnnl_query_diff_dst_md, 0),
+                 out = query(s->desc, forward ? dnnl_query_dst_md : dnnl_query_diff_src_md, 0);
+    shapes m = {0};
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t status = describe_shapes(s->conv, PLAIN, &m);
     if (status == dnnl_success)
-        status = dnnl_reorder_primitive_desc_create(&s->block_desc[1], out, device->engine, forward ? &d.y : &d.x, device->engine, attr);
-    dnnl_primitive_attr_destroy(attr);
+        status = attributes(&attr, false);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&s->block_desc[0], actc_md_of(forward ? &m.x : &m.y), device->engine, in,
+                                                    device->engine, attr);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&s->block_desc[1], out, device->engine, actc_md_of(forward ? &m.y : &m.x),
+                                                    device->engine, attr);
+    if (attr)
+        dnnl_primitive_attr_destroy(attr);
+    release_shapes(&m);
     TRY(status);
     for (int k = 0; k < 2; k++) {
         uint64_t bytes = actc_align(dnnl_memory_desc_get_size(k ? out : in), ACTC_VIEW_ALIGNMENT);
@@ -392,21 +401,15 @@ static actc_status cut(actc_cpu_device *device, actc_dnnl_op *op)
     return ACTC_OK;
 }
 
-/* *suits: false where oneDNN has only implementations that are not taken. */
-static actc_status describe(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op, bool *suits)
+/* The primitives of op's parts, whose weights are described. *suits: false where oneDNN has only implementations that are not
+ * taken. */
+static actc_status describe_parts(actc_cpu_device *device, actc_dnnl_op *op, const actc_md *any, const actc_md *plain,
+                                  bool *suits)
 {
     const actc_conv *c = &op->whole;
-    const char *label = command->label;
-    bool filter = command->u.conv.pass == ACTC_CONV_BACKWARD_FILTER;
-    op->command = command;
-    op->whole = command->u.conv;
-    actc_status cut_status = cut(device, op);
-    if (cut_status != ACTC_OK)
-        return cut_status;
-    dnnl_memory_desc_t any, plain;
-    DNNL(weights(&any, c, true), label);
-    DNNL(weights(&plain, c, false), label);
-    const dnnl_memory_desc_t *w = &any;
+    const char *label = op->command->label;
+    bool filter = c->pass == ACTC_CONV_BACKWARD_FILTER;
+    actc_md_view w = actc_md_of(any);
     *suits = true;
     op->blocks = wants_blocks(op);
     for (uint32_t i = 0; i < op->n_sizes && *suits; i++) {
@@ -421,7 +424,7 @@ static actc_status describe(actc_cpu_device *device, const actc_command *command
     if (!*suits)
         return ACTC_OK;
     op->n_scratch = (uint64_t)device->threads < op->n_parts ? (uint64_t)device->threads : op->n_parts;
-    bool reorders = !dnnl_memory_desc_equal(w, &plain) || (filter && c->add);
+    bool reorders = !dnnl_memory_desc_equal(w, actc_md_of(plain)) || (filter && c->add);
     if (!reorders && !(filter && op->n_parts > 1))
         return ACTC_OK;
     op->w_bytes = actc_align(dnnl_memory_desc_get_size(w), ACTC_VIEW_ALIGNMENT);
@@ -430,13 +433,31 @@ static actc_status describe(actc_cpu_device *device, const actc_command *command
         return ACTC_OK;
     dnnl_primitive_attr_t attr;
     DNNL(attributes(&attr, filter && c->add), label);
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&op->reorder_desc, filter ? w : &plain, device->engine,
-                                                              filter ? &plain : w, device->engine, attr);
+    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&op->reorder_desc, filter ? w : actc_md_of(plain), device->engine,
+                                                              filter ? actc_md_of(plain) : w, device->engine, attr);
     dnnl_primitive_attr_destroy(attr);
     if (status != dnnl_success)
         return fail(device, label, "weight reorder", status);
     note_scratch(op, op->reorder_desc);
     return ACTC_OK;
+}
+
+static actc_status describe(actc_cpu_device *device, const actc_command *command, actc_dnnl_op *op, bool *suits)
+{
+    op->command = command;
+    op->whole = command->u.conv;
+    actc_status status = cut(device, op);
+    if (status != ACTC_OK)
+        return status;
+    actc_md any = {0}, plain = {0};
+    dnnl_status_t described = weights(&any, &op->whole, ANY);
+    if (described == dnnl_success)
+        described = weights(&plain, &op->whole, PLAIN);
+    status = described == dnnl_success ? describe_parts(device, op, &any, &plain, suits)
+                                       : fail(device, command->label, "weights", described);
+    actc_md_destroy(&any);
+    actc_md_destroy(&plain);
+    return status;
 }
 
 static void release_args(exec_args *args)
@@ -493,7 +514,7 @@ actc_status actc_dnnl_workspace_bytes(actc_cpu_device *device, const actc_comman
 
 /* ---- prepare ---- */
 
-static dnnl_status_t add_arg(actc_cpu_device *device, exec_args *args, int arg, const dnnl_memory_desc_t *md, void *handle)
+static dnnl_status_t add_arg(actc_cpu_device *device, exec_args *args, int arg, actc_md_view md, void *handle)
 {
     dnnl_memory_t memory;
     TRY(dnnl_memory_create(&memory, md, device->engine, DNNL_MEMORY_NONE));
@@ -537,6 +558,19 @@ static dnnl_status_t bind_part(actc_cpu_device *device, actc_dnnl_op *op, void *
     return add_arg(device, &p->args, DNNL_ARG_DIFF_WEIGHTS, query(desc, dnnl_query_diff_weights_md, 0), w);
 }
 
+/* A plain run of bytes serves every primitive as its scratchpad; what it holds is the primitive's affair. */
+static dnnl_status_t bind_scratch(actc_cpu_device *device, actc_dnnl_op *op, void *const *views)
+{
+    dnnl_dims_t dims = {(dnnl_dim_t)op->scratch_bytes};
+    char *scratch = (char *)views[ACTC_WORKSPACE_VIEW] + op->n_w * op->w_bytes;
+    actc_md md = {0};
+    dnnl_status_t status = actc_md_create(&md, 1, dims, dnnl_u8, dnnl_a);
+    for (uint64_t i = 0; i < op->n_scratch && status == dnnl_success; i++)
+        status = dnnl_memory_create(&op->scratch[i], actc_md_of(&md), device->engine, scratch + i * op->scratch_bytes);
+    actc_md_destroy(&md);
+    return status;
+}
+
 static dnnl_status_t bind(actc_cpu_device *device, actc_dnnl_op *op, void *const *views)
 {
     const actc_conv *c = &op->whole;
@@ -566,18 +600,7 @@ static dnnl_status_t bind(actc_cpu_device *device, actc_dnnl_op *op, void *const
     }
     if (op->blocks)
         op->blocked = (char *)views[ACTC_WORKSPACE_VIEW] + op->n_w * op->w_bytes + op->n_scratch * op->scratch_bytes;
-    /* A plain run of bytes serves every primitive as its scratchpad; what it holds is the primitive's affair. */
-    dnnl_dims_t dims = {(dnnl_dim_t)op->scratch_bytes};
-    dnnl_memory_desc_t md;
-    if (op->scratch_bytes == 0)
-        return dnnl_success;
-    TRY(dnnl_memory_desc_init_by_tag(&md, 1, dims, dnnl_u8, dnnl_a));
-    for (uint64_t i = 0; i < op->n_scratch; i++) {
-        TRY(dnnl_memory_create(&op->scratch[i], &md, device->engine, DNNL_MEMORY_NONE));
-        TRY(dnnl_memory_set_data_handle(op->scratch[i], (char *)views[ACTC_WORKSPACE_VIEW] + op->n_w * op->w_bytes +
-                                                            i * op->scratch_bytes));
-    }
-    return dnnl_success;
+    return op->scratch_bytes ? bind_scratch(device, op, views) : dnnl_success;
 }
 
 static actc_status make(actc_cpu_device *device, const actc_command *command, void *const *views, actc_dnnl_op *op,

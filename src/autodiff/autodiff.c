@@ -65,7 +65,7 @@ static bool allocate(const actc_graph *graph, actc_autodiff *autodiff)
 
 actc_status actc_autodiff_create(const actc_graph *graph, const bool *live, actc_autodiff *autodiff)
 {
-    *autodiff = (actc_autodiff){0};
+    *autodiff = (actc_autodiff){.live = live};
     size_t n = graph->n_ops;
     autodiff->failed = !allocate(graph, autodiff);
     for (size_t i = 0; i < n && live && !autodiff->failed; i++) {
@@ -85,6 +85,12 @@ actc_status actc_autodiff_create(const actc_graph *graph, const bool *live, actc
         return actc_out_of_memory(graph->context, n, "differentiation");
     }
     return ACTC_OK;
+}
+
+actc_status actc_autodiff_need(actc_autodiff *autodiff, const actc_op *op, const actc_tensor *tensor, actc_need_kind kind)
+{
+    collect(autodiff, op, tensor, kind);
+    return autodiff->failed ? actc_out_of_memory(tensor->graph->context, sizeof *autodiff->saved, "differentiation") : ACTC_OK;
 }
 
 void actc_autodiff_destroy(actc_autodiff *autodiff)

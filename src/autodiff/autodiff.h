@@ -23,6 +23,7 @@ typedef struct actc_saved_need {
 } actc_saved_need;
 
 typedef struct actc_autodiff {
+    const bool *live;               /* [op id]: what training computes; the caller's */
     bool *backward;                 /* [op id]: the operator has a backward */
     actc_gradient_flags *gradients; /* [op id] */
     bool *flags;                    /* what gradients points to */
@@ -33,6 +34,8 @@ typedef struct actc_autodiff {
 
 /* live: [op id], what training computes; NULL where the network is not prepared for it: then nothing has a gradient. */
 actc_status actc_autodiff_create(const actc_graph *graph, const bool *live, actc_autodiff *autodiff);
+/* Adds a need of the operator's. */
+actc_status actc_autodiff_need(actc_autodiff *autodiff, const actc_op *op, const actc_tensor *tensor, actc_need_kind kind);
 void actc_autodiff_destroy(actc_autodiff *autodiff);
 
 #endif

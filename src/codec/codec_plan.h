@@ -14,10 +14,12 @@ typedef enum actc_codec_kind {
     ACTC_CODEC_THRESHOLD,
     ACTC_CODEC_DCT,
     ACTC_CODEC_WAVELET,
+    ACTC_CODEC_QUANT,
+    ACTC_CODEC_RECOMPUTE, /* of rules and scopes alone: nothing is kept, and no plan is made */
     ACTC_CODEC_USER
 } actc_codec_kind;
 
-typedef enum actc_codec_select { ACTC_SELECT_GLOBAL, ACTC_SELECT_TILE, ACTC_SELECT_BAND } actc_codec_select;
+typedef enum actc_codec_select { ACTC_SELECT_GLOBAL, ACTC_SELECT_TILE, ACTC_SELECT_RANDOM, ACTC_SELECT_BAND } actc_codec_select;
 typedef enum actc_codec_values { ACTC_VALUES_F32, ACTC_VALUES_F16, ACTC_VALUES_BF16, ACTC_VALUES_INT8 } actc_codec_values;
 typedef enum actc_codec_index { ACTC_INDEX_NONE, ACTC_INDEX_MASK, ACTC_INDEX_U8, ACTC_INDEX_U16 } actc_codec_index;
 
@@ -34,9 +36,17 @@ typedef struct actc_codec_spec {
     bool norm_none;     /* dct with block=row: the reference's unnormalised form */
     int wave;           /* index into the wavelet table */
     int levels;
-    bool symmetric;     /* wavelet: mode=symmetric */
+    bool symmetric;     /* wavelet, quant: mode=symmetric */
+    int bits;           /* quant: of a code: 8, 4, 2 or 1 */
+    int segments;       /* recompute */
     const struct actc_registered_codec *user; /* ACTC_CODEC_USER */
 } actc_codec_spec;
+
+/* Whether a codec keeps coefficients, in slots. */
+static inline bool actc_codec_selects(actc_codec_kind kind)
+{
+    return kind == ACTC_CODEC_THRESHOLD || kind == ACTC_CODEC_DCT || kind == ACTC_CODEC_WAVELET;
+}
 
 /* Refuses unknown names, keys and values with what is accepted. */
 actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_codec_spec *spec);
@@ -44,6 +54,7 @@ actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_
 char *actc_codec_spec_format(const actc_codec_spec *spec);
 
 #define ACTC_CODEC_MAX_LEVELS 16
+#define ACTC_RECOMPUTE_MAX_SEGMENTS 1000
 #define ACTC_CODEC_MAX_BANDS (3 * ACTC_CODEC_MAX_LEVELS + 1)
 #define ACTC_CODEC_MAX_REGIONS (ACTC_CODEC_MAX_LEVELS + 1)
 #define ACTC_CODEC_TILE 256
@@ -58,14 +69,14 @@ typedef struct actc_codec_plan {
     uint32_t samples, height, width, channels;
     uint32_t batch;          /* samples of the batch dimension that unpacking in slices counts in: samples is a multiple */
     bool sliceable;          /* unpack may restore a part of the batch */
-    uint64_t n, m, k;        /* elements, coefficients, most kept */
+    uint64_t n, m, k;        /* elements, coefficients, most kept; of quant all three the same */
     int levels;              /* wavelet: levels done; 0 is threshold */
     int taps;                /* wavelet: length of the filters */
     /* Wavelet: bands LL, then from the coarsest level to the finest LH, HL, HH. begin: first coefficient, then m. */
     uint32_t bands;
     uint64_t band_begin[ACTC_CODEC_MAX_BANDS + 1];
     uint32_t band_height[ACTC_CODEC_MAX_BANDS], band_width[ACTC_CODEC_MAX_BANDS];
-    /* Selection, unless select=tile: the region_k[r] largest of [region_begin[r], region_begin[r+1]). */
+    /* Selection, unless in tiles: the region_k[r] largest of [region_begin[r], region_begin[r+1]). */
     uint32_t regions;
     uint64_t region_begin[ACTC_CODEC_MAX_REGIONS + 1], region_k[ACTC_CODEC_MAX_REGIONS];
     /* Payload: byte offset of each section (README.md), and its total. Absent sections have no bytes. */
@@ -79,7 +90,9 @@ typedef struct actc_codec_plan {
     uint64_t values_offset;
     uint64_t tile_offset;    /* u16 x (tiles - segments): first value of each tile but a segment's first, from its segment's */
     uint64_t index_offset;   /* u8 or u16, one a value */
-    uint64_t scale_offset;   /* int8: one byte for each 256 values */
+    uint64_t scale_offset;   /* int8, quant: one byte for each 256 values */
+    uint64_t code_offset;    /* quant: `bits` an element */
+    uint64_t base_offset;    /* quant, minmax: u32 for each 256 elements, the f32 that code 0 stands for */
     uint64_t payload_bytes;
     bool smaller;            /* than the dense tensor */
     /* Tables that kernels read, uploaded once: the layout is below. NULL and 0 where nothing is needed. */
@@ -103,7 +116,13 @@ actc_status actc_codec_plan_create(actc_context *context, const actc_codec_spec 
                                    actc_codec_plan **out);
 void actc_codec_plan_destroy(actc_codec_plan **plan);
 
-/* First value slot of tile t with select=tile; of t == tiles, k. */
+/* Each tile selects on its own, in slots of its own. */
+static inline bool actc_codec_in_tiles(const actc_codec_spec *spec)
+{
+    return spec->select == ACTC_SELECT_TILE || spec->select == ACTC_SELECT_RANDOM;
+}
+
+/* First value slot of tile t where tiles select; of t == tiles, k. */
 static inline uint64_t actc_codec_tile_slot(const actc_codec_plan *plan, uint64_t t)
 {
     uint64_t a = t * ACTC_CODEC_TILE;

@@ -12,13 +12,15 @@
 #include "codec_internal.h"
 #include "wavelets.h"
 
-static const char *const kind_names[] = {"none", "random", "threshold", "dct", "wavelet"};
+static const char *const kind_names[] = {"none", "random", "threshold", "dct", "wavelet", "quant", "recompute"};
 #define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
-static const char *const select_names[] = {"global", "tile", "band"};
+static const char *const select_names[] = {"global", "tile", "random", "band"};
 static const char *const values_names[] = {"f32", "f16", "bf16", "int8"};
 static const char *const block_names[] = {"16", "8", "row"};
 static const char *const norm_names[] = {"ortho", "none"};
 static const char *const mode_names[] = {"periodic", "symmetric"};
+static const char *const quant_mode_names[] = {"minmax", "symmetric"};
+static const char *const bits_names[] = {"8", "4", "2", "1"};
 static const char *const relu_names[] = {"mask", "value"};
 static const char *const bn_names[] = {"normalised", "input"};
 
@@ -26,6 +28,9 @@ static const char *const keys_plain[] = {"relu", "bn"};
 static const char *const keys_threshold[] = {"lambda", "ratio", "select", "values", "relu", "bn"};
 static const char *const keys_dct[] = {"lambda", "ratio", "select", "values", "relu", "bn", "block", "norm"};
 static const char *const keys_wavelet[] = {"lambda", "ratio", "select", "values", "relu", "bn", "wave", "levels", "mode"};
+static const char *const keys_quant[] = {"bits", "mode", "relu", "bn"};
+
+static const char *const keys_recompute[] = {"segments"};
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -35,6 +40,8 @@ static const char *const *keys_of(actc_codec_kind kind, size_t *count)
     case ACTC_CODEC_THRESHOLD: *count = LENGTH(keys_threshold); return keys_threshold;
     case ACTC_CODEC_DCT: *count = LENGTH(keys_dct); return keys_dct;
     case ACTC_CODEC_WAVELET: *count = LENGTH(keys_wavelet); return keys_wavelet;
+    case ACTC_CODEC_QUANT: *count = LENGTH(keys_quant); return keys_quant;
+    case ACTC_CODEC_RECOMPUTE: *count = LENGTH(keys_recompute); return keys_recompute;
     default: *count = LENGTH(keys_plain); return keys_plain;
     }
 }
@@ -115,6 +122,16 @@ static actc_status parse_kind(actc_context *context, const char *text, const cha
     return refuse(context, text, "codec", name, names, count);
 }
 
+static actc_status parse_count(actc_context *context, const char *text, const char *key, const char *value, int most, int *out)
+{
+    int64_t count;
+    if (!actc_parse_int64(value, &count) || count < 1 || count > most)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec spec \"%s\": %s=%s; accepted: an integer from 1 to %d", text, key,
+                         value, most);
+    *out = (int)count;
+    return ACTC_OK;
+}
+
 static actc_status parse_key(actc_context *context, const char *text, const char *key, const char *value,
                              actc_codec_spec *spec, bool *norm_given)
 {
@@ -154,15 +171,16 @@ static actc_status parse_key(actc_context *context, const char *text, const char
     } else if (!strcmp(key, "wave")) {
         return choose_wave(context, text, value, &spec->wave);
     } else if (!strcmp(key, "mode")) {
-        ACTC_RETURN_IF_ERROR(choose(context, text, key, value, mode_names, LENGTH(mode_names), &chosen));
+        const char *const *names = spec->kind == ACTC_CODEC_QUANT ? quant_mode_names : mode_names;
+        ACTC_RETURN_IF_ERROR(choose(context, text, key, value, names, LENGTH(mode_names), &chosen));
         spec->symmetric = chosen == 1;
+    } else if (!strcmp(key, "bits")) {
+        ACTC_RETURN_IF_ERROR(choose(context, text, key, value, bits_names, LENGTH(bits_names), &chosen));
+        spec->bits = 8 >> chosen;
     } else if (!strcmp(key, "levels")) {
-        int64_t levels;
-        if (!actc_parse_int64(value, &levels) || levels < 1 || levels > ACTC_CODEC_MAX_LEVELS)
-            return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
-                             "codec spec \"%s\": levels=%s; accepted: an integer from 1 to %d", text, value,
-                             ACTC_CODEC_MAX_LEVELS);
-        spec->levels = (int)levels;
+        return parse_count(context, text, key, value, ACTC_CODEC_MAX_LEVELS, &spec->levels);
+    } else if (!strcmp(key, "segments")) {
+        return parse_count(context, text, key, value, ACTC_RECOMPUTE_MAX_SEGMENTS, &spec->segments);
     }
     return ACTC_OK;
 }
@@ -208,6 +226,10 @@ static actc_status parse_keys(actc_context *context, const char *text, const cha
     if (lambda_given && spec->by_ratio)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
                          "codec spec \"%s\": lambda and ratio exclude each other", text);
+    if (spec->select == ACTC_SELECT_RANDOM && spec->by_ratio && spec->ratio == 1)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "codec spec \"%s\": ratio=1 keeps nothing; accepted with select=random: a number from 0 to below 1",
+                         text);
     if (norm_given && spec->norm_none && spec->block != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec spec \"%s\": norm=none is accepted only with block=row",
                          text);
@@ -216,7 +238,7 @@ static actc_status parse_keys(actc_context *context, const char *text, const cha
 
 actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_codec_spec *spec)
 {
-    *spec = (actc_codec_spec){.lambda = 10, .block = 16, .levels = 3, .wave = default_wave()};
+    *spec = (actc_codec_spec){.lambda = 10, .block = 16, .levels = 3, .segments = 1, .bits = 8, .wave = default_wave()};
     if (!text || strlen(text) > 400)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec spec: %s",
                          text ? "longer than 400 characters" : "no text");
@@ -257,7 +279,7 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
 {
     char text[512], number[40];
     snprintf(text, sizeof text, "%s", spec->kind == ACTC_CODEC_USER ? spec->user->name : kind_names[spec->kind]);
-    if (spec->kind >= ACTC_CODEC_THRESHOLD && spec->kind != ACTC_CODEC_USER) {
+    if (actc_codec_selects(spec->kind)) {
         format_double(number, spec->by_ratio ? spec->ratio : spec->lambda);
         append(text, sizeof text, spec->by_ratio ? "ratio" : "lambda", number);
         if (spec->select != ACTC_SELECT_GLOBAL)
@@ -278,6 +300,16 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
         }
         if (spec->symmetric)
             append(text, sizeof text, "mode", "symmetric");
+    }
+    if (spec->kind == ACTC_CODEC_QUANT) {
+        snprintf(number, sizeof number, "%d", spec->bits);
+        append(text, sizeof text, "bits", number);
+        if (spec->symmetric)
+            append(text, sizeof text, "mode", "symmetric");
+    }
+    if (spec->segments != 1) {
+        snprintf(number, sizeof number, "%d", spec->segments);
+        append(text, sizeof text, "segments", number);
     }
     if (spec->values != ACTC_VALUES_F32)
         append(text, sizeof text, "values", values_names[spec->values]);

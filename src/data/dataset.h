@@ -4,7 +4,7 @@
 
 #include <actc/data.h>
 
-/* Invariants: 1 <= used <= size < 2^31; every label is in [0, classes); immutable once a loader was made from it, so
+/* Invariants: 1 <= used <= size < 2^31; every label is in [0, classes), or targets are f32 and classes is 0; immutable once a loader was made from it, so
  * that the loader's thread may read without a lock. */
 struct actc_dataset {
     actc_context *context;
@@ -18,9 +18,9 @@ struct actc_dataset {
     /* Gives sample `index` (< used) as sample_elements bytes in logical order, valid until the next call. NULL: it lies
      * in `pixels`. Called on the loader's thread; on failure it writes the reason into why and returns NULL. */
     const uint8_t *(*read)(const actc_dataset *dataset, int64_t index, int32_t *label, char *why, size_t why_size);
-    /* Not NULL: sample `index` (< used) is computed, in f32, with its targets, and there is nothing to read. A pure function of
-     * its arguments and these: */
-    void (*generate)(const actc_dataset *dataset, int64_t index, float *inputs, int32_t *targets);
+    /* Not NULL: sample `index` (< used) is computed, in f32, with its targets, i32 or f32, and there is nothing to read. A pure
+     * function of its arguments and these: */
+    void (*generate)(const actc_dataset *dataset, int64_t index, float *inputs, void *targets);
     uint64_t seed;
     bool train;
 };

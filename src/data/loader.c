@@ -23,7 +23,7 @@
 
 struct slot {
     float *inputs;
-    int32_t *labels;
+    int32_t *labels; /* f32 targets where the data set has no classes */
     int64_t count;
     uint64_t epoch;
     int64_t index;
@@ -42,7 +42,7 @@ struct actc_loader {
     actc_loader_options options;
     int64_t size;    /* samples of an epoch */
     int64_t batches; /* of an epoch */
-    int64_t targets; /* labels of a sample */
+    int64_t targets; /* of a sample */
     float lut[256];  /* pixel -> normalised */
 
     uint32_t *order; /* of epoch order_epoch, where order_valid */
@@ -330,8 +330,10 @@ actc_status actc_loader_next_sized(actc_loader *loader, actc_batch *batch)
     if (slot->failed)
         return actc_fail(loader->context, ACTC_ERROR_IO, "batch %lld of epoch %llu: %s", (long long)slot->index,
                          (unsigned long long)slot->epoch, slot->why);
-    const actc_batch full = {.inputs = slot->inputs, .labels = slot->labels, .count = slot->count, .epoch = slot->epoch,
-                             .index = slot->index};
+    const bool has_classes = loader->dataset->classes > 0;
+    const actc_batch full = {.inputs = slot->inputs, .labels = has_classes ? slot->labels : NULL, .count = slot->count,
+                             .epoch = slot->epoch, .index = slot->index,
+                             .targets = has_classes ? NULL : (const float *)(const void *)slot->labels};
     return actc_give_info(loader->context, "actc_batch", batch, sizeof full, &full);
 }
 

@@ -28,7 +28,7 @@ static float bell(uint32_t a, uint32_t b)
     return (float)(sum - 2 * 65535) * 2.6428997e-5f; /* sqrt(3)/65536 */
 }
 
-static void generate(const actc_dataset *dataset, int64_t index, float *inputs, int32_t *targets)
+static void generate(const actc_dataset *dataset, int64_t index, float *inputs, void *targets)
 {
     for (int64_t i = 0; i < dataset->sample_elements; i += 2) {
         actc_u32x4 r = block(dataset, (uint32_t)(i / 2), index, INPUT_STREAM);
@@ -40,8 +40,12 @@ static void generate(const actc_dataset *dataset, int64_t index, float *inputs, 
     for (int64_t i = 0; i < count; i += 4) {
         actc_u32x4 r = block(dataset, (uint32_t)(i / 4), index, TARGET_STREAM);
         const uint32_t bits[4] = {r.x, r.y, r.z, r.w};
-        for (int64_t k = 0; k < 4 && i + k < count; k++)
-            targets[i + k] = (int32_t)(((uint64_t)bits[k] * (uint64_t)dataset->classes) >> 32);
+        for (int64_t k = 0; k < 4 && i + k < count; k++) {
+            if (dataset->classes)
+                ((int32_t *)targets)[i + k] = (int32_t)(((uint64_t)bits[k] * (uint64_t)dataset->classes) >> 32);
+            else
+                ((float *)targets)[i + k] = actc_uniform(bits[k]);
+        }
     }
 }
 
@@ -74,8 +78,8 @@ actc_status actc_dataset_synthetic(actc_context *context, const actc_shape *samp
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: the shape of a sample must not be NULL");
     ACTC_RETURN_IF_ERROR(check_shape(context, "samples", sample));
     ACTC_RETURN_IF_ERROR(check_shape(context, "targets", target));
-    if (classes < 1 || classes > INT32_MAX)
-        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %lld classes; 1 to %d are accepted",
+    if (classes < 0 || classes > INT32_MAX)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %lld classes; 0 (none: f32 targets) to %d are accepted",
                          (long long)classes, INT32_MAX);
     if (count < 1 || count > INT32_MAX)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "synthetic data: %lld samples; 1 to %d are accepted",

@@ -1,6 +1,7 @@
 /* graph.c: the builder: names, scopes, operators, parameters. */
 #include "graph.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "../codec/codec_plan.h"
@@ -74,6 +75,7 @@ void actc_graph_destroy(actc_graph **graph)
     }
     for (size_t i = 0; i < g->n_parameters; i++) {
         actc_free(g->parameters[i]->name);
+        actc_free(g->parameters[i]->values);
         actc_free(g->parameters[i]);
     }
     for (size_t i = 0; i < g->n_strings; i++)
@@ -454,7 +456,7 @@ actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const
     if (!name || !*name || !dims || ndim < 1 || ndim > ACTC_MAX_DIMS)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: needs a name and 1 to %d dimensions",
                                name ? name : "(null)", ACTC_MAX_DIMS);
-    if (init != ACTC_INIT_DEFAULT && init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && init != ACTC_INIT_NORMAL)
+    if ((int)init < ACTC_INIT_DEFAULT || init > ACTC_INIT_KAIMING_NORMAL)
         return actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: init is %d, must be one of ACTC_INIT_*", name,
                                (int)init);
     if (init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES && fan_in < 1)
@@ -462,6 +464,24 @@ actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const
                                (long long)fan_in);
     return append_parameter(graph, actc_strdup(name), dims, ndim, ACTC_ROLE_WEIGHT,
                             ndim >= 4 ? ACTC_LAYOUT_CHANNELS_LAST : ACTC_LAYOUT_PLAIN, init, fan_in, false);
+}
+
+void actc_parameter_set_values(actc_parameter *parameter, const float *values)
+{
+    if (!parameter || parameter->graph->status != ACTC_OK)
+        return;
+    const size_t n = (size_t)actc_shape_elements(&parameter->shape);
+    bool finite = values != NULL;
+    for (size_t i = 0; i < n && finite; i++)
+        finite = isfinite(values[i]);
+    if (!finite) {
+        actc_graph_fail(parameter->graph, ACTC_ERROR_INVALID_ARGUMENT, "parameter %s: needs %zu finite values", parameter->name, n);
+        return;
+    }
+    if (!parameter->values && !(parameter->values = actc_malloc(n * sizeof *values)))
+        no_memory(parameter->graph);
+    else
+        memcpy(parameter->values, values, n * sizeof *values);
 }
 
 void actc_parameter_freeze(actc_parameter *parameter)

@@ -43,6 +43,7 @@ struct actc_parameter {
     actc_init init;
     actc_parameter_role role;
     int64_t fan_in;
+    float *values; /* its first values in place of init's; NULL: there are none */
     bool frozen; /* gets no gradient; always true where the role is not a weight's */
 };
 

@@ -19,6 +19,7 @@ typedef enum actc_need_kind {
     ACTC_NEED_SIGN,           /* only where it is > 0: a mask, or the values where they are kept anyway */
     ACTC_NEED_FOR_PARAMETERS, /* values, for the gradients of the operator's own parameters alone: an error stays there */
     ACTC_NEED_FOR_GRADIENT,   /* values, for the gradient handed on: an error reaches all layers before */
+    ACTC_NEED_FOR_RECOMPUTE,  /* values, as they are, to compute others again from (src/policy/recompute.c) */
     ACTC_NEED_PROBABILITY,    /* a probability or prediction that the loss is computed from: a few bytes, and an error ruins
                                * training, so that a rule compresses it only where it names the operator's kind */
     ACTC_NEED_IF_EXACT        /* values of the operator's own output, where neither they nor what it reads are compressed; else it
@@ -51,6 +52,8 @@ struct actc_op_def {
     /* The operator can keep its input normalised instead (unless the codec says bn=input, or somebody else reads it): then it hands that
      * to actc_lower_pack, and gets it back where it restores its input. */
     bool normalises;
+    /* It may keep something of its own for the backward pass (actc_lower_keep): to compute that again it must run again. */
+    bool keeps;
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);

@@ -90,7 +90,7 @@ static void list_kept(actc_lower *lower)
         build->kept[build->n_kept++] = (actc_kept){
             .saved = saved, .payload = UINT32_MAX, .own = UINT32_MAX, .capture = UINT32_MAX,
             .dense_bytes = saved->value ? dense : mask,
-            .kept_bytes = !saved->value ? mask : saved->codec ? saved->codec->payload_bytes : dense};
+            .kept_bytes = saved->recomputed ? 0 : !saved->value ? mask : saved->codec ? saved->codec->payload_bytes : dense};
         if (build->options->capture && saved->value)
             build->kept[build->n_kept - 1].capture = persistent(lower, ACTC_MEMORY_TRANSIENT, dense, saved->tensor->name);
     }
@@ -121,7 +121,8 @@ static actc_status lower_begin(actc_build *build, uint32_t program, actc_lower *
     lower->restored = actc_calloc(graph->n_tensors, sizeof *lower->restored);
     lower->last_use = actc_calloc(graph->n_tensors, sizeof *lower->last_use);
     lower->parameter_written = actc_calloc(graph->n_parameters, sizeof *lower->parameter_written);
-    if (!lower->values || !lower->gradients || !lower->restored || !lower->last_use || !lower->parameter_written)
+    lower->entered = actc_calloc(build->policy.n_segments + 1, sizeof *lower->entered);
+    if (!lower->values || !lower->gradients || !lower->restored || !lower->last_use || !lower->parameter_written || !lower->entered)
         return actc_out_of_memory(build->context, graph->n_tensors, "lowering");
     find_last_uses(lower);
     return ACTC_OK;
@@ -134,6 +135,8 @@ static void lower_end(actc_lower *lower)
     actc_free(lower->restored);
     actc_free(lower->last_use);
     actc_free(lower->parameter_written);
+    actc_free(lower->entered);
+    actc_free(lower->notes);
 }
 
 /* Whether the operator's output is its first input, bytes and all. */
@@ -193,6 +196,15 @@ static void lower_entries(actc_lower *lower)
     }
 }
 
+static void lower_operator(actc_lower *lower, const actc_op *op)
+{
+    lower->op = op;
+    if (is_alias(lower, op))
+        actc_lower_output_alias(lower, op);
+    else
+        op->def->forward(lower, op);
+}
+
 static void lower_forward(actc_lower *lower)
 {
     const actc_build *build = lower->build;
@@ -200,11 +212,7 @@ static void lower_forward(actc_lower *lower)
         const actc_op *op = build->graph->ops[i];
         if (!lower->live[i])
             continue;
-        lower->op = op;
-        if (is_alias(lower, op))
-            actc_lower_output_alias(lower, op);
-        else
-            op->def->forward(lower, op);
+        lower_operator(lower, op);
         const actc_saved *saved = lower->training ? actc_policy_find(&build->policy, op->output) : NULL;
         if (saved && saved->value && !saved->normalised)
             actc_emit_pack(lower, saved, lower->values[op->output->id]);
@@ -219,8 +227,22 @@ static void note_forward_end(actc_lower *lower)
     build->n_forward = build->programs[lower->program].n_commands;
     for (size_t i = 0; i < build->n_kept && lower->status == ACTC_OK; i++) {
         const actc_saved *saved = build->kept[i].saved;
-        build->kept[i].dense = saved && saved->value && !saved->codec ? lower->values[saved->tensor->id] : ACTC_NO_VIEW;
+        build->kept[i].dense = saved && saved->value && !saved->codec && !saved->recomputed ? lower->values[saved->tensor->id] : ACTC_NO_VIEW;
     }
+}
+
+/* Computes a segment again (src/policy/recompute.c), up to what its backward pass needs. */
+static void enter_segment(actc_lower *lower, uint32_t segment)
+{
+    const actc_build *build = lower->build;
+    if (!segment || lower->entered[segment])
+        return;
+    lower->entered[segment] = true;
+    lower->again = true;
+    for (size_t i = 0; i < build->graph->n_ops && lower->status == ACTC_OK; i++)
+        if (build->policy.segment[i] == segment && build->policy.again[i])
+            lower_operator(lower, build->graph->ops[i]);
+    lower->again = false;
 }
 
 static void lower_backward(actc_lower *lower, const actc_op *op)
@@ -229,6 +251,7 @@ static void lower_backward(actc_lower *lower, const actc_op *op)
     /* Losses start the chain; others need a gradient to pass on. */
     if (!build->autodiff.backward[op->id] || (!lower->gradients[op->output->id].bytes && op->def->role != ACTC_OP_LOSS))
         return;
+    enter_segment(lower, build->policy.segment[op->id]);
     lower->op = op;
     if (!is_alias(lower, op))
         op->def->backward(lower, op, &build->autodiff.gradients[op->id]);
@@ -433,7 +456,7 @@ static actc_status lower_all(actc_build *build, bool compress)
 }
 
 actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
-                              bool compress, uint64_t slice_bytes, actc_build **out)
+                              bool compress, const uint64_t *budgets, actc_build **out)
 {
     *out = NULL;
     actc_build *build = actc_calloc(1, sizeof *build);
@@ -443,8 +466,9 @@ actc_status actc_build_create(actc_device *device, const actc_graph *graph, cons
     build->device = device;
     build->graph = graph;
     build->options = options;
-    build->slice_bytes = slice_bytes;
+    build->budgets = budgets;
     actc_status status = lower_all(build, compress);
+    build->budgets = NULL;
     if (status != ACTC_OK) {
         actc_build_destroy(&build);
         return status;

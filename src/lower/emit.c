@@ -38,6 +38,8 @@ static const char *kind_of(actc_lower *lower, actc_command_type type, const char
 {
     actc_build *build = lower->build;
     const actc_program *program = &build->programs[lower->program];
+    if (lower->again)
+        return "recompute";
     switch (type) {
     case ACTC_COMMAND_CONV: return name;
     case ACTC_COMMAND_PACK: return "pack";
@@ -92,11 +94,36 @@ static void set_view(actc_command *command, uint32_t index, actc_view view, char
         command->n_views = (uint8_t)(index + 1);
 }
 
+/* Operations of a command: multiply-adds of products, elements of what else is read and written. */
+static uint64_t work_of(const actc_command *command)
+{
+    const actc_conv *c = &command->u.conv;
+    const actc_gemm *g = &command->u.gemm;
+    uint64_t elements = 0;
+    if (command->type == ACTC_COMMAND_CONV)
+        return (uint64_t)c->batch * c->od * c->oh * c->ow * c->oc * c->kd * c->kh * c->kw * (c->ic / c->groups);
+    if (command->type == ACTC_COMMAND_GEMM)
+        return (uint64_t)g->batch * g->m * g->n * g->k;
+    for (uint32_t i = 0; i < command->n_views; i++)
+        elements += command->views[i].bytes / 4;
+    return elements;
+}
+
+static void count_work(actc_lower *lower, const actc_command *command)
+{
+    actc_build *build = lower->build;
+    if (lower->again)
+        build->again_work += work_of(command);
+    else if (lower->program == ACTC_PROGRAM_TRAIN && !build->n_forward)
+        build->forward_work += work_of(command);
+}
+
 /* Asks the device whether it can run the command, which is complete but for its workspace, and adds that. */
 static void finish(actc_lower *lower, actc_command *command, bool workspace)
 {
     actc_device *device = lower->build->device;
     char why[256] = "";
+    count_work(lower, command);
     if (device->backend->supports && !device->backend->supports(device, command, why, sizeof why)) {
         lower->status = actc_fail(lower->build->context, ACTC_ERROR_UNSUPPORTED, "%s cannot run %s: %s", device->info.spec,
                                   command->label, why);

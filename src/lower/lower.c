@@ -45,7 +45,7 @@ actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index)
 static bool value_survives(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
-    return saved && saved->value && !saved->codec;
+    return saved && saved->value && !saved->codec && (!saved->recomputed || lower->again);
 }
 
 /* The tensor lies in this buffer from now on, beside those that did or, where `alone`, in their place. */
@@ -58,7 +58,7 @@ static void settle(actc_lower *lower, const actc_tensor *tensor, actc_view view,
     bool survives = value_survives(lower, tensor);
     vbuf->last_use = alone || lower->last_use[tensor->id] > vbuf->last_use ? lower->last_use[tensor->id] : vbuf->last_use;
     vbuf->survives = survives || (vbuf->survives && !alone);
-    if (survives && !vbuf->entry)
+    if (survives && !vbuf->entry && !lower->again)
         vbuf->category = ACTC_MEMORY_KEPT_DENSE;
     if (lower->last_use[tensor->id] == UINT32_MAX) {
         vbuf->exit = true;
@@ -253,7 +253,8 @@ uint32_t actc_lower_planes(const actc_lower *lower, const actc_tensor *tensor)
 
 bool actc_lower_is_exact(const actc_lower *lower, const actc_tensor *tensor)
 {
-    return value_survives(lower, tensor);
+    const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
+    return saved && saved->value && !saved->codec;
 }
 
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
@@ -265,10 +266,11 @@ bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor)
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
-    uint64_t most = lower->build->slice_bytes, bytes = actc_lower_bytes(lower, tensor);
-    if (!most || !saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
+    const uint64_t *budgets = lower->build->budgets, bytes = actc_lower_bytes(lower, tensor);
+    if (!saved || !saved->codec || !saved->codec->sliceable || lower->restored[tensor->id].bytes)
         return 1;
-    return (uint32_t)((bytes + most - 1) / most);
+    uint64_t most = budgets ? budgets[tensor->id] : (bytes + 1) / 2;
+    return bytes <= most ? 1 : (uint32_t)((bytes + most - 1) / most);
 }
 
 uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)
@@ -281,12 +283,34 @@ uint32_t actc_lower_parts(const actc_lower *lower, const actc_tensor *tensor)
     return parts;
 }
 
+static actc_view find_again(const actc_lower *lower, const actc_op *op, uint32_t slot)
+{
+    for (size_t i = lower->n_notes; i-- > 0;)
+        if (lower->notes[i].op == op && lower->notes[i].slot == slot)
+            return lower->notes[i].view;
+    return ACTC_NO_VIEW;
+}
+
+static actc_view keep_again(actc_lower *lower, const actc_op *op, uint32_t slot, uint64_t bytes)
+{
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, bytes, op->path);
+    if (lower->status != ACTC_OK)
+        return view;
+    if (!actc_grow((void **)&lower->notes, &lower->notes_capacity, lower->n_notes + 1, sizeof *lower->notes))
+        lower->status = actc_out_of_memory(lower->build->context, sizeof *lower->notes, "what is computed again");
+    else
+        lower->notes[lower->n_notes++] = (actc_again){op, slot, view};
+    return view;
+}
+
 actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is_mask)
 {
     const actc_saved *saved = actc_policy_find(&lower->build->policy, tensor);
     *is_mask = saved && saved->mask;
     if (!*is_mask)
         return actc_lower_restore_all(lower, tensor);
+    if (saved->recomputed)
+        return find_again(lower, tensor->producer, ACTC_MASK_SLOT);
     for (size_t i = 0; i < lower->build->n_kept; i++)
         if (lower->build->kept[i].saved == saved)
             return (actc_view){.buffer = lower->build->kept[i].own, .bytes = lower->build->vbufs[lower->build->kept[i].own].used};
@@ -296,11 +320,13 @@ actc_view actc_lower_sign(actc_lower *lower, const actc_tensor *tensor, bool *is
 bool actc_lower_wants_mask(const actc_lower *lower, const actc_tensor *tensor)
 {
     const actc_saved *saved = lower->training ? actc_policy_find(&lower->build->policy, tensor) : NULL;
-    return saved && saved->mask;
+    return saved && saved->mask && (!saved->recomputed || lower->again);
 }
 
 actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t bytes)
 {
+    if (lower->again)
+        return keep_again(lower, op, ACTC_MASK_SLOT, bytes);
     actc_view view = actc_lower_new(lower, ACTC_MEMORY_MASKS, bytes, op->path);
     for (size_t i = 0; i < lower->build->n_kept; i++)
         if (lower->build->kept[i].saved && lower->build->kept[i].saved->tensor == op->output)
@@ -310,12 +336,16 @@ actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t by
 
 bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op)
 {
-    return lower->training && lower->build->autodiff.backward[op->id];
+    return lower->training && lower->build->autodiff.backward[op->id] && (lower->again || !lower->build->policy.segment[op->id]);
 }
 
 actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes)
 {
     actc_build *build = lower->build;
+    if (!op->def->keeps && lower->status == ACTC_OK)
+        lower->status = actc_fail(build->context, ACTC_ERROR_INTERNAL, "%s (%s) keeps what its definition does not say", op->path, op->def->kind);
+    if (lower->again)
+        return keep_again(lower, op, slot, bytes);
     actc_view view = actc_lower_new(lower, category, bytes, op->path);
     if (lower->status != ACTC_OK)
         return view;
@@ -331,6 +361,9 @@ actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, a
 actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot)
 {
     actc_build *build = lower->build;
+    actc_view view = find_again(lower, op, slot);
+    if (view.bytes)
+        return view;
     for (size_t i = 0; i < build->n_kept; i++)
         if (build->kept[i].op == op && build->kept[i].slot == slot)
             return (actc_view){.buffer = build->kept[i].own, .bytes = build->vbufs[build->kept[i].own].used};

@@ -55,7 +55,8 @@ typedef struct actc_build {
     actc_device *device;
     const actc_graph *graph;
     const actc_network_options *options;
-    uint64_t slice_bytes;          /* what a compressed tensor is restored in at once, about; 0: all of it */
+    const uint64_t *budgets;       /* while it is being lowered, [tensor id]: bytes of a compressed tensor that may be restored at
+                                    * once; NULL: a half of each */
     actc_shape *shapes[ACTC_PROGRAM_COUNT]; /* [tensor id], NULL where the program is not prepared */
     bool *live[ACTC_PROGRAM_COUNT];         /* [op id]: the program computes it */
     actc_autodiff autodiff;
@@ -76,18 +77,28 @@ typedef struct actc_build {
     actc_view *outputs[ACTC_PROGRAM_COUNT];  /* [graph->n_outputs]: where they are after it, in virtual buffers */
     actc_kept *kept;
     size_t n_kept, kept_capacity;
+    uint64_t forward_work, again_work; /* operations of the training program's forward pass, and of what is computed again */
     actc_plan plan;
     uint64_t planned_bytes;        /* all arenas, rounded as the device does, and what it needs besides */
     uint64_t category_bytes[ACTC_MEMORY_CATEGORIES];
     uint64_t transfer_bytes;       /* largest transfer between host and device */
 } actc_build;
 
-/* Lowers the graph and plans memory. compress false: everything dense, for comparison. */
+/* Lowers the graph and plans memory. compress false: everything dense, for comparison. budgets: as above, read now only. */
 actc_status actc_build_create(actc_device *device, const actc_graph *graph, const actc_network_options *options,
-                              bool compress, uint64_t slice_bytes, actc_build **out);
+                              bool compress, const uint64_t *budgets, actc_build **out);
+/* With budgets for the least memory and, where they do not show in that, the fewest parts (slices.c). */
+actc_status actc_build_best(actc_device *device, const actc_graph *graph, const actc_network_options *options, actc_build **out);
 void actc_build_destroy(actc_build **build);
 
 /* ---- for operators ---- */
+
+typedef struct actc_again {
+    const actc_op *op;
+    uint32_t slot;            /* ACTC_MASK_SLOT: a mask of its output's sign */
+    actc_view view;
+} actc_again;
+#define ACTC_MASK_SLOT UINT32_MAX
 
 typedef struct actc_lower {
     actc_build *build;
@@ -102,6 +113,10 @@ typedef struct actc_lower {
     actc_view *gradients;     /* [tensor id]: bytes 0 where none yet */
     actc_view *restored;      /* [tensor id]: whole restored values, bytes 0 where not done */
     bool *parameter_written;  /* [parameter id]: this program has written its gradient */
+    bool again;               /* forward commands for the backward pass, of operators that are computed again */
+    bool *entered;            /* [segment]: has been computed again, and */
+    struct actc_again *notes; /* what its operators kept for themselves then, in the order in which they did */
+    size_t n_notes, notes_capacity;
 } actc_lower;
 
 #define ACTC_NO_VIEW ((actc_view){.buffer = ACTC_NO_BUFFER})
@@ -151,7 +166,7 @@ actc_view actc_lower_parameter_gradient(actc_lower *lower, const actc_parameter 
 /* One that lies elsewhere already: copied, or added to what was accumulated before. */
 void actc_lower_give_parameter_gradient(actc_lower *lower, const actc_parameter *parameter, actc_view gradient);
 
-/* Saved values. slices: in how many parts a tensor is best restored (1: whole). restore gives samples [first, first + count);
+/* Saved values. slices: in how many parts a tensor holds to its budget (1: whole). restore gives samples [first, first + count);
  * restore_planes counts depth planes through all samples, where the codec keeps each by itself (has_planes). */
 uint32_t actc_lower_slices(const actc_lower *lower, const actc_tensor *tensor);
 bool actc_lower_has_planes(const actc_lower *lower, const actc_tensor *tensor);
@@ -177,7 +192,8 @@ actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t by
  * (ACTC_MEMORY_MASKS), statistics or probabilities (ACTC_MEMORY_KEPT_DENSE). kept gives it back in the backward pass. */
 actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes);
 actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot);
-/* Whether the operator has a backward in this program: else nothing need be kept. */
+/* Whether the operator has a backward in this program that reads what it keeps now: else nothing need be kept. Operators that are
+ * computed again keep nothing the first time. */
 bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op);
 
 /* Commands. params: the kernel's struct; `groups` is filled in. */

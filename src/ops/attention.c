@@ -188,7 +188,7 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
 }
 
 const actc_op_def actc_attention_def = {.kind = "attention", .attributes_bytes = sizeof(attention_attributes), .infer = infer,
-                                        .needs = needs, .forward = forward, .backward = backward};
+                                        .needs = needs, .keeps = true, .forward = forward, .backward = backward};
 
 actc_attention_options actc_attention_options_default(int64_t heads)
 {

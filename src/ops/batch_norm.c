@@ -49,7 +49,7 @@ static geometry geometry_of(const actc_lower *lower, const actc_op *op)
 static void emit_statistics(actc_lower *lower, const actc_op *op, geometry g, actc_view x, actc_view statistics)
 {
     const batch_norm_attributes *a = op->attributes;
-    bool from_batch = lower->training || !a->track, running = a->track;
+    bool from_batch = lower->training || !a->track, running = a->track && !lower->again; /* moved once */
     actc_view moments = ACTC_NO_VIEW;
     struct actc_params_bn_stats params = {
         .rows = g.rows, .cols = g.cols, .evaluate = !from_batch, .running = running, .inverse_rows = (float)(1.0 / g.rows),
@@ -139,7 +139,7 @@ static bool mixes_samples(const actc_op *op)
 }
 
 const actc_op_def actc_batch_norm_def = {.kind = "bn", .attributes_bytes = sizeof(batch_norm_attributes), .infer = infer,
-                                         .needs = needs, .normalises = true, .forward = forward, .backward = backward,
+                                         .needs = needs, .normalises = true, .keeps = true, .forward = forward, .backward = backward,
                                          .mixes_samples = mixes_samples};
 
 actc_batch_norm_options actc_batch_norm_options_default(void)

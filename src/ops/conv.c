@@ -226,6 +226,11 @@ static bool read_options(actc_graph *graph, const char *name, const actc_tensor 
             return false;
         }
     }
+    if (o->init != ACTC_INIT_DEFAULT && o->init != ACTC_INIT_KAIMING_NORMAL) {
+        actc_graph_fail(graph, ACTC_ERROR_INVALID_ARGUMENT, "%s (conv): init is %d, must be ACTC_INIT_DEFAULT (%d) or ACTC_INIT_KAIMING_NORMAL (%d)",
+                        name, (int)o->init, ACTC_INIT_DEFAULT, ACTC_INIT_KAIMING_NORMAL);
+        return false;
+    }
     int64_t channels = x->shape.ndim >= 4 ? x->shape.dims[1] : o->groups;
     a->depthwise = o->groups == channels && o->groups > 1;
     if (o->groups != 1 && (!a->depthwise || a->transposed || o->out_channels % channels)) {
@@ -244,22 +249,23 @@ static bool find_parameters(actc_graph *graph, const char *name, const actc_tens
     int axes = x->shape.ndim - 2;
     int64_t in = x->shape.dims[1], w[ACTC_MAX_DIMS] = {a->transposed ? in : a->out_channels,
                                                        a->transposed ? a->out_channels : a->depthwise ? 1 : in};
-    int64_t fan_in = w[1], bias[] = {a->out_channels};
+    const bool normal = o->init == ACTC_INIT_KAIMING_NORMAL;
+    int64_t fan = normal ? a->out_channels / o->groups : w[1], bias[] = {a->out_channels};
     for (int i = 0; i < axes; i++) {
         w[2 + i] = a->kernel[3 - axes + i];
-        fan_in *= w[2 + i];
+        fan *= w[2 + i];
     }
     parameters[0] = o->weight_parameter;
     parameters[1] = o->bias_parameter;
     if (!parameters[0])
-        parameters[0] = actc_graph_parameter(graph, name, "weight", w, 2 + axes, ACTC_LAYOUT_CHANNELS_LAST, ACTC_INIT_DEFAULT, fan_in,
-                                             o->frozen);
+        parameters[0] = actc_graph_parameter(graph, name, "weight", w, 2 + axes, ACTC_LAYOUT_CHANNELS_LAST, o->init, fan, o->frozen);
     else if (!actc_graph_check_parameter(graph, name, parameters[0], w, 2 + axes))
         return false;
     if (parameters[1])
         return actc_graph_check_parameter(graph, name, parameters[1], bias, 1);
     if (o->bias)
-        parameters[1] = actc_graph_parameter(graph, name, "bias", bias, 1, ACTC_LAYOUT_PLAIN, ACTC_INIT_DEFAULT, fan_in, o->frozen);
+        parameters[1] = actc_graph_parameter(graph, name, "bias", bias, 1, ACTC_LAYOUT_PLAIN, normal ? ACTC_INIT_ZEROS : ACTC_INIT_DEFAULT, fan,
+                                             o->frozen);
     return true;
 }
 

@@ -145,7 +145,7 @@ static bool mixes_samples(const actc_op *op)
     return attributes_of(op)->batch;
 }
 
-const actc_op_def actc_dice_loss_def = {.kind = "loss", .attributes_bytes = sizeof(dice_attributes), .role = ACTC_OP_LOSS,
+const actc_op_def actc_dice_loss_def = {.kind = "loss", .attributes_bytes = sizeof(dice_attributes), .role = ACTC_OP_LOSS, .keeps = true,
                                         .infer = infer, .needs = needs, .forward = forward, .backward = backward,
                                         .mixes_samples = mixes_samples, .count = count};
 

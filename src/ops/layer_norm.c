@@ -111,7 +111,7 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
 }
 
 const actc_op_def actc_layer_norm_def = {.kind = "ln", .attributes_bytes = sizeof(layer_norm_attributes), .infer = infer,
-                                         .needs = needs, .forward = forward, .backward = backward};
+                                         .needs = needs, .keeps = true, .forward = forward, .backward = backward};
 
 actc_layer_norm_options actc_layer_norm_options_default(void)
 {

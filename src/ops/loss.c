@@ -239,7 +239,7 @@ static void cross_entropy_backward(actc_lower *lower, const actc_op *op, const a
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
-const actc_op_def actc_cross_entropy_def = {.kind = "loss", .role = ACTC_OP_LOSS, .infer = loss_infer,
+const actc_op_def actc_cross_entropy_def = {.kind = "loss", .role = ACTC_OP_LOSS, .keeps = true, .infer = loss_infer,
                                             .forward = cross_entropy_forward, .backward = cross_entropy_backward,
                                             .count = count_labels};
 

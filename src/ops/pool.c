@@ -84,7 +84,7 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
 }
 
 const actc_op_def actc_max_pool_def = {.kind = "pool", .attributes_bytes = sizeof(actc_pool_attributes), .infer = infer,
-                                       .forward = forward, .backward = backward};
+                                       .keeps = true, .forward = forward, .backward = backward};
 
 /* ---- means ---- */
 

@@ -1,8 +1,9 @@
 /* plan.c: lifetimes of virtual buffers and their places in the arena.
  *
  * Time is the index of a command, counted through all programs. A buffer lives from the first command that touches it to
- * the last (an entry buffer from its program's first), a persistent one always. Buffers are placed largest first, each at
- * the lowest offset where nothing that lives at the same time is; several orders are tried and the smallest arena wins.
+ * the last (an entry buffer from its program's first), a persistent one always. Buffers are placed one after the other, each
+ * at the lowest offset where nothing that lives at the same time is. Several orders are tried, and each again and again with
+ * those first that came to lie above the bytes that live at the peak, until little is above; the smallest arena wins.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -62,13 +63,15 @@ static void find_lifetimes(const planner *p)
 /* ---- placement ---- */
 
 typedef struct order_key {
-    uint32_t index;
+    uint32_t index, urgency;
     uint64_t primary, secondary;
 } order_key;
 
 static int by_key(const void *a, const void *b)
 {
     const order_key *x = a, *y = b;
+    if (x->urgency != y->urgency)
+        return x->urgency > y->urgency ? -1 : 1;
     if (x->primary != y->primary)
         return x->primary > y->primary ? -1 : 1;
     if (x->secondary != y->secondary)
@@ -76,64 +79,69 @@ static int by_key(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static bool overlap_in_time(const actc_vbuf *a, const actc_vbuf *b)
+/* A buffer that has been placed: what the search for room looks at, in few cache lines. */
+typedef struct placed {
+    uint32_t arena, first, last;
+    uint64_t offset, end;
+} placed;
+
+/* How many of those placed, which are sorted by arena and offset, lie before this place. */
+static size_t count_before(const placed *list, size_t n, uint32_t arena, uint64_t offset)
 {
-    return a->first <= b->last && b->first <= a->last;
+    size_t low = 0;
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        bool is_before = list[middle].arena != arena ? list[middle].arena < arena : list[middle].offset < offset;
+        if (is_before)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return low;
 }
 
-/* The lowest offset in arena `arena` where `vbuf` fits beside the `placed` ones; placed are sorted by offset. */
-static uint64_t lowest_offset(const planner *p, const uint32_t *placed, size_t n_placed, const actc_vbuf *vbuf,
-                              uint32_t arena)
+/* The lowest offset in arena `arena` where `vbuf` fits beside those placed. */
+static uint64_t lowest_offset(const placed *list, size_t n, const actc_vbuf *vbuf, uint32_t arena)
 {
     uint64_t offset = 0;
-    for (size_t i = 0; i < n_placed; i++) {
-        const actc_vbuf *other = &p->vbufs[placed[i]];
-        if (other->arena != arena || !overlap_in_time(vbuf, other))
-            continue;
-        if (other->offset >= offset + vbuf->bytes)
-            break;
-        if (other->offset + other->bytes > offset)
-            offset = other->offset + other->bytes;
-    }
+    size_t i = count_before(list, n, arena, 0);
+    for (; i < n && list[i].arena == arena && list[i].offset < offset + vbuf->bytes; i++)
+        if (list[i].end > offset && list[i].first <= vbuf->last && vbuf->first <= list[i].last)
+            offset = list[i].end;
     return offset;
 }
 
-static bool before(const actc_vbuf *a, const actc_vbuf *b)
-{
-    return a->arena != b->arena ? a->arena < b->arena : a->offset < b->offset;
-}
-
 /* Places all buffers in this order; returns the sum of the arenas' sizes. limit: bytes of one arena buffer. */
-static uint64_t place_all(const planner *p, const order_key *order, size_t n, uint32_t *placed, uint64_t limit,
-                          uint64_t *arena_bytes, size_t *n_arenas)
+static uint64_t place_all(const planner *p, const order_key *order, size_t n, placed *list, uint64_t limit, uint64_t *arena_bytes,
+                          size_t *n_arenas)
 {
-    size_t n_placed = 0;
     uint64_t total = 0;
     *n_arenas = 0;
     for (size_t k = 0; k < n; k++) {
         actc_vbuf *vbuf = &p->vbufs[order[k].index];
         for (vbuf->arena = 0;; vbuf->arena++) {
-            vbuf->offset = lowest_offset(p, placed, n_placed, vbuf, vbuf->arena);
+            vbuf->offset = lowest_offset(list, k, vbuf, vbuf->arena);
             if (vbuf->arena >= *n_arenas)
                 arena_bytes[(*n_arenas)++] = 0;
             if (vbuf->offset + vbuf->bytes <= limit || vbuf->offset == 0)
                 break;
         }
-        if (vbuf->offset + vbuf->bytes > arena_bytes[vbuf->arena])
-            arena_bytes[vbuf->arena] = vbuf->offset + vbuf->bytes;
-        size_t at = n_placed++;
-        while (at > 0 && before(vbuf, &p->vbufs[placed[at - 1]])) {
-            placed[at] = placed[at - 1];
-            at--;
-        }
-        placed[at] = order[k].index;
+        const placed here = {vbuf->arena, vbuf->first, vbuf->last, vbuf->offset, vbuf->offset + vbuf->bytes};
+        if (here.end > arena_bytes[here.arena])
+            arena_bytes[here.arena] = here.end;
+        size_t at = count_before(list, k, here.arena, here.offset);
+        memmove(&list[at + 1], &list[at], (k - at) * sizeof *list);
+        list[at] = here;
     }
     for (size_t i = 0; i < *n_arenas; i++)
         total += arena_bytes[i];
     return total;
 }
 
-static size_t list_touched(const planner *p, int strategy, order_key *order)
+/* The orders below, and how often each is mended. */
+enum { ORDERS = 4, MENDINGS = 12 };
+
+static size_t list_touched(const planner *p, int which, const uint32_t *urgency, order_key *order)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->n_vbufs; i++) {
@@ -141,8 +149,8 @@ static size_t list_touched(const planner *p, int strategy, order_key *order)
         if (!v->touched)
             continue;
         uint64_t life = v->last - v->first + 1;
-        order_key key = {.index = (uint32_t)i};
-        switch (strategy) {
+        order_key key = {.index = (uint32_t)i, .urgency = urgency[i]};
+        switch (which) {
         case 0: key.primary = v->bytes; key.secondary = life; break;         /* largest first */
         case 1: key.primary = life; key.secondary = v->bytes; break;         /* longest-lived first */
         case 2: key.primary = v->bytes * life; key.secondary = v->bytes; break;
@@ -154,32 +162,78 @@ static size_t list_touched(const planner *p, int strategy, order_key *order)
     return n;
 }
 
+/* Where a buffer is in the best placement so far. */
+typedef struct place {
+    uint32_t arena;
+    uint64_t offset;
+} place;
+
+typedef struct search {
+    order_key *order;
+    placed *placed;
+    uint32_t *urgency;
+    uint64_t *arena_bytes;
+    place *best;
+    uint64_t least; /* bytes of its arenas */
+} search;
+
+/* Places all buffers in one of the orders, and keeps that where it is the best so far. */
+static void try_order(const planner *p, search *s, int order)
+{
+    size_t n_arenas, touched = list_touched(p, order, s->urgency, s->order);
+    uint64_t limit = p->limits->buffer_bytes ? p->limits->buffer_bytes : UINT64_MAX;
+    uint64_t total = place_all(p, s->order, touched, s->placed, limit, s->arena_bytes, &n_arenas);
+    if (total >= s->least)
+        return;
+    s->least = total;
+    p->plan->n_arenas = n_arenas;
+    memcpy(p->plan->arena_bytes, s->arena_bytes, n_arenas * sizeof *s->arena_bytes);
+    for (size_t i = 0; i < p->n_vbufs; i++)
+        s->best[i] = (place){p->vbufs[i].arena, p->vbufs[i].offset};
+}
+
+static void search_places(const planner *p, search *s)
+{
+    const uint64_t peak = p->plan->peak_bytes, good = peak + peak / 1024;
+    s->least = UINT64_MAX;
+    for (int order = 0; order < ORDERS && s->least > peak; order++)
+        try_order(p, s, order);
+    for (int order = 0; order < ORDERS && s->least > good && p->plan->n_arenas == 1; order++) {
+        memset(s->urgency, 0, p->n_vbufs * sizeof *s->urgency);
+        for (int i = 0; i <= MENDINGS && s->least > good; i++) {
+            try_order(p, s, order);
+            for (size_t b = 0; b < p->n_vbufs; b++)
+                s->urgency[b] += p->vbufs[b].touched && p->vbufs[b].offset + p->vbufs[b].bytes > peak;
+        }
+    }
+    for (size_t i = 0; i < p->n_vbufs; i++) {
+        p->vbufs[i].arena = s->best[i].arena;
+        p->vbufs[i].offset = s->best[i].offset;
+    }
+}
+
 static actc_status place_best(const planner *p)
 {
     size_t n = p->n_vbufs;
-    order_key *order = actc_calloc(n, sizeof *order);
-    uint32_t *placed = actc_calloc(n, sizeof *placed);
-    uint64_t *arenas = p->plan->arena_bytes = actc_calloc(n, sizeof *arenas);
-    if (!order || !placed || !arenas) {
-        actc_free(order);
-        actc_free(placed);
-        return actc_out_of_memory(p->context, n * sizeof *order, "the memory plan");
-    }
+    search s = {.order = actc_calloc(n, sizeof *s.order), .placed = actc_calloc(n, sizeof *s.placed),
+                .urgency = actc_calloc(n, sizeof *s.urgency), .arena_bytes = actc_calloc(n, sizeof *s.arena_bytes),
+                .best = actc_calloc(n, sizeof *s.best)};
+    p->plan->arena_bytes = actc_calloc(n, sizeof *p->plan->arena_bytes);
+    bool room = s.order && s.placed && s.urgency && s.arena_bytes && s.best && p->plan->arena_bytes;
+    if (room)
+        search_places(p, &s);
+    actc_free(s.order);
+    actc_free(s.placed);
+    actc_free(s.urgency);
+    actc_free(s.arena_bytes);
+    actc_free(s.best);
+    return room ? ACTC_OK : actc_out_of_memory(p->context, n * sizeof *s.order, "the memory plan");
+}
+
+static actc_status check_limit(const planner *p)
+{
     uint64_t limit = p->limits->buffer_bytes ? p->limits->buffer_bytes : UINT64_MAX;
-    uint64_t least = UINT64_MAX;
-    int best = 0;
-    for (int strategy = 0; strategy < 5; strategy++) {
-        /* the fifth run repeats the best one for keeps */
-        size_t touched = list_touched(p, strategy < 4 ? strategy : best, order);
-        uint64_t total = place_all(p, order, touched, placed, limit, arenas, &p->plan->n_arenas);
-        if (strategy < 4 && total < least) {
-            least = total;
-            best = strategy;
-        }
-    }
-    actc_free(order);
-    actc_free(placed);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < p->n_vbufs; i++) {
         const actc_vbuf *v = &p->vbufs[i];
         bool sized_by_batch = v->category != ACTC_MEMORY_PARAMETERS && v->category != ACTC_MEMORY_GRADIENTS &&
                               v->category != ACTC_MEMORY_OPTIMIZER;
@@ -277,9 +331,11 @@ actc_status actc_plan_create(actc_context *context, actc_program *programs, uint
     *plan = (actc_plan){0};
     planner p = {context, programs, n_programs, vbufs, n_vbufs, limits, plan};
     find_lifetimes(&p);
-    actc_status status = place_best(&p);
+    actc_status status = check_limit(&p);
     if (status == ACTC_OK)
         status = find_peak(&p);
+    if (status == ACTC_OK)
+        status = place_best(&p);
     if (status == ACTC_OK)
         rewrite_views(&p);
     else

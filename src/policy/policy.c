@@ -12,6 +12,7 @@ typedef struct choice {
     const char *codec;     /* NULL: none */
     const actc_rule *rule; /* that chose it, NULL: a scope or nothing */
     size_t rule_index;
+    bool recompute;        /* the codec is that */
 } choice;
 
 static actc_status add_note(actc_context *context, actc_policy *policy, char *text)
@@ -84,10 +85,20 @@ static bool is_input(const actc_tensor *tensor, const actc_shape *shapes)
     return !tensor->producer;
 }
 
+static bool asks_recompute(actc_context *context, const char *codec, int *segments)
+{
+    actc_codec_spec spec;
+    bool asks = codec && actc_codec_spec_parse(context, codec, &spec) == ACTC_OK && spec.kind == ACTC_CODEC_RECOMPUTE;
+    *segments = asks ? spec.segments : 0;
+    return asks;
+}
+
 /* Rules and scopes speak of whole parts of a network: they reach a probability only where a rule names its kind. */
 static bool reaches(const choice *c, actc_need_kind kind)
 {
-    return c->codec && strcmp(c->codec, "none") != 0 && (kind != ACTC_NEED_PROBABILITY || (c->rule && c->rule->n_kinds));
+    if (!c->codec || !strcmp(c->codec, "none") || c->recompute || kind == ACTC_NEED_FOR_RECOMPUTE)
+        return false;
+    return kind != ACTC_NEED_PROBABILITY || (c->rule && c->rule->n_kinds);
 }
 
 /* The codec chosen among the operators that need the values; NULL where one of them keeps the tensor dense, with the
@@ -95,11 +106,13 @@ static bool reaches(const choice *c, actc_need_kind kind)
 static const choice *choose(const actc_saved_need *need, const choice *choices, bool input, bool relu_value, char **note)
 {
     const choice *chosen = NULL;
-    const actc_value_need *dense_by = NULL;
+    const actc_value_need *dense_by = NULL, *border = NULL;
     for (size_t i = 0; i < need->n_values; i++) {
         const choice *c = &choices[need->values[i].op->id];
         if (need->values[i].kind == ACTC_NEED_IF_EXACT)
             continue;
+        if (need->values[i].kind == ACTC_NEED_FOR_RECOMPUTE)
+            border = &need->values[i];
         if (!reaches(c, need->values[i].kind))
             dense_by = &need->values[i];
         else if (!chosen || c->rule_index >= chosen->rule_index)
@@ -110,7 +123,9 @@ static const choice *choose(const actc_saved_need *need, const choice *choices, 
         if (!chosen || c->rule_index >= chosen->rule_index)
             chosen = c;
     }
-    if (dense_by && reaches(&choices[dense_by->op->id], ACTC_NEED_FOR_GRADIENT))
+    if (border && chosen)
+        *note = actc_format("dense: %s is computed again from it", border->op->path);
+    else if (dense_by && reaches(&choices[dense_by->op->id], ACTC_NEED_FOR_GRADIENT))
         *note = actc_format("dense: the loss is computed from it; only a rule that names the kind compresses it "
                             "(%s@%s=...)", dense_by->op->path, dense_by->op->def->kind);
     else if (chosen && input)
@@ -144,7 +159,10 @@ static char *list_readers(const actc_policy *policy, const actc_saved_need *need
 {
     char *text = actc_strdup(need->n_values ? "" : need->sign_op->path);
     for (size_t i = 0; text && i < need->n_values; i++) {
-        if (!is_read(policy, &need->values[i], codec))
+        bool listed = !is_read(policy, &need->values[i], codec); /* or by another need */
+        for (size_t k = 0; k < i; k++)
+            listed |= need->values[k].op == need->values[i].op && is_read(policy, &need->values[k], codec);
+        if (listed)
             continue;
         char *longer = actc_format("%s%s%s", text, *text ? ", " : "", need->values[i].op->path);
         actc_free(text);
@@ -172,10 +190,14 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
     actc_saved_use use = relu_value ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_EXACT;
     for (size_t i = 0; i < need->n_values; i++) {
         actc_need_kind kind = need->values[i].kind;
-        if (kind == ACTC_NEED_IF_EXACT)
-            continue;
-        actc_saved_use this = kind == ACTC_NEED_FOR_PARAMETERS ? ACTC_SAVED_FOR_PARAMETERS
-                              : kind == ACTC_NEED_FOR_GRADIENT ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_PROBABILITY;
+        static const actc_saved_use uses[] = {
+            [ACTC_NEED_SIGN] = ACTC_SAVED_EXACT,
+            [ACTC_NEED_FOR_PARAMETERS] = ACTC_SAVED_FOR_PARAMETERS,
+            [ACTC_NEED_FOR_GRADIENT] = ACTC_SAVED_FOR_GRADIENT,
+            [ACTC_NEED_FOR_RECOMPUTE] = ACTC_SAVED_EXACT,
+            [ACTC_NEED_PROBABILITY] = ACTC_SAVED_PROBABILITY,
+            [ACTC_NEED_IF_EXACT] = ACTC_SAVED_EXACT};
+        actc_saved_use this = uses[kind];
         use = this > use ? this : use;
     }
     return use;
@@ -186,10 +208,17 @@ static actc_status decide(const actc_graph *graph, const actc_policy *policy, co
                           bool input, actc_saved *saved)
 {
     actc_context *context = graph->context;
-    bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
-    saved->value = relu_value;
     for (size_t i = 0; i < need->n_values; i++)
         saved->value |= is_read(policy, &need->values[i], NULL);
+    if (saved->recomputed) {
+        saved->use = use_of(need, false);
+        saved->readers = list_readers(policy, need, NULL);
+        saved->note = actc_strdup("");
+        saved->mask = !saved->value;
+        return saved->readers && saved->note ? ACTC_OK : actc_out_of_memory(context, 128, "a note");
+    }
+    bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
+    saved->value |= relu_value;
     saved->use = use_of(need, relu_value);
     const choice *chosen = choose(need, choices, input, relu_value, &saved->note);
     if (!saved->note)
@@ -240,7 +269,7 @@ static bool is_useful(const actc_autodiff *autodiff, const actc_policy *policy, 
         bool reads = need->sign_op == op;
         for (size_t i = 0; i < need->n_values; i++)
             reads |= need->values[i].op == op && need->values[i].kind != ACTC_NEED_IF_EXACT;
-        if (reads && policy->saved[s].codec)
+        if (reads && (policy->saved[s].codec || policy->saved[s].recomputed))
             return true;
     }
     return false;
@@ -275,11 +304,13 @@ static actc_status note_useless(const actc_graph *graph, const actc_autodiff *au
 {
     for (size_t r = 0; r < rules->n_rules; r++) {
         const actc_rule *rule = &rules->rules[r];
-        bool whole = has_wildcard(rule), useful = !strcmp(rule->codec, "none"), matched = false;
+        bool whole = has_wildcard(rule), useful = !strcmp(rule->codec, "none"), matched = false, recompute = false;
         for (size_t i = 0; i < graph->n_ops; i++) {
             if (choices[i].rule != rule || useful)
                 continue;
             matched = true;
+            recompute = choices[i].recompute;
+            whole |= recompute; /* of which a segment is the least part */
             bool this = is_useful(autodiff, policy, graph->ops[i]);
             if (whole)
                 useful = this;
@@ -290,7 +321,11 @@ static actc_status note_useless(const actc_graph *graph, const actc_autodiff *au
                 ACTC_RETURN_IF_ERROR(status);
             }
         }
-        if (whole && matched && !useful)
+        if (whole && matched && !useful && recompute)
+            ACTC_RETURN_IF_ERROR(add_note(graph->context, policy,
+                                          actc_format("nothing to compute again: %s=%s would keep no less at the borders than it saves",
+                                                      rule->globs[0], rule->codec)));
+        else if (whole && matched && !useful)
             ACTC_RETURN_IF_ERROR(add_note(graph->context, policy, actc_format("nothing to compress: no operator that %s=%s matches "
                                                                               "saves values that it may compress",
                                                                               rule->globs[0], rule->codec)));
@@ -314,8 +349,9 @@ static actc_status note_useless(const actc_graph *graph, const actc_autodiff *au
     return ACTC_OK;
 }
 
-static actc_status assign(const actc_graph *graph, const actc_autodiff *autodiff, const actc_shape *shapes,
-                          const actc_rules *rules, bool compress, choice *choices, actc_policy *policy)
+/* The codec of every operator, and where it is to be computed again instead. */
+static void choose_codecs(const actc_graph *graph, const actc_rules *rules, bool compress, choice *choices,
+                                 actc_recompute_mark *marks)
 {
     for (size_t i = 0; i < graph->n_ops; i++) {
         choices[i].codec = graph->ops[i]->codec;
@@ -328,7 +364,20 @@ static actc_status assign(const actc_graph *graph, const actc_autodiff *autodiff
         }
         if (!compress)
             choices[i] = (choice){0};
+        choices[i].recompute = asks_recompute(graph->context, choices[i].codec, &marks[i].segments);
+        if (choices[i].recompute)
+            marks[i].by = choices[i].rule ? (const void *)choices[i].rule : choices[i].codec;
     }
+}
+
+static actc_status assign(const actc_graph *graph, actc_autodiff *autodiff, const actc_shape *shapes, const actc_rules *rules,
+                          bool compress, choice *choices, actc_recompute_mark *marks, actc_policy *policy)
+{
+    choose_codecs(graph, rules, compress, choices, marks);
+    ACTC_RETURN_IF_ERROR(actc_recompute_create(graph, autodiff, shapes, marks, policy));
+    policy->saved = actc_calloc(autodiff->n_saved, sizeof *policy->saved);
+    if (!policy->saved)
+        return actc_out_of_memory(graph->context, autodiff->n_saved, "the compression policy");
     for (size_t s = 0; s < autodiff->n_saved; s++) {
         const actc_saved_need *need = &autodiff->saved[s];
         actc_saved *saved = &policy->saved[policy->n_saved++];
@@ -336,25 +385,27 @@ static actc_status assign(const actc_graph *graph, const actc_autodiff *autodiff
         policy->index[need->tensor->id] = (uint32_t)policy->n_saved;
         saved->shape = shapes[need->tensor->id];
         saved->sign = need->sign_op != NULL;
+        saved->recomputed = policy->recomputed[need->tensor->id];
         ACTC_RETURN_IF_ERROR(decide(graph, policy, need, choices, is_input(need->tensor, shapes), saved));
     }
     return note_useless(graph, autodiff, rules, choices, policy);
 }
 
-actc_status actc_policy_create(const actc_graph *graph, const actc_autodiff *autodiff, const actc_shape *shapes,
+actc_status actc_policy_create(const actc_graph *graph, actc_autodiff *autodiff, const actc_shape *shapes,
                                const char *text, bool compress, actc_policy *policy)
 {
     *policy = (actc_policy){0};
     actc_rules rules;
     ACTC_RETURN_IF_ERROR(actc_rules_parse(graph->context, text, &rules));
     choice *choices = actc_calloc(graph->n_ops, sizeof *choices);
-    policy->saved = actc_calloc(autodiff->n_saved, sizeof *policy->saved);
+    actc_recompute_mark *marks = actc_calloc(graph->n_ops, sizeof *marks);
     policy->index = actc_calloc(graph->n_tensors, sizeof *policy->index);
-    actc_status status = choices && policy->saved && policy->index ? check_matches(graph, &rules)
+    actc_status status = choices && marks && policy->index ? check_matches(graph, &rules)
                                                   : actc_out_of_memory(graph->context, graph->n_ops, "the compression policy");
     if (status == ACTC_OK)
-        status = assign(graph, autodiff, shapes, &rules, compress, choices, policy);
+        status = assign(graph, autodiff, shapes, &rules, compress, choices, marks, policy);
     actc_free(choices);
+    actc_free(marks);
     actc_rules_destroy(&rules);
     if (status != ACTC_OK)
         actc_policy_destroy(policy);
@@ -372,6 +423,9 @@ void actc_policy_destroy(actc_policy *policy)
         actc_free(policy->notes[i]);
     actc_free(policy->saved);
     actc_free(policy->index);
+    actc_free(policy->segment);
+    actc_free(policy->again);
+    actc_free(policy->recomputed);
     actc_free(policy->notes);
     *policy = (actc_policy){0};
 }

@@ -97,6 +97,7 @@ actc_status actc_network_memory(const actc_network *network, actc_memory_report 
         .planned_bytes = build->planned_bytes,
         .allocated_bytes = network->allocated_bytes,
         .planned_bytes_uncompressed = network->planned_bytes_uncompressed,
+        .recompute_percent = build->forward_work ? 100.0 * (double)build->again_work / (double)build->forward_work : 0,
         .peak_at = build->plan.peak_label ? build->plan.peak_label : "",
     };
     memcpy(full.category_bytes, build->category_bytes, sizeof full.category_bytes);
@@ -177,7 +178,7 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
         full.note = kept->saved->note;
         full.use = kept->saved->use;
         full.readers = kept->saved->readers;
-        full.codec = !kept->saved->value ? "mask" : kept->saved->codec ? kept->saved->codec->text : "none";
+        full.codec = kept->saved->recomputed ? "recompute" : !kept->saved->value ? "mask" : kept->saved->codec ? kept->saved->codec->text : "none";
     } else {
         bool places = network->build->vbufs[kept->own].category == ACTC_MEMORY_MASKS;
         full.name = kept->op->path;

@@ -6,9 +6,6 @@
 #include "device.h"
 #include "network_state.h"
 
-/* A compressed tensor is restored in at most this many parts; more would cost launches and save little. */
-#define MAX_SLICES 64
-
 actc_optimizer_options actc_optimizer_options_default(actc_optimizer_kind kind)
 {
     return (actc_optimizer_options){.size = sizeof(actc_optimizer_options), .kind = kind, .beta1 = 0.9, .beta2 = 0.999,
@@ -80,56 +77,26 @@ static actc_status add_note(actc_network *network, char *text)
     return ACTC_OK;
 }
 
-/* Bytes of the largest compressed tensor, 0 where there is none. */
-static uint64_t largest_compressed(const actc_build *build)
+static bool compresses(const actc_build *build)
 {
-    uint64_t most = 0;
     for (size_t i = 0; i < build->n_kept; i++)
-        if (build->kept[i].saved && build->kept[i].saved->codec && build->kept[i].dense_bytes > most)
-            most = build->kept[i].dense_bytes;
-    return most;
+        if (build->kept[i].saved && build->kept[i].saved->codec)
+            return true;
+    return false;
 }
 
-/* What slices are chosen by. A weight gradient is the sum over the slices, so that their number shows in its bits: a
- * deterministic device must not choose by its own workspaces, which other devices (and thread counts) do not have. */
-static uint64_t cost_of(const actc_build *build)
-{
-    return build->device->deterministic ? build->plan.tensor_peak_bytes : build->planned_bytes;
-}
-
-/* Restoring less at once lowers the peak until something else is the peak: takes the most bytes at once that reach the least. A
- * tensor that is no larger is restored whole, so that each has slices of its own number. */
+/* The plan that it runs by, and what one with everything dense would need. */
 static actc_status build_best(actc_network *network)
 {
-    actc_build *best = NULL, *next = NULL;
-    actc_device *device = network->device;
-    const actc_network_options *options = &network->options;
-    ACTC_RETURN_IF_ERROR(actc_build_create(device, network->graph, options, true, 0, &best));
-    actc_status status = ACTC_OK;
-    uint64_t largest = largest_compressed(best);
-    int idle = 0;
-    for (uint32_t slices = 2; slices <= MAX_SLICES && largest && idle < 2 && status == ACTC_OK; slices *= 2) {
-        status = actc_build_create(device, network->graph, options, true, (largest + slices - 1) / slices, &next);
-        idle++;
-        if (status == ACTC_OK && cost_of(next) < cost_of(best)) {
-            actc_build_destroy(&best);
-            best = next;
-            next = NULL;
-            idle = 0;
-        }
-        actc_build_destroy(&next);
-    }
-    network->planned_bytes_uncompressed = best->planned_bytes;
-    if (status == ACTC_OK && largest) {
-        status = actc_build_create(device, network->graph, options, false, 0, &next);
-        if (status == ACTC_OK)
-            network->planned_bytes_uncompressed = next->planned_bytes;
-        actc_build_destroy(&next);
-    }
-    if (status != ACTC_OK)
-        actc_build_destroy(&best);
-    network->build = best;
-    return status;
+    ACTC_RETURN_IF_ERROR(actc_build_best(network->device, network->graph, &network->options, &network->build));
+    network->planned_bytes_uncompressed = network->build->planned_bytes;
+    if (!compresses(network->build))
+        return ACTC_OK;
+    actc_build *dense;
+    ACTC_RETURN_IF_ERROR(actc_build_create(network->device, network->graph, &network->options, false, NULL, &dense));
+    network->planned_bytes_uncompressed = dense->planned_bytes;
+    actc_build_destroy(&dense);
+    return ACTC_OK;
 }
 
 static actc_status collect_notes(actc_network *network)

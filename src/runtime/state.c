@@ -110,19 +110,26 @@ static float normal(uint32_t element, uint32_t path, uint32_t seed_lo, uint32_t 
 }
 
 /* In PyTorch's order. */
-static void first_values_of(const actc_parameter *p, actc_init init, uint64_t seed, float *values)
+static void first_values_of(const actc_parameter *p, bool first_values, uint64_t seed, float *values)
 {
+    const actc_init init = first_values ? p->init : ACTC_INIT_ZEROS;
     const uint32_t path = actc_hash(p->name), seed_lo = (uint32_t)seed, seed_hi = (uint32_t)(seed >> 32);
     const int64_t n = actc_shape_elements(&p->shape);
     /* PyTorch's kaiming_uniform(a = sqrt 5) is U(-b, b) with this b, for weights and biases alike. */
-    const float bound = init == ACTC_INIT_DEFAULT || init == ACTC_INIT_NORMAL ? (float)(1 / sqrt((double)p->fan_in)) : 0;
+    const bool drawn = init != ACTC_INIT_ZEROS && init != ACTC_INIT_ONES;
+    const float bound = drawn ? (float)sqrt((init == ACTC_INIT_KAIMING_NORMAL ? 2.0 : 1.0) / (double)p->fan_in) : 0;
+    if (first_values && p->values) {
+        memcpy(values, p->values, (size_t)n * sizeof *values);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         switch (init) {
         case ACTC_INIT_DEFAULT:
             values[i] = actc_uniform(actc_random_bits((uint32_t)i, path, 0, INIT_STREAM, seed_lo, seed_hi));
             values[i] = (values[i] + values[i] - 1.0f) * bound;
             break;
-        case ACTC_INIT_NORMAL: values[i] = normal((uint32_t)i, path, seed_lo, seed_hi) * bound; break;
+        case ACTC_INIT_NORMAL:
+        case ACTC_INIT_KAIMING_NORMAL: values[i] = normal((uint32_t)i, path, seed_lo, seed_hi) * bound; break;
         case ACTC_INIT_ONES: values[i] = 1; break;
         case ACTC_INIT_ZEROS: values[i] = 0; break;
         }
@@ -143,7 +150,7 @@ actc_status actc_network_initialize(actc_network *network)
     for (size_t s = 0; s < network->n_states && status == ACTC_OK; s++) {
         const actc_parameter *p = network->states[s].parameter;
         bool first_values = network->states[s].kind == ACTC_STATE_PARAMETER || network->states[s].kind == ACTC_STATE_BUFFER;
-        first_values_of(p, first_values ? p->init : ACTC_INIT_ZEROS, network->options.seed, values);
+        first_values_of(p, first_values, network->options.seed, values);
         status = actc_network_write_state(network, s, values);
     }
     actc_free(values);

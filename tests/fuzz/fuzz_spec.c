@@ -22,6 +22,12 @@ static void check_section(const actc_codec_plan *plan, uint64_t offset, uint64_t
 static void check_plan(const actc_codec_plan *plan)
 {
     FUZZ_CHECK(plan->k <= plan->m && plan->smaller == (plan->payload_bytes < 4 * plan->n));
+    if (plan->spec.kind == ACTC_CODEC_QUANT) {
+        check_section(plan, plan->code_offset, (plan->n * (uint32_t)plan->spec.bits + 7) / 8);
+        check_section(plan, plan->base_offset, plan->spec.symmetric ? 0 : 4ull * plan->tiles);
+        check_section(plan, plan->scale_offset, plan->tiles);
+        FUZZ_CHECK(plan->base_offset % 4 == 0 && plan->scale_offset % 4 == 0 && plan->k == plan->n && plan->m == plan->n);
+    }
     if (plan->index == ACTC_INDEX_NONE)
         return;
     FUZZ_CHECK(plan->k > 0 && plan->m > 0 && plan->tiles == (plan->m + 255) / 256);
@@ -58,8 +64,9 @@ static void check_spec(actc_context *context, const char *text, const actc_shape
     FUZZ_CHECK(canonical && actc_codec_spec_parse(context, canonical, &again) == ACTC_OK);
     char *twice = actc_codec_spec_format(&again);
     FUZZ_CHECK(twice && strcmp(canonical, twice) == 0);
+    FUZZ_CHECK(spec.bits == again.bits && spec.symmetric == again.symmetric);
     FUZZ_CHECK(spec.by_ratio == again.by_ratio && spec.kind == again.kind);
-    FUZZ_CHECK(spec.by_ratio ? spec.ratio == again.ratio : spec.kind < ACTC_CODEC_THRESHOLD || spec.lambda == again.lambda);
+    FUZZ_CHECK(spec.by_ratio ? spec.ratio == again.ratio : !actc_codec_selects(spec.kind) || spec.lambda == again.lambda);
     actc_free(twice);
     actc_free(canonical);
 

@@ -20,12 +20,17 @@ static const char *pick(fuzz_reader *r, const char *const *names, size_t count)
 
 static void read_spec(fuzz_reader *r, char *text, size_t size)
 {
-    const char *kind = PICK(r, "threshold", "dct", "wavelet", "threshold", "dct", "wavelet", "none", "random");
+    const char *kind = PICK(r, "threshold", "dct", "wavelet", "quant", "dct", "wavelet", "none", "random");
     const char *kept =
         PICK(r, "", "lambda=1", "lambda=1.1", "lambda=2", "lambda=7.5", "lambda=100", "lambda=1000", "ratio=1", "ratio=0.4");
     const char *select = PICK(r, "global", "tile", "band"), *values = PICK(r, "f32", "f16", "bf16", "int8");
     if (!strcmp(kind, "none") || !strcmp(kind, "random")) {
         snprintf(text, size, "%s", kind);
+        return;
+    }
+    if (kind[0] == 'q') {
+        snprintf(text, size, "quant:%s", PICK(r, "bits=8", "bits=4", "bits=2", "bits=1", "bits=8,mode=symmetric",
+                                              "bits=4,mode=symmetric", "bits=2,mode=symmetric", "bits=1,mode=symmetric"));
         return;
     }
     const char *own = "";

@@ -139,6 +139,7 @@ def text_files():
         "wavelet:levels=17", "wavelet:wave=db39", ":", "dct:", "dct:,", "dct:=", "a" * 500, "step:epochs=2,gamma=0.5",
         "plateau:patience=0,gamma=0.5,min-lr=0.01", "cosine:epochs=9",
         "cosine:min-lr=1", "step:gamma=", "wavelet:lambda=1.7976931348623157e308", "threshold:lambda=1.0000000000000002",
+        "quant:bits=2,mode=symmetric", "quant:bits=16",
     )):
         write("spec", "%02d" % i, bytes([i]) + text.encode())
 
@@ -183,6 +184,11 @@ def unpack_files():
                 number += 1
     for kind in (6, 7):
         write("unpack", "%03d" % (number + kind), bytes((kind, 0, 0, 0, 4, 1, 2, 3, 4, 0, 0)) + b"\xff\x7f\x80\0")
+    for own in range(8):
+        for mode in (0, 1, 2):
+            shape = ((4, 1, 3, 10, 9), (1, 15), (3, 2, 9, 6))[(own + mode) % 3]
+            body = bytes((own * 37 + mode * 5 + i * i * 11) % 256 for i in range(24))
+            write("unpack", "quant-%d%d" % (own, mode), bytes((3, 0, 0, 0, own) + shape + (mode, own * 31 % 256)) + body)
 
 
 idx_files()

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Weights move between actc and PyTorch, both ways, with nothing left over and the same logits.
+"""Weights move between actc and PyTorch, both ways, with nothing left over and the same outputs.
 
-  weights_pytorch.py ACTC-TRAIN RESNET_LOGITS        needs torch, numpy; exit status 77 without
+  weights_pytorch.py ACTC-TRAIN NETWORK_OUTPUTS        needs torch, numpy; exit status 77 without
 
 A resnet18 of width 8 as actc-train saves it loads with strict=True into one written in PyTorch here, running statistics and
-counters included; then one that PyTorch trained and saved, in F32, F64, F16 and BF16, starts a run of actc-train.
+counters included; then one that PyTorch trained and saved, in F32, F64, F16 and BF16, starts a run of actc-train. Small networks of
+other families, as the scripts beside this one have them, go both ways once.
 """
 import json
 import struct
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 try:
     import numpy as np
@@ -22,7 +24,11 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-TRAIN, LOGITS = sys.argv[1:3]
+import deeplab_gradients
+import edsr_gradients
+import efficientnet_gradients
+
+TRAIN, OUTPUTS = sys.argv[1:3]
 WIDTH, SIDE, COUNT, CLASSES, STEPS = 8, 16, 6, 10, 7
 NETWORK = ["resnet18", "--data", "synthetic", "--size", f"{SIDE},{SIDE}", "--classes", str(CLASSES), "--net-option", f"width={WIDTH}",
            "--device", "cpu", "--limit", "32", "--batch", "8"]
@@ -88,15 +94,16 @@ def save(path, tensors):
     Path(path).write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
-def ours(folder, weights, images):
+def ours(folder, weights, images, shape, *network):
     images.numpy().tofile(folder / "images")
-    subprocess.run([LOGITS, weights, folder / "images", folder / "logits", str(COUNT), str(SIDE), str(WIDTH), str(CLASSES)], check=True)
-    return torch.from_numpy(np.fromfile(folder / "logits", dtype=np.float32).reshape(COUNT, CLASSES))
+    subprocess.run([OUTPUTS, weights, folder / "images", folder / "outputs", str(len(images)), str(images.shape[2])] +
+                   [str(n) for n in network], check=True)
+    return torch.from_numpy(np.fromfile(folder / "outputs", dtype=np.float32).reshape(shape))
 
 
 def same(a, b, what):
     error = ((a - b).abs().max() / b.abs().max()).item()
-    print(f"{what}: logits differ by {error:.2g}")
+    print(f"{what}: outputs differ by {error:.2g}")
     assert error <= 1e-4, what
 
 
@@ -106,10 +113,51 @@ def logits_of(net, images):
         return net(images)
 
 
+def another(folder, name, net, side, options, numbers, data):
+    """Trained by actc-train into `net`; then trained there, and back. data: a batch of images and their loss."""
+    run = [TRAIN, name, "--data", "synthetic", "--size", f"{side},{side}", "--device", "cpu", "--limit", "16", "--batch", "8"] + options
+    subprocess.run(run + ["--steps", "2", "--out", folder / name], check=True, stdout=subprocess.DEVNULL)
+    saved = folder / name / "model.safetensors"
+    net.load_state_dict(load(saved), strict=True)
+    images, loss = data(8)
+    outputs = logits_of(net, images)
+    same(ours(folder, saved, images, outputs.shape, name, *numbers), outputs, f"{name} to PyTorch")
+    net.train()
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1e-3)
+    for _ in range(2):
+        optimizer.zero_grad()
+        images, loss = data(8)
+        loss(net(images)).backward()
+        optimizer.step()
+    save(folder / "weights", net.state_dict())
+    outputs = logits_of(net, images)
+    same(ours(folder, folder / "weights", images, outputs.shape, name, *numbers), outputs, f"{name} to actc")
+
+
+def others(folder):
+    def large(count):
+        target = torch.rand(count, 3, 18, 18) * 255
+        return torch.rand(count, 3, 6, 6) * 255, lambda y: F.l1_loss(y, target)
+
+    def labelled(count):
+        labels = torch.randint(0, 5, (count, 33, 33))
+        return torch.randn(count, 3, 33, 33), lambda y: F.cross_entropy(y, labels)
+
+    def classified(count):
+        labels = torch.randint(0, CLASSES, (count,))
+        return torch.randn(count, 3, 32, 32), lambda y: F.cross_entropy(y, labels)
+
+    another(folder, "efficientnet_b0", efficientnet_gradients.EfficientNet(0.05, 0.25, F.silu, channels=3, classes=CLASSES), 32,
+            ["--classes", str(CLASSES), "--net-option", "width=5,depth=25"], (5, CLASSES), classified)
+    another(folder, "edsr", edsr_gradients.EDSR(3, 2), 6, ["--net-option", "features=4,blocks=2,scale=3"], (4, 2, 3), large)
+    another(folder, "deeplabv3plus", deeplab_gradients.DeepLab(), 33, ["--classes", "5", "--net-option", "width=10,features=4"],
+            (10, 4, 5), labelled)
+
+
 def main():
     torch.set_num_threads(1)
     torch.manual_seed(3)
-    images = torch.randn(COUNT, 3, SIDE, SIDE)
+    images, resnet = torch.randn(COUNT, 3, SIDE, SIDE), ("resnet18", WIDTH, CLASSES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subprocess.run([TRAIN] + NETWORK + ["--steps", str(STEPS), "--out", folder / "run"], check=True, stdout=subprocess.DEVNULL)
@@ -121,7 +169,7 @@ def main():
         assert (net.layer3[0].downsample[1].running_mean != 0).any(), "no running statistics"
         loaded = logits_of(net, images)
         assert (loaded - fresh).abs().max() > 1e-2
-        same(ours(folder, saved, images), loaded, "actc to PyTorch")
+        same(ours(folder, saved, images, loaded.shape, *resnet), loaded, "actc to PyTorch")
 
         net = ResNet18().train()
         optimizer = torch.optim.SGD(net.parameters(), 0.05)
@@ -133,7 +181,7 @@ def main():
             rounded = {k: v.to(DTYPES[dtype]) if v.is_floating_point() else v for k, v in net.state_dict().items()}
             save(folder / dtype, rounded)
             net.load_state_dict(rounded, strict=True)
-            same(ours(folder, folder / dtype, images), logits_of(net, images), f"PyTorch's {dtype} to actc")
+            same(ours(folder, folder / dtype, images, loaded.shape, *resnet), logits_of(net, images), f"PyTorch's {dtype} to actc")
         # a run that changes nothing keeps all parameters of the file it starts from
         subprocess.run([TRAIN] + NETWORK + ["--weights", folder / "F64", "--lr", "0", "--steps", "1", "--optim", "sgd", "--out",
                                            folder / "next"], check=True, stdout=subprocess.DEVNULL)
@@ -142,6 +190,7 @@ def main():
             if "running" not in key and "tracked" not in key:
                 assert torch.equal(value.float(), kept[key]), key
         assert not torch.equal(start["bn1.running_mean"].float(), kept["bn1.running_mean"])
+        others(folder)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ static step_outcome copy_batches(actc_loader *loader, step_batches *out, actc_co
     return STEP_GOOD;
 }
 
-/* What the network's inputs hold a batch: f32 and i32 elements. */
+/* What the network's inputs hold a batch: samples, and targets, which are classes or f32. */
 static bool input_elements(actc_context *context, const step_setup *setup, step_batches *out, char *message)
 {
     actc_graph *graph;
@@ -45,7 +45,9 @@ static bool input_elements(actc_context *context, const step_setup *setup, step_
     for (size_t i = 0; i < actc_graph_input_count(graph) && good; i++) {
         actc_input_info info = {.size = sizeof info};
         good = actc_graph_input_info(graph, i, &info) == ACTC_OK;
-        *(info.dtype == ACTC_F32 ? &out->inputs : &out->labels) = (size_t)(setup->batch * actc_shape_elements(&info.shape));
+        const bool is_target = strcmp(info.name, "label") == 0;
+        *(is_target ? &out->labels : &out->inputs) = (size_t)(setup->batch * actc_shape_elements(&info.shape));
+        out->no_classes |= is_target && info.dtype == ACTC_F32;
     }
     actc_graph_destroy(&graph);
     return good;
@@ -65,8 +67,12 @@ static step_outcome generate(actc_context *context, const step_setup *setup, ste
     }
     for (size_t i = 0; i < (size_t)out->count * out->inputs; i++)
         out->x[i] = rng_normal(&r);
-    for (size_t i = 0; i < (size_t)out->count * out->labels; i++)
-        out->y[i] = (int32_t)(rng_next(&r) % (uint64_t)setup->config->classes);
+    for (size_t i = 0; i < (size_t)out->count * out->labels; i++) {
+        if (out->no_classes)
+            ((float *)(void *)out->y)[i] = rng_normal(&r);
+        else
+            out->y[i] = (int32_t)(rng_next(&r) % (uint64_t)setup->config->classes);
+    }
     return STEP_GOOD;
 }
 
@@ -156,8 +162,8 @@ bool step_train(const step_side *side, const step_batches *batches, int step, fl
     actc_step_result result = {.size = sizeof result};
     actc_network *network = side->network;
     const float *x = batches->x + (size_t)step * batches->inputs;
-    const int32_t *y = batches->y + (size_t)step * batches->labels;
-    if (actc_network_train_step(network, x, y, LEARNING_RATE, &result) != ACTC_OK)
+    const actc_binding bindings[] = {{"input", x}, {"label", batches->y + (size_t)step * batches->labels}};
+    if (actc_network_train(network, bindings, 2, LEARNING_RATE, &result) != ACTC_OK)
         return step_say(message, "step %d on %s: %s", step + 1, network->device->info.spec,
                         actc_error_message(network->context));
     *loss = result.loss;

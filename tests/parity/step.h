@@ -27,12 +27,14 @@ typedef struct step_setup {
     const char *data;    /* directory of the data set, NULL for where the packages put it */
 } step_setup;
 
-/* The first batches of the model's data set, shuffled by the seed; or generated: normal inputs, classes drawn evenly. */
+/* The first batches of the model's data set, shuffled by the seed; or generated: normal inputs and f32 targets, classes drawn
+ * evenly. */
 typedef struct step_batches {
     int count;
     size_t inputs, labels; /* of one batch */
     float *x;
     int32_t *y;
+    bool no_classes;       /* y holds f32 targets */
 } step_batches;
 
 typedef enum step_outcome { STEP_GOOD, STEP_BAD, STEP_SKIPPED } step_outcome;

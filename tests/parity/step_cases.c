@@ -230,14 +230,15 @@ static void set(parity_case *c, bool full)
 static void add(parity_list *list, const actc_model *model, bool full)
 {
     static const char *const codecs[] = {"dct:lambda=10", "threshold:lambda=100", "wavelet:lambda=100", "dct:select=tile",
-                                         "dct:values=int8"};
+                                         "dct:values=int8", "quant:bits=2"};
     static const char *const kept[][2] = {{"dct:lambda=10", RULES_ON "dct:lambda=10"},
                                           {"threshold:lambda=100", RULES_ON "threshold:lambda=100"},
                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"}};
     static const char *const exact[][2] = {{"none", ""},
                                            {"dct:lambda=10", RULES_ON "dct:lambda=10"},
                                            {"threshold:values=int8", RULES_ON "threshold:values=int8"},
-                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"}};
+                                           {"wavelet:lambda=100", RULES_ON "wavelet:lambda=100"},
+                                           {"quant:bits=2", RULES_ON "quant:bits=2"}};
     /* Smoke: as much of the same as software devices do in seconds. Kept sets need a batch of which 0.1 % is something. */
     const step_setup base = {.model = model, .rules = "", .batch = full ? 128 : 16, .steps = full ? 50 : 3, .seed = SEED};
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
@@ -287,6 +288,10 @@ static const struct small_network {
     {"resnet18", "resnet18(width=2,size=64x64,stem=imagenet)", {.sample = {3, {3, 64, 64}}, .classes = 10, .options = {2, 1}}},
     {"resnet50", "resnet50(width=2,size=24x24)", {.sample = {3, {3, 24, 24}}, .classes = 10, .options = {2, 0}}, true},
     {"unet3d", "unet3d(features=2,depth=2,size=8x8x12)", {.sample = {4, {2, 8, 8, 12}}, .classes = 3, .options = {2, 2}}},
+    {"efficientnet_b0", "efficientnet_b0(width=5,depth=25,size=40x40)", {.sample = {3, {3, 40, 40}}, .classes = 10, .options = {5, 25}}},
+    {"edsr", "edsr(features=4,blocks=2,scale=4,size=7x6)", {.sample = {3, {3, 7, 6}}, .options = {4, 2, 4}}},
+    /* what is normalised at the zeros around a block is 0 but for rounding, where ReLU6 has its kink */
+    {"deeplabv3plus", "deeplabv3plus(width=10,features=4,size=17x24)", {.sample = {3, {3, 17, 24}}, .classes = 5, .options = {10, 4, 100}}, true},
 };
 
 static void add_small(parity_list *list, const struct small_network *net)

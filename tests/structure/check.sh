@@ -19,7 +19,7 @@ complain() {
 }
 
 for file in models/*.[ch] $(ls tools/actc-*.c tools/bench*.[ch] tools/common*.[ch] 2>/dev/null | grep -v actc-parity); do
-    bad=$(grep -n '#include "' "$file" | grep -vE '"(models|cvt|resnet|unet3d|vit|common[a-z_]*|bench|memory[a-z_]*|train[a-z_]*|run[a-z_]*)\.h"')
+    bad=$(grep -n '#include "' "$file" | grep -vE '"(models|cvt|efficientnet|resnet|unet3d|edsr|deeplab|vit|common[a-z_]*|bench|memory[a-z_]*|train[a-z_]*|run[a-z_]*)\.h"')
     [ -z "$bad" ] || complain "$file includes more than public headers: $bad"
 done
 # actc-parity and its cases see src/ and backend.h; of backends only the lists of launches that they share
@@ -111,7 +111,7 @@ bad=$(awk '/^typedef struct/ { name = $3; first = 1; next } first && /^    size_
     grep -vE '^actc_(kernel_report|weight_difference)$' | while read -r name; do grep -q "\b$name\b" tests/unit/test_sized.c || echo "$name"; done)
 [ -z "$bad" ] || complain "structs with a size that test_sized.c does not give in other sizes: $bad"
 
-bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_init$|^_fini$|^__odr_asan|^$')
+bad=$(nm -D --defined-only "$library" | awk '{print $3}' | grep -vE '^actc_|^_(init|fini|edata|end)$|^__(bss_start$|odr_asan)|^$')
 [ -z "$bad" ] || complain "exported symbols without the actc_ prefix: $bad"
 
 for folder in src src/* backends backends/* shaders kernels_cuda models tests tests/* tools; do

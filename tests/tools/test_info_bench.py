@@ -73,7 +73,7 @@ class Network(Case):
     def test_adds_up(self):
         """Masks beside compressed tensors and tensors in the memory of others: the rows add up to what is planned."""
         for arguments in (["mnistnet"], ["mnistnet", "--compress", "*=dct"], ["resnet18"], ["resnet18", "--compress", "*=dct"],
-                          ["resnet50", "--compress", "*@bn=threshold"]):
+                          ["resnet50", "--compress", "*@bn=threshold"], ["efficientnet_b0", "--size", "64,64", "--compress", "*=dct"]):
             net = json.loads(self.run_tool(INFO, arguments + ["--format", "json", "--batch", "16"]).stdout)
             self.assertEqual(sum(o["parameters"] for o in net["operators"]), net["parameters"])
             self.assertEqual(sum(s["kept_bytes"] for s in net["saved"]), net["saved_bytes"], arguments)
@@ -90,6 +90,9 @@ class Network(Case):
         text = self.run_tool(INFO, ["resnet18", "--size", "16,16", "--classes", "10", "--batch", "2"]).stdout
         for words in ("input 3x16x16, 10 classes, batch 2", "11173962 parameters", "layer2/0/downsample/0", "bn", "gradient"):
             self.assertIn(words, text)
+        text = self.run_tool(INFO, ["edsr", "--size", "6,5", "--net-option", "features=4,blocks=1,scale=2", "--batch", "2"]).stdout
+        for words in ("input 3x6x5, batch 2", "body/0/body/2", "1x3x12x10"):
+            self.assertIn(words, text)
 
     def test_refused(self):
         self.refuse(INFO, ["resnet19"], 2, "unknown network 'resnet19'", "resnet18")
@@ -97,10 +100,19 @@ class Network(Case):
         self.refuse(INFO, ["mnistnet", "--classes", "11"], 2, "--classes 11")
         self.refuse(INFO, ["resnet18", "--size", "32"], 2, "--size 32", "HEIGHT,WIDTH")
         self.refuse(INFO, ["resnet18", "--size", "32,32x"], 2, "--size 32,32x")
+        self.refuse(INFO, ["efficientnet_b9"], 2, "unknown network 'efficientnet_b9'", "efficientnet_b8")
+        self.refuse(INFO, ["efficientnet_b0", "--net-option", "as_published=2"], 2, "'2' is no number that as_published takes: 0 to 1")
+        self.refuse(INFO, ["efficientnet_b0", "--net-option", "groups=2"], 2, "'groups=2'", "width (0 to 1000)", "depth (0 to 1000)")
         self.refuse(INFO, ["resnet18", "--compress", "conv9=dct"], 2, "--compress", "'conv9' matches no operator")
         self.refuse(INFO, ["--batch", "3"], 2, "--batch goes with a network")
         self.refuse(INFO, ["mnistnet", "--compile-all"], 2, "--compile-all")
         self.refuse(INFO, ["resnet18", "--device", "abacus"], 2, "'abacus'", "null")
+        for option in ("channels=1", "features=0", "blocks=257", "scale=1", "scale=5"):
+            self.refuse(INFO, ["edsr", "--net-option", option], 2, "--net-option " + option)
+        self.refuse(INFO, ["edsr", "--classes", "3"], 2, "--classes 3", "image")
+        for option in ("width=0", "features=0", "dropout=101"):
+            self.refuse(INFO, ["deeplabv3plus", "--net-option", option], 2, "--net-option " + option)
+        self.refuse(INFO, ["deeplabv3plus", "--size", "2,2"], 2, "--size", "backbone/features/0/0")
         # the rules are named where they are at fault, and only there
         for rules in ([], ["--compress", "*=dct"]):
             self.refuse(INFO, ["resnet18", "--size", "2,2", "--batch", "1"] + rules, 2, "--batch 1 and inputs of 3x2x2",

@@ -19,7 +19,8 @@ import unittest
 
 PARITY, BACKENDS, KERNELS = os.path.abspath(sys.argv.pop(1)), sys.argv.pop(1), sys.argv.pop(1)
 # One case of each kind that is quick everywhere.
-ORACLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "oracle", "fixtures", "parity_step.safetensors")
+FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "oracle", "fixtures")
+ORACLE = os.path.join(FIXTURES, "parity_step.safetensors")
 FEW = ["relu_fwd(n=257,fill=equal)", "gemm(m=17,n=15,k=33,ta=0,tb=0,add=0,bias=1,fill=tiny)", "operator.linear(n=4,in=13,out=7)",
        "operator_exact.relu(n=5,f=259)"]
 
@@ -341,15 +342,19 @@ class Oracle(Case):
         (n,) = struct.unpack("<Q", cls.raw[:8])
         cls.header, cls.data = json.loads(cls.raw[8:8 + n]), cls.raw[8 + n:]
 
+    @staticmethod
+    def tensors(header, data):
+        """{name: [dtype, shape, bytes]}"""
+        return {name: [t["dtype"], list(t["shape"]), data[slice(*t["data_offsets"])]] for name, t in header.items()
+                if name != "__metadata__"}
+
     def doctored(self, change):
-        """Writes the file after `change` of {name: [dtype, shape, bytes]} and of the metadata."""
-        tensors = {}
-        metadata = dict(self.header["__metadata__"])
-        for name, t in self.header.items():
-            if name != "__metadata__":
-                begin, end = t["data_offsets"]
-                tensors[name] = [t["dtype"], list(t["shape"]), self.data[begin:end]]
+        """Writes the file after `change` of its tensors and of the metadata."""
+        tensors, metadata = self.tensors(self.header, self.data), dict(self.header["__metadata__"])
         change(tensors, metadata)
+        self.write(tensors, metadata)
+
+    def write(self, tensors, metadata):
         header, at = {"__metadata__": metadata}, 0
         for name, (dtype, shape, data) in tensors.items():
             header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(data)]}
@@ -411,6 +416,25 @@ class Oracle(Case):
         self.doctored(lambda tensors, metadata: metadata.pop("pytorch_f32_gradient_relative_l2"))
         result = json.loads(self.parity("--oracle", self.file, *self.NET, "--format", "json").stdout)
         self.assertEqual((result["gradient_bound"], result["pytorch_f32_gradient_relative_l2"]), (1e-5, None))
+
+    def test_images(self):
+        """EDSR of tests/oracle/edsr_gradients.py: its target is an image of three times the input's size, and so is its output."""
+        with open(os.path.join(FIXTURES, "edsr_gradients.safetensors"), "rb") as file:
+            raw = file.read()
+        (n,) = struct.unpack("<Q", raw[:8])
+        tensors = {"input" if name == "images" else name.removeprefix("edsr x3|"): t
+                   for name, t in self.tensors(json.loads(raw[8:8 + n]), raw[8 + n:]).items() if not name.startswith("edsr|")}
+        tensors["label"], tensors["output"] = tensors.pop("targets"), tensors.pop("logits")
+        tensors["loss"][1] = []
+        net = ("--net-option", "features=4,blocks=1,scale=3")
+        self.write(tensors, {"net": "edsr"})
+        result = json.loads(self.parity("--oracle", self.file, *net, "--device", BACKENDS, "--format", "json").stdout)
+        self.assertTrue(result["passed"] and 0 < result["gradient_relative_l2"] < 1e-5)
+        self.assertEqual((result["sample"], result["classes"], result["worst_buffer"]), ("3x6x5", 0, None))
+        self.refuse(2, ["--oracle", self.file], "'output' has the shape (2x3x18x15); edsr has (2x3x24x20)")
+        tensors["label"][1][2:] = [15, 18]
+        self.write(tensors, {"net": "edsr"})
+        self.refuse(2, ["--oracle", self.file, *net], "'label' has the shape")
 
     def test_bad_files(self):
         for name in ("param.conv1.weight", "grad.fc.bias", "buffer.bn1.running_var", "buffer_after.bn1.running_mean", "input",

@@ -78,6 +78,32 @@ class Synthetic(Case):
                              ["--limit", "32", "--steps", "2", "--out", "none"])
         self.assertIn("resnet18 (", done.stdout)
 
+    def test_images(self):
+        """A network whose target is an image: its loss falls, there is no accuracy, and compression leaves the first loss alone."""
+        edsr = ["edsr", "--data", "synthetic", "--size", "6,5", "--net-option", "features=4,blocks=2,scale=3", "--device", "cpu", "--limit",
+                "16", "--batch", "4", "--log-every", "1", "--lr", "0.01"]
+        result, _ = self.json_run(edsr + ["--epochs", "4", "--out", "run"])
+        self.assertLess(result["loss"][-1], result["loss"][0])
+        self.assertIsNone(result["test_accuracy"])
+        self.assertIsNone(self.metrics(self.path("run"))[-1]["test_accuracy"])
+        compressed, _ = self.json_run(edsr + ["--steps", "1", "--out", "none", "--compress", "*=dct:lambda=10"])
+        self.assertEqual(compressed["loss"], result["loss"][:1])
+        done = self.run_tool(edsr + ["--epochs", "1", "--out", "none"])
+        self.assertIn("test loss", done.stdout)
+        self.assertNotIn("accuracy", done.stdout)
+        shift = read_all(self.path("run", "model.safetensors"))[1]["add_mean.bias"][2]
+        self.assertEqual([round(x / 255, 6) for x in struct.unpack("<3f", shift)], [0.4488, 0.4371, 0.404])
+        self.refuse(["edsr", "--data", "fashion-mnist"], 1, "its labels are classes, edsr takes targets of 3x192x192")
+
+    def test_maps(self):
+        """Labels a position, and masks."""
+        deeplab = ["deeplabv3plus", "--data", "synthetic", "--size", "17,20", "--classes", "3", "--net-option", "width=10,features=4"]
+        unet = ["unet3d", "--data", "synthetic", "--size", "4,4,4", "--net-option", "features=2,depth=1,loss=1"]
+        for network in (deeplab, unet):
+            result, _ = self.json_run(network + ["--device", "cpu", "--limit", "8", "--batch", "4", "--out", "none", "--steps", "2"])
+            self.assertEqual(result["test_accuracy"] is None, network is unet)
+        self.refuse(deeplab + ["--batch", "1"], 2, "--batch 1 and inputs of 3x17x20", "one value a channel")
+
     def test_bad(self):
         self.refuse(["resnet18"], 2, "resnet18 has no usual data set", "--data synthetic")
         self.refuse(["resnet18"] + SMALL[1:], 1, "its images are 1x28x28 in 10 classes, resnet18 takes 3x32x32 in 100")

@@ -1,6 +1,7 @@
 /* Graphs drawn at random of operators that alias their input, work in place and share tensors, on the device that
  * ACTC_TEST_DEVICE names (default cpu): with every operator in memory of its own and in place, a training step gives the same
- * bits, and an evaluation the loss that float64 gives.
+ * bits, and an evaluation the loss that float64 gives; and the same bits again where rules drawn at random have operators computed
+ * again in the backward pass instead of keeping what they save.
  *
  *   test_alias [GRAPHS]      default 2,000
  */
@@ -16,7 +17,7 @@ static actc_context *context;
 static actc_device *device;
 static int graphs = 2000;
 
-typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, OUTPUT, KINDS } kind;
+typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, NORM, OUTPUT, KINDS } kind;
 
 /* Tensor i of a drawn graph is made by op[i - 1] of earlier ones; 0 is the input. */
 typedef struct drawn {
@@ -81,6 +82,7 @@ static actc_graph *build(drawn *g)
         case DROPOUT_0: y = actc_dropout(graph, name, a, 0); break;
         case ADD: y = actc_add(graph, name, a, b); break;
         case CONV: y = actc_conv2d(graph, name, a, &conv); break;
+        case NORM: y = actc_batch_norm(graph, name, a, NULL); break;
         default: actc_graph_add_output(graph, a); break; /* y is a itself */
         }
         g->tensors[i] = y;
@@ -143,7 +145,8 @@ static double loss64(const drawn *g, const float *images, const int32_t *labels,
             continue;
         }
         for (int e = 0; e < N * SAMPLE; e++)
-            t[i][e] = g->ops[i].kind == RELU ? (a[e] > 0 ? a[e] : 0) : g->ops[i].kind == ADD ? a[e] + b[e] : a[e];
+            t[i][e] = g->ops[i].kind == RELU ? (a[e] > 0 ? a[e] : 0) : g->ops[i].kind == ADD ? a[e] + b[e]
+                      : g->ops[i].kind == NORM ? a[e] / sqrt(1 + 1e-5) : a[e]; /* of the first running statistics */
     }
     for (int i = 0; i < g->count; i++)
         for (int e = 0; e < N * SAMPLE && !g->used[i]; e++)
@@ -164,16 +167,42 @@ static double loss64(const drawn *g, const float *images, const int32_t *labels,
 
 /* ---- running ---- */
 
-enum { MAX_STATES = 128 };
+enum { MAX_STATES = 256 };
 typedef struct outcome {
     float loss;
+    bool again; /* something is computed again */
     double evaluated, reference;
     size_t count;
     float *states[MAX_STATES];
     size_t elements[MAX_STATES];
 } outcome;
 
-static bool run(uint64_t seed, bool no_inplace, outcome *o)
+/* Rules that have some of the graph's operators computed again. */
+static void draw_rules(uint64_t seed, const drawn *g, char *text, size_t size)
+{
+    test_rng r = {seed ^ 7};
+    if (!draw(&r, 4)) {
+        snprintf(text, size, "*=recompute:segments=%u", 1 + draw(&r, 4));
+        return;
+    }
+    text[0] = '\0';
+    for (int rule = 0; rule < 3; rule++) {
+        int first = 1 + (int)draw(&r, (uint32_t)g->count - 1), last = first + (int)draw(&r, (uint32_t)(g->count - first));
+        const char *separator = *text ? ";" : "";
+        bool any = false;
+        for (int i = first; i <= last; i++) {
+            if (g->ops[i].kind == OUTPUT)
+                continue;
+            snprintf(text + strlen(text), size - strlen(text), "%sop%d", separator, i);
+            separator = ",";
+            any = true;
+        }
+        if (any)
+            snprintf(text + strlen(text), size - strlen(text), "=recompute");
+    }
+}
+
+static bool run(uint64_t seed, bool no_inplace, bool recompute, outcome *o)
 {
     static drawn g;
     float images[N * SAMPLE];
@@ -186,13 +215,19 @@ static bool run(uint64_t seed, bool no_inplace, outcome *o)
     options.train_batch = options.eval_batch = N;
     options.seed = seed;
     options.no_inplace = no_inplace;
+    char rules[1024];
+    draw_rules(seed, &g, rules, sizeof rules);
+    if (recompute)
+        options.compress = rules;
     test_rng r = {seed ^ 99};
     for (int i = 0; i < N * SAMPLE; i++)
         images[i] = rng_normal(&r);
     int64_t correct = 0;
     actc_step_result result = {.size = sizeof result};
+    actc_memory_report memory = {.size = sizeof memory};
     *o = (outcome){0};
     bool good = graph && actc_network_create(device, graph, &options, &network) == ACTC_OK && actc_network_initialize(network) == ACTC_OK &&
+                actc_network_memory(network, &memory) == ACTC_OK &&
                 actc_network_evaluate(network, images, labels, N, &o->evaluated, &correct) == ACTC_OK;
     for (size_t i = 0; good && i < actc_network_state_count(network) && i < MAX_STATES; i++) {
         actc_state_info info = {.size = sizeof info};
@@ -207,6 +242,7 @@ static bool run(uint64_t seed, bool no_inplace, outcome *o)
         o->reference = loss64(&g, images, labels, (const float *const *)o->states, names, o->count);
     good = good && actc_network_train_step(network, images, labels, 0.01, &result) == ACTC_OK;
     o->loss = result.loss;
+    o->again = memory.recompute_percent > 0;
     for (size_t i = 0; good && i < o->count; i++)
         good = actc_network_read_state(network, i, o->states[i]) == ACTC_OK;
     if (!good)
@@ -246,19 +282,25 @@ static void release(outcome *o)
 static void in_place_is_as_out_of_place(void **state)
 {
     (void)state;
-    int failures = 0;
+    int failures = 0, again = 0;
     for (int i = 0; i < graphs; i++) {
-        outcome apart, inplace;
+        outcome apart, inplace, recomputed;
         uint64_t seed = 1000003u * (uint64_t)(i + 1);
-        bool good = run(seed, true, &apart);
-        good = run(seed, false, &inplace) && good;
+        bool good = run(seed, true, false, &apart);
+        good = run(seed, false, false, &inplace) && good;
+        good = run(seed, i % 2, true, &recomputed) && good;
         const char *why = good ? compare(&apart, &inplace) : "failed";
+        if (good && !*why && *compare(&inplace, &recomputed))
+            why = "computed again, it differs";
         if (*why && failures++ < 5)
             print_error("graph %d: %s\n", i, why);
+        again += recomputed.again;
+        release(&recomputed);
         release(&apart);
         release(&inplace);
     }
     assert_int_equal(failures, 0);
+    assert_true(again > graphs / 4);
 }
 
 static int setup(void **state)

@@ -36,6 +36,9 @@ static void test_canonical(void **state)
     expect_text("dct:relu=value,values=int8,block=8,select=tile", "dct:lambda=10,select=tile,block=8,values=int8,relu=value");
     expect_text("wavelet:mode=symmetric,levels=5,wave=bior2.2,select=band",
                 "wavelet:lambda=10,select=band,wave=bior2.2,levels=5,mode=symmetric");
+    expect_text("quant", "quant:bits=8");
+    expect_text("quant:mode=minmax,bits=2", "quant:bits=2");
+    expect_text("quant:bn=input,mode=symmetric,bits=1,relu=value", "quant:bits=1,mode=symmetric,relu=value,bn=input");
     expect_text("wavelet:lambda=3.0000000000000004", "wavelet:lambda=3.0000000000000004");
 }
 
@@ -54,7 +57,7 @@ static void test_refusals(void **state)
     (void)state;
     refused("", "accepted");
     refused("dcct", "did you mean \"dct\"");
-    refused("DCT", "none, random, threshold, dct, wavelet");
+    refused("DCT", "none, random, threshold, dct, wavelet, quant");
     refused("dct:", "key=value");
     refused("dct:lambda", "key=value");
     refused("dct:lambda=", "key=value");
@@ -70,11 +73,12 @@ static void test_refusals(void **state)
     refused("dct:lambda=10x", "at least 1");
     refused("dct:lambda= 10", "at least 1");
     refused("dct:ratio=1.01", "from 0 to 1");
+    refused("dct:ratio=1,select=random", "from 0 to below 1");
     refused("dct:ratio=-0.1", "from 0 to 1");
     refused("dct:ratio=0.5,lambda=2", "exclude");
     refused("dct:lambda=2,ratio=0.5", "exclude");
     refused("dct:lambda=2,lambda=3", "twice");
-    refused("dct:select=band", "accepted: global, tile");
+    refused("dct:select=band", "accepted: global, tile, random");
     refused("wavelet:select=bands", "did you mean \"band\"");
     refused("threshold:values=f8", "f32, f16, bf16, int8");
     refused("threshold:relu=maybe", "mask, value");
@@ -88,6 +92,14 @@ static void test_refusals(void **state)
     refused("wavelet:levels=17", "1 to 16");
     refused("wavelet:levels=2.5", "1 to 16");
     refused("wavelet:mode=zero", "periodic, symmetric");
+    refused("quant:bits=3", "8, 4, 2, 1");
+    refused("quant:bits=16", "8, 4, 2, 1");
+    refused("quant:mode=periodic", "minmax, symmetric");
+    refused("quant:lambda=10", "bits, mode, relu, bn");
+    refused("quant:values=int8", "bits, mode");
+    refused("quant:bits=2,bits=4", "twice");
+    refused("dct:bits=2", "accepted: lambda");
+    refused("quan", "did you mean \"quant\"");
     refused("none:lambda=2", "accepted: relu");
     refused("random:values=f16", "accepted: relu");
     memset(longer, 'a', sizeof longer - 1);
@@ -145,6 +157,11 @@ static void test_shapes(void **state)
     assert_string_equal(plan->note, "levels: 3 asked, 0 possible with db3 at 7x7");
     assert_int_equal(plan->m, plan->n);
     actc_codec_plan_destroy(&plan);
+    plan = codec_plan("wavelet:select=random,lambda=1000", &(shape_case){4, {2, 30, 7, 7}});
+    assert_int_equal(plan->k, 12); /* one a tile */
+    assert_string_equal(plan->note, "levels: 3 asked, 0 possible with db3 at 7x7; kept: 2 asked, 12 needed by select=random, "
+                                    "one of each 256");
+    actc_codec_plan_destroy(&plan);
     plan = codec_plan("wavelet:wave=haar", &(shape_case){5, {2, 3, 4, 8, 12}});
     assert_int_equal(plan->levels, 3);
     assert_string_equal(plan->note, "");
@@ -198,11 +215,11 @@ static void test_layout(void **state)
             actc_codec_plan *plan = codec_plan(codec_specs[o], &codec_shapes[s]);
             if (plan->spec.kind == ACTC_CODEC_NONE)
                 assert_int_equal(plan->payload_bytes, 4 * plan->n);
-            if (plan->spec.kind < ACTC_CODEC_THRESHOLD || plan->k == 0) {
+            if (!actc_codec_selects(plan->spec.kind) || plan->k == 0) {
                 actc_codec_plan_destroy(&plan);
                 continue;
             }
-            bool tile = plan->spec.select == ACTC_SELECT_TILE;
+            bool tile = actc_codec_in_tiles(&plan->spec);
             uint64_t total = 0, index = plan->index;
             total += tile ? 0 : 4 * ((plan->m + 65535) / 65536);
             total += index == ACTC_INDEX_MASK ? 4 * ((plan->m + 31) / 32) : 0;

@@ -115,6 +115,7 @@ static void refused(const fixture *f, bool transposed, const char *words, void (
 static void two_groups(actc_conv_options *o) { o->groups = 2; }
 static void six_of_four(actc_conv_options *o) { o->groups = 4; }
 static void too_wide(actc_conv_options *o) { o->kernel[1] = 9; }
+static void first_ones(actc_conv_options *o) { o->init = ACTC_INIT_ONES; }
 static void padded_output(actc_conv_options *o) { o->output_padding[0] = 1; }
 
 static void bad_options(void **state)
@@ -122,8 +123,56 @@ static void bad_options(void **state)
     refused(*state, false, "groups is 2; accepted are 1 and", two_groups);
     refused(*state, false, "out_channels (6)", six_of_four);
     refused(*state, false, "the kernel spans 9 in dimension 3", too_wide);
+    refused(*state, false, "init is 2, must be ACTC_INIT_DEFAULT (0) or", first_ones);
     refused(*state, false, "output_padding is 1", padded_output);
     refused(*state, true, "output_padding is 1, must be below the stride 1", padded_output);
+}
+
+/* First values N(0, 2 / fan_out): as many within 1, 2, 3 and 4 deviations of 0, on either side, as there should be, and none beyond 6. */
+static void normal_first_values(void **state)
+{
+    const fixture *f = *state;
+    enum { IN = 64, OUT = 256 };
+    static float values[OUT * IN * 9];
+    static const double within[] = {0.682689, 0.954500, 0.997300, 0.999937};
+    const int64_t sample[] = {IN, 1, 1};
+    for (int depthwise = 0; depthwise < 2; depthwise++) {
+        actc_graph *graph;
+        actc_network *network;
+        CHECK(f->context, actc_graph_create(f->context, "normal", &graph));
+        actc_conv_options o = actc_conv_options_default(OUT, 3);
+        o.padding[0] = o.padding[1] = 1;
+        o.groups = depthwise ? IN : 1;
+        o.init = ACTC_INIT_KAIMING_NORMAL;
+        actc_graph_add_output(graph, actc_convolution(graph, "op", actc_input(graph, "x", sample, 3), &o));
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = options.eval_batch = 0;
+        options.infer_batch = 1;
+        options.seed = 7;
+        CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+        actc_graph_destroy(&graph);
+        CHECK(f->context, actc_network_initialize(network));
+        assert_int_equal(actc_network_state_count(network), 2);
+        const int64_t n = depthwise ? OUT * 9 : OUT * IN * 9;
+        const double deviation = sqrt(2.0 / (9 * OUT / (depthwise ? IN : 1)));
+        double inside[4] = {0}, above = 0;
+        CHECK(f->context, actc_network_read_state(network, 0, values));
+        for (int64_t i = 0; i < n; i++) {
+            const double z = values[i] / deviation;
+            above += z > 0;
+            for (int k = 0; k < 4; k++)
+                inside[k] += fabs(z) <= k + 1;
+            assert_true(fabs(z) < 6);
+        }
+        assert_true(fabs(above / (double)n - 0.5) <= 3 / sqrt((double)n));
+        for (int k = 0; k < 4; k++)
+            if (!(fabs(inside[k] / (double)n - within[k]) <= 4 * sqrt(within[k] * (1 - within[k]) / (double)n)))
+                fail_msg("%g of %lld values within %d deviations, should be %g", inside[k], (long long)n, k + 1, within[k]);
+        CHECK(f->context, actc_network_read_state(network, 1, values));
+        for (int i = 0; i < OUT; i++)
+            assert_true(values[i] == 0);
+        actc_network_destroy(&network);
+    }
 }
 
 /* The gradient of a convolution whose input is restored plane by plane (the plan cuts it where that lowers the peak) lies as near to
@@ -186,6 +235,7 @@ static void parts_of_volumes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_float64), cmocka_unit_test(bad_options), cmocka_unit_test(parts_of_volumes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_float64), cmocka_unit_test(bad_options), cmocka_unit_test(parts_of_volumes),
+                                       cmocka_unit_test(normal_first_values)};
     return cmocka_run_group_tests_name("convolutions", tests, set_up, tear_down);
 }

@@ -137,7 +137,7 @@ static void information(void **state)
     assert_int_equal(actc_backend_cpu.enumerate(context, take_info, &info), ACTC_OK);
     assert_string_equal(info.spec, "cpu");
     assert_true(info.usable && info.exact && info.threads >= 1 && info.memory_bytes > 0);
-    assert_true(info.name[0] && strstr(info.driver, "oneDNN 2.") && info.exact_evidence[0]);
+    assert_true(info.name[0] && strstr(info.driver, "oneDNN ") && info.exact_evidence[0]);
     assert_int_equal(actc_backend_null.enumerate(context, take_info, &info), ACTC_OK);
     assert_string_equal(info.spec, "null");
     assert_true(info.usable && info.type == ACTC_DEVICE_NULL);

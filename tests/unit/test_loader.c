@@ -468,6 +468,33 @@ static actc_status create_and_destroy(void *user)
     return status;
 }
 
+/* Without classes targets are f32 of [0, 1), each sample's its own. */
+static void test_synthetic_f32_targets(void **state)
+{
+    struct fixture *f = *state;
+    enum { TARGETS = 3 * 8 * 10, BATCH = 8 };
+    const actc_shape sample = {3, {3, 4, 5}}, target = {3, {3, 8, 10}};
+    actc_dataset *set;
+    actc_loader *loader;
+    actc_batch batch;
+    actc_loader_options options = actc_loader_options_default();
+    options.batch = BATCH;
+    assert_ok(f->context, actc_dataset_synthetic(f->context, &sample, &target, 0, BATCH, 5, true, &set));
+    assert_int_equal(actc_dataset_classes(set), 0);
+    assert_ok(f->context, actc_loader_create(f->context, set, &options, &loader));
+    assert_ok(f->context, actc_loader_next(loader, &batch));
+    assert_null(batch.labels);
+    double sum = 0;
+    for (int i = 0; i < BATCH * TARGETS; i++) {
+        assert_true(batch.targets[i] >= 0 && batch.targets[i] < 1);
+        sum += (double)batch.targets[i];
+    }
+    assert_true(fabs(sum / (BATCH * TARGETS) - 0.5) < 0.03);
+    assert_memory_not_equal(batch.targets, batch.targets + TARGETS, TARGETS * sizeof(float));
+    actc_loader_destroy(&loader);
+    actc_dataset_destroy(&set);
+}
+
 /* What a loader gives of generated samples is theirs, whatever the order: of any target shape, of mean 0 and variance 1. */
 static void test_synthetic(void **state)
 {
@@ -520,6 +547,7 @@ static void test_synthetic(void **state)
         assert_memory_equal(batch.inputs + i * ELEMENTS, inputs[order[2 * BATCH + i]], sizeof inputs[0]);
         assert_memory_equal(batch.labels + i * TARGETS, targets[order[2 * BATCH + i]], sizeof targets[0]);
     }
+    assert_null(batch.targets);
     actc_loader_destroy(&loader);
     uint32_t digest, other;
     assert_ok(f->context, actc_dataset_digest(set, &digest));
@@ -537,8 +565,8 @@ static void test_synthetic(void **state)
                   "3x0", NULL);
     assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, &deep, 3, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
                   "targets of 5 dimensions", NULL);
-    assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, NULL, 0, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
-                  "0 classes", NULL);
+    assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, NULL, -1, 1, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
+                  "-1 classes", "f32 targets", NULL);
     assert_failed(f->context, actc_dataset_synthetic(f->context, &sample, NULL, 3, 0, 0, true, &set), ACTC_ERROR_INVALID_ARGUMENT,
                   "0 samples", NULL);
 }
@@ -557,7 +585,7 @@ int main(void)
 #if !defined(__SANITIZE_THREAD__)
         TEST(test_fork),
 #endif
-        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_synthetic),
+        TEST(test_failure), TEST(test_digest), TEST(test_ahead), TEST(test_signals), TEST(test_options), TEST(test_synthetic), TEST(test_synthetic_f32_targets),
         TEST(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

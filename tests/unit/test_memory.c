@@ -1,6 +1,8 @@
-/* What is live between the forward and the backward pass, against a count by hand, and the timeline against the plan; on the
- * null device, since a plan computes nothing. */
+/* What is live between the forward and the backward pass, against a count by hand, the timeline against the plan, and the arena
+ * against what lives in it; on the null device, since a plan computes nothing. */
 #include "network_test.h"
+
+#include <time.h>
 
 #include "runtime/network.h"
 
@@ -204,6 +206,152 @@ static void norms_take_what_follows(void **state)
     }
 }
 
+/* Places are found by a rule of thumb, which may leave a twentieth of the arena unused where most of it is used. */
+static void arena_holds_little_else(void **state)
+{
+    const fixture *f = *state;
+    static const struct { const char *name; int64_t batch; } networks[] = {
+        {"resnet18", 128}, {"resnet152", 128}, {"wideresnet101", 128}, {"unet3d", 1}, {"unet3d", 2}};
+    static const char *const rules[] = {NULL, "*=dct:lambda=100"};
+    for (size_t i = 0; i < 2 * sizeof networks / sizeof *networks; i++) {
+        actc_graph *graph;
+        actc_network *network = NULL;
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = networks[i / 2].batch;
+        options.compress = rules[i % 2];
+        CHECK(f->context, actc_graph_create(f->context, networks[i / 2].name, &graph));
+        actc_model_build(actc_model_find(networks[i / 2].name), graph);
+        CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+        const actc_plan *plan = &network->build->plan;
+        uint64_t arena = 0;
+        for (size_t a = 0; a < plan->n_arenas; a++)
+            arena += plan->arena_bytes[a];
+        assert_true(arena >= plan->peak_bytes);
+        if (arena > plan->peak_bytes / 20 * 21)
+            fail_msg("%s, batch %d, '%s': an arena of %llu bytes for %llu that live at once", networks[i / 2].name,
+                     (int)networks[i / 2].batch, options.compress ? options.compress : "", (unsigned long long)arena,
+                     (unsigned long long)plan->peak_bytes);
+        actc_network_destroy(&network);
+        actc_graph_destroy(&graph);
+    }
+}
+
+/* Buffers of lives and sizes drawn by chance: none lies where another does that lives at the same time, also where an arena may
+ * not be large; where it may, it holds little else than what lives at the peak. */
+static void places_of_chance(void **state)
+{
+    const fixture *f = *state;
+    enum { BUFFERS = 80, COMMANDS = 120, PROBLEMS = 40 };
+    static actc_command commands[COMMANDS];
+    uint32_t random = 1;
+    double excess = 0;
+    for (int problem = 0; problem < 2 * PROBLEMS; problem++) {
+        static actc_vbuf vbufs[BUFFERS];
+        actc_program program = {.name = "chance", .commands = commands, .n_commands = COMMANDS};
+        const actc_plan_limits limits = {.buffer_bytes = problem < PROBLEMS ? 0 : 64 * ACTC_VIEW_ALIGNMENT, .device = "null"};
+        actc_plan plan;
+        memset(commands, 0, sizeof commands);
+        for (int i = 0; i < BUFFERS; i++) {
+            uint32_t draw[3];
+            for (int k = 0; k < 3; k++)
+                draw[k] = (random = random * 1664525u + 1013904223u) >> 16;
+            uint32_t first = draw[0] % COMMANDS, last = first + draw[1] % (draw[1] % 4 ? 8 : COMMANDS);
+            vbufs[i] = (actc_vbuf){.name = "buffer", .bytes = (1 + draw[2] % 48) * ACTC_VIEW_ALIGNMENT};
+            for (int end = 0; end < 2; end++) {
+                actc_command *command = &commands[end ? (last < COMMANDS ? last : COMMANDS - 1) : first];
+                if (command->n_views < ACTC_MAX_VIEWS)
+                    command->views[command->n_views++] = (actc_view){.buffer = (uint32_t)i, .bytes = vbufs[i].bytes};
+            }
+        }
+        CHECK(f->context, actc_plan_create(f->context, &program, 1, vbufs, BUFFERS, &limits, &plan));
+        uint64_t arenas = 0;
+        for (size_t a = 0; a < plan.n_arenas; a++) {
+            arenas += plan.arena_bytes[a];
+            assert_true(!limits.buffer_bytes || plan.arena_bytes[a] <= limits.buffer_bytes);
+        }
+        assert_true(arenas >= plan.peak_bytes && (limits.buffer_bytes ? plan.n_arenas > 1 : plan.n_arenas == 1));
+        excess += limits.buffer_bytes ? 0 : (double)arenas / (double)plan.peak_bytes - 1;
+        for (const actc_vbuf *a = vbufs; a < vbufs + BUFFERS; a++) {
+            assert_true(!a->touched || a->offset + a->bytes <= plan.arena_bytes[a->arena]);
+            for (const actc_vbuf *b = vbufs; b < a; b++)
+                if (a->touched && b->touched && a->arena == b->arena && a->first <= b->last && b->first <= a->last)
+                    assert_true(a->offset >= b->offset + b->bytes || b->offset >= a->offset + a->bytes);
+        }
+        actc_plan_destroy(&plan);
+    }
+    if (!(excess / PROBLEMS < 0.01))
+        fail_msg("arenas are %g of the peak larger than it, of %d", excess / PROBLEMS, PROBLEMS);
+}
+
+/* A network of 128 images, everything compressed. */
+static actc_network *compressed(const fixture *f, const char *name)
+{
+    actc_graph *graph;
+    actc_network *network = NULL;
+    actc_network_options options = actc_network_options_default();
+    options.train_batch = 128;
+    options.compress = "*=dct:lambda=100";
+    CHECK(f->context, actc_graph_create(f->context, name, &graph));
+    actc_model_build(actc_model_find(name), graph);
+    CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+    actc_graph_destroy(&graph);
+    return network;
+}
+
+/* Commands of a training step that restore this tensor (NULL: any), and the bytes that they restore. */
+static int restorations(const actc_build *build, const char *tensor, uint64_t *bytes)
+{
+    const actc_program *program = &build->programs[ACTC_PROGRAM_TRAIN];
+    int count = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < program->n_commands; i++) {
+        const actc_command *command = &program->commands[i];
+        const char *what = command->type == ACTC_COMMAND_UNPACK ? strstr(command->label, ": unpack ") : NULL;
+        if (!what || (tensor && strcmp(what + strlen(": unpack "), tensor)))
+            continue;
+        count++;
+        *bytes += command->views[1].bytes;
+    }
+    return count;
+}
+
+/* Tensors of one size: in parts where their restoration would be the peak, whole where there is room. */
+static void restored_by_room(void **state)
+{
+    const fixture *f = *state;
+    actc_network *network = compressed(f, "resnet18");
+    actc_build *halves;
+    uint64_t once, twice, bytes;
+    CHECK(f->context, actc_build_create(f->device, network->graph, &network->options, true, NULL, &halves));
+    assert_int_equal(restorations(halves, "layer1/0/conv2", &bytes), 4); /* bn2: twice two halves */
+    assert_int_equal(bytes, 2 * 128 * 64 * 32 * 32 * 4);
+    assert_int_equal(restorations(network->build, "layer1/1/conv2", &bytes), 4);
+    assert_int_equal(restorations(network->build, "layer1/0/conv2", &bytes), 1);
+    assert_int_equal(bytes, 128 * 64 * 32 * 32 * 4);
+    assert_int_equal(restorations(network->build, "layer4/1/conv2", &bytes), 1);
+    restorations(halves, NULL, &twice);
+    restorations(network->build, NULL, &once);
+    assert_true(once < twice / 4 * 3);
+    assert_int_equal(network->build->plan.peak_bytes, halves->plan.peak_bytes);
+    actc_build_destroy(&halves);
+    actc_network_destroy(&network);
+}
+
+/* Deep networks are planned in no time that a user would notice. */
+static void quickly_planned(void **state)
+{
+    const fixture *f = *state;
+    clock_t start = clock();
+    actc_network *network = compressed(f, "resnet152");
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    actc_network_destroy(&network);
+#ifndef __SANITIZE_ADDRESS__
+    if (!(seconds < 1))
+        fail_msg("planning resnet152 took %g processor seconds", seconds);
+#endif
+    (void)seconds;
+}
+
 static void nothing_to_time(void **state)
 {
     const fixture *f = *state;
@@ -219,7 +367,10 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(after_forward_by_hand), cmocka_unit_test(what_does_not_count),
                                        cmocka_unit_test(after_forward_compressed), cmocka_unit_test(unsaved_input),
                                        cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
-                                       cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(nothing_to_time)};
+                                       cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(arena_holds_little_else),
+                                       cmocka_unit_test(places_of_chance),
+                                       cmocka_unit_test(restored_by_room), cmocka_unit_test(quickly_planned),
+                                       cmocka_unit_test(nothing_to_time)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

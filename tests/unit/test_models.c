@@ -1,10 +1,13 @@
-/* Small networks of models/ against PyTorch in float64 (tests/oracle/resnet_gradients.py, unet3d_gradients.py): loss, the gradient of
+/* Small networks of models/ against PyTorch in float64 (tests/oracle/resnet_gradients.py and so on): loss, the gradient of
  * every parameter, the running statistics after a step, the logits of an evaluation that uses them; and what compression must not
  * change. On the device that ACTC_TEST_DEVICE names.
  */
 #include <math.h>
 #include <unistd.h>
 
+#include "deeplab.h"
+#include "edsr.h"
+#include "efficientnet.h"
 #include "network_test.h"
 #include "resnet.h"
 #include "unet3d.h"
@@ -33,7 +36,43 @@ static actc_tensor *build_deep_unet(actc_graph *graph, actc_tensor *x)
     return actc_unet3d(graph, x, &options);
 }
 
-enum { MOST = 8192 }; /* elements of a batch's inputs, labels or logits */
+static actc_tensor *build_efficientnet(actc_graph *graph, actc_tensor *x)
+{
+    const actc_efficientnet_options options = {.width = 0.05, .depth = 0.5, .classes = 7};
+    return actc_efficientnet(graph, x, &options);
+}
+
+static actc_tensor *build_efficientnet_relu(actc_graph *graph, actc_tensor *x)
+{
+    const actc_efficientnet_options options = {.width = 0.05, .depth = 0.25, .relu = true, .classes = 7};
+    return actc_efficientnet(graph, x, &options);
+}
+
+static actc_tensor *build_efficientnet_tf(actc_graph *graph, actc_tensor *x)
+{
+    const actc_efficientnet_options options = {.width = 0.05, .depth = 0.25, .tensorflow = true, .classes = 7};
+    return actc_efficientnet(graph, x, &options);
+}
+
+static actc_tensor *build_edsr(actc_graph *graph, actc_tensor *x)
+{
+    const actc_edsr_options options = {.features = 4, .blocks = 2, .scale = 4};
+    return actc_edsr(graph, x, &options);
+}
+
+static actc_tensor *build_edsr_x3(actc_graph *graph, actc_tensor *x)
+{
+    const actc_edsr_options options = {.features = 4, .blocks = 1, .scale = 3};
+    return actc_edsr(graph, x, &options);
+}
+
+static actc_tensor *build_deeplab(actc_graph *graph, actc_tensor *x)
+{
+    const actc_deeplab_options options = {.width = 0.1, .features = 4, .classes = 5};
+    return actc_deeplabv3plus(graph, x, &options);
+}
+
+enum { MOST = 16384 }; /* elements of a batch's inputs, labels or logits */
 
 static const struct variant {
     const char *name;
@@ -43,27 +82,56 @@ static const struct variant {
     int ndim;
     int64_t classes;
     bool maps;           /* a label a position */
+    int scale;           /* not 0: its target is an image this many times as large */
 } variants[] = {
     {"basic", build_basic, "resnet_gradients", 4, {3, 16, 16}, 3, 7, false},
     {"bottleneck", build_bottleneck, "resnet_gradients", 4, {3, 16, 16}, 3, 7, false},
     {"unet", build_unet, "unet3d_gradients", 2, {2, 8, 12, 8}, 4, 3, true},
     {"deep unet", build_deep_unet, NULL, 2, {1, 16, 16, 16}, 4, 3, true},
+    {"efficientnet", build_efficientnet, "efficientnet_gradients", 4, {1, 48, 48}, 3, 7, false},
+    {"efficientnet relu", build_efficientnet_relu, "efficientnet_gradients", 4, {1, 48, 48}, 3, 7, false},
+    {"efficientnet tf", build_efficientnet_tf, "efficientnet_gradients", 4, {1, 48, 48}, 3, 7, false},
+    {"edsr", build_edsr, "edsr_gradients", 2, {3, 6, 5}, 3, 3, true, 4},
+    {"edsr x3", build_edsr_x3, "edsr_gradients", 2, {3, 6, 5}, 3, 3, true, 3},
+    {"deeplab", build_deeplab, "deeplab_gradients", 4, {3, 33, 40}, 3, 5, true},
 };
-enum { BASIC, BOTTLENECK, UNET, DEEP_UNET, VARIANTS };
+enum { BASIC, BOTTLENECK, UNET, DEEP_UNET, EFFICIENTNET, EFFICIENTNET_RELU, EFFICIENTNET_TF, EDSR, EDSR_X3, DEEPLAB, VARIANTS };
 
 static actc_safetensors *files[VARIANTS];
 
-static const float *tensor(const fixture *f, const struct variant *v, bool of_network, const char *name)
+static const float *find(const fixture *f, const struct variant *v, bool of_network, const char *name)
 {
     char text[128];
     size_t index;
     const float *values;
     actc_safetensors *file = files[v - variants];
     snprintf(text, sizeof text, "%s%s%s", of_network ? v->name : "", of_network ? "|" : "", name);
-    if (actc_safetensors_find(file, text, &index) != ACTC_OK)
-        fail_msg("the fixture has no tensor %s", text);
+    if (!file || actc_safetensors_find(file, text, &index) != ACTC_OK)
+        return NULL;
     CHECK(f->context, actc_safetensors_get(file, index, NULL, NULL, &values));
     return values;
+}
+
+static const float *tensor(const fixture *f, const struct variant *v, bool of_network, const char *name)
+{
+    const float *values = find(f, v, of_network, name);
+    if (!values)
+        fail_msg("the fixture has no tensor %s of %s", name, v->name);
+    return values;
+}
+
+/* The first values that the fixture has; all others are the network's own. */
+static void give_parameters(const fixture *f, const struct variant *v, actc_network *network)
+{
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info;
+        char name[96];
+        CHECK(f->context, actc_network_state_info(network, i, &info));
+        snprintf(name, sizeof name, "param.%s", info.name);
+        const float *values = info.kind == ACTC_STATE_PARAMETER ? find(f, v, true, name) : NULL;
+        if (values)
+            CHECK(f->context, actc_network_write_state(network, i, values));
+    }
 }
 
 static actc_network *prepare_with(const fixture *f, const struct variant *v, const char *rules, bool no_inplace)
@@ -72,9 +140,11 @@ static actc_network *prepare_with(const fixture *f, const struct variant *v, con
     actc_network *network;
     CHECK(f->context, actc_graph_create(f->context, v->name, &graph));
     actc_tensor *x = actc_input(graph, "image", v->sample, v->ndim);
-    actc_tensor *label = actc_input_of(graph, "label", ACTC_I32, v->maps ? v->sample + 1 : NULL, v->maps ? v->ndim - 1 : 0);
+    const int64_t image[] = {v->classes, v->sample[1] * v->scale, v->sample[2] * v->scale};
+    actc_tensor *label = v->scale ? actc_input(graph, "label", image, 3)
+                                  : actc_input_of(graph, "label", ACTC_I32, v->maps ? v->sample + 1 : NULL, v->maps ? v->ndim - 1 : 0);
     actc_tensor *logits = v->build(graph, x);
-    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", logits, label));
+    actc_graph_set_loss(graph, v->scale ? actc_l1_loss(graph, "loss", logits, label) : actc_cross_entropy(graph, "loss", logits, label));
     actc_graph_add_output(graph, logits);
     actc_network_options options = actc_network_options_default();
     options.train_batch = options.eval_batch = options.infer_batch = v->batch;
@@ -84,6 +154,7 @@ static actc_network *prepare_with(const fixture *f, const struct variant *v, con
     CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
     actc_graph_destroy(&graph);
     CHECK(f->context, actc_network_initialize(network));
+    give_parameters(f, v, network);
     actc_memory_report memory = {.size = sizeof memory};
     CHECK(f->context, actc_network_memory(network, &memory));
     assert_int_equal(memory.planned_bytes, memory.allocated_bytes);
@@ -98,7 +169,7 @@ static actc_network *prepare(const fixture *f, const struct variant *v, const ch
 /* ---- batches ---- */
 
 typedef struct samples {
-    float images[MOST];
+    float images[MOST], targets[MOST];
     int32_t labels[MOST];
     actc_binding bindings[2];
     int64_t positions; /* labels of the batch */
@@ -110,15 +181,17 @@ static void load(const fixture *f, const struct variant *v, samples *s)
     s->positions = v->batch;
     for (int d = 0; d < v->ndim; d++) {
         elements *= v->sample[d];
-        s->positions *= v->maps && d ? v->sample[d] : 1;
+        s->positions *= v->maps && d ? v->sample[d] * (v->scale ? v->scale : 1) : 1;
     }
-    assert_true(elements <= MOST && s->positions * v->classes <= 4 * MOST);
+    assert_true(elements <= MOST && s->positions <= MOST && s->positions * v->classes <= 4 * MOST);
     for (int64_t i = 0; i < elements; i++)
         s->images[i] = v->fixture ? tensor(f, v, false, "images")[i] : sinf((float)(i * 7 % 1009));
-    for (int64_t i = 0; i < s->positions; i++)
+    for (int64_t i = 0; v->scale && i < s->positions * v->classes; i++)
+        s->targets[i] = tensor(f, v, true, "targets")[i];
+    for (int64_t i = 0; !v->scale && i < s->positions; i++)
         s->labels[i] = v->fixture ? (int32_t)tensor(f, v, false, "labels")[i] : (int32_t)(i * 5 % 7 % v->classes);
     s->bindings[0] = (actc_binding){"image", s->images};
-    s->bindings[1] = (actc_binding){"label", s->labels};
+    s->bindings[1] = (actc_binding){"label", v->scale ? (const void *)s->targets : s->labels};
 }
 
 static float train(const fixture *f, const struct variant *v, actc_network *network, double rate)
@@ -172,7 +245,7 @@ static void against_float64(void **state)
         if (!(fabsf(loss - want) <= 1e-5f * want))
             fail_msg("%s: loss %.9g, float64 gives %.9g", v->name, loss, want);
         difference gradients = compare(f, network, v, ACTC_STATE_GRADIENT), buffers = compare(f, network, v, ACTC_STATE_BUFFER);
-        assert_true(gradients.count > 20 && buffers.count >= 20);
+        assert_true(gradients.count >= (v->scale ? 12 : 21) && buffers.count >= (v->scale ? 0 : 20));
         if (!(gradients.error <= 1e-10 * gradients.norm) || !(buffers.error <= 1e-12 * buffers.norm))
             fail_msg("%s: relative error %g of the gradients, %g of the running statistics", v->name,
                      sqrt(gradients.error / gradients.norm), sqrt(buffers.error / buffers.norm));
@@ -194,14 +267,18 @@ static void compression_leaves_the_loss(void **state)
 {
     const fixture *f = *state;
     static const char *const rules[] = {"*=dct:lambda=10", "*/*@conv=wavelet:lambda=4", "*@bn=threshold:lambda=10", "*@bn=dct:lambda=10,bn=input",
-                                        "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random"};
-    static const int of[] = {BASIC, UNET};
-    for (int k = 0; k < 2; k++) {
+                                        "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random", "*=quant:bits=2"};
+    static const int of[] = {BASIC, UNET, EFFICIENTNET, EDSR, DEEPLAB};
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
         const struct variant *v = &variants[of[k]];
         actc_network *network = prepare(f, v, NULL);
         float first = train(f, v, network, 0.01);
         actc_network_destroy(&network);
         for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+            if (of[k] == EFFICIENTNET && strstr(rules[i], "relu")) /* it has none */
+                continue;
+            if (v->scale && strstr(rules[i], "bn"))
+                continue; /* it has none */
             network = prepare(f, v, rules[i]);
             float loss = train(f, v, network, 0.01);
             assert_memory_equal(&loss, &first, sizeof loss);
@@ -216,7 +293,9 @@ static void compression_leaves_the_loss(void **state)
 static void in_place_changes_nothing(void **state)
 {
     const fixture *f = *state;
-    for (const struct variant *v = variants; v <= &variants[UNET]; v++) {
+    for (const struct variant *v = variants; v < variants + VARIANTS; v++) {
+        if (!v->fixture)
+            continue;
         actc_network *a = prepare_with(f, v, NULL, false), *b = prepare_with(f, v, NULL, true);
         for (int step = 0; step < 2; step++) {
             float losses[2] = {train(f, v, a, 0.01), train(f, v, b, 0.01)};
@@ -296,7 +375,14 @@ static void one_hash_everywhere(void **state)
         {BASIC, "*=wavelet:lambda=4", 0xc1cdc27f441a65dfu},
         {DEEP_UNET, NULL, 0x16fe056e1d01352du},
         {DEEP_UNET, "*=dct:lambda=10", 0xf37b6e0386322496u},
-        {DEEP_UNET, "*=wavelet:lambda=4", 0x9e6e2465cc490f36u}};
+        {DEEP_UNET, "*=wavelet:lambda=4", 0x9e6e2465cc490f36u},
+        {EFFICIENTNET, NULL, 0x10887c7b0ab3606du},
+        {EFFICIENTNET, "*=dct:lambda=10", 0x9979fc2eb55c31b1u},
+        {EFFICIENTNET_RELU, "*=wavelet:lambda=4", 0xf8adff6ef1d1b6e6u},
+        {EDSR, NULL, 0x6caf46881b8b0e9cu},
+        {EDSR, "*=dct:lambda=10", 0x9f31e5eba61cca93u},
+        {DEEPLAB, NULL, 0x92e200094bcc7f48u},
+        {DEEPLAB, "*=dct:lambda=10", 0x692102be5d16a34bu}};
     fixture exact = *f;
     actc_device_options options = actc_device_options_default();
     options.device = actc_device_get_info(f->device)->spec;

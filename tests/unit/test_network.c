@@ -151,7 +151,7 @@ static void saved_bytes_never_grow(void **state)
 static void forward_is_untouched(void **state)
 {
     const fixture *f = *state;
-    static const char *const rules[] = {RULES, "*=threshold:lambda=100", "*=wavelet:lambda=1000,values=int8",
+    static const char *const rules[] = {RULES, "*=threshold:lambda=100", "*=wavelet:lambda=1000,values=int8", "*=quant:bits=2",
                                         "conv1,relu1,conv2=dct:lambda=10,relu=value", "*=random"};
     actc_step_result dense, compressed;
     actc_network *network = network_of(f, BATCH, NULL);
@@ -459,6 +459,59 @@ static void bad_graphs(void **state)
     actc_graph_destroy(&graph);
 }
 
+/* A parameter begins with what it is given, a frozen one stays so, and what is no such value is refused. */
+static void given_values(void **state)
+{
+    const fixture *f = *state;
+    const int64_t sample[] = {2, 5, 5}, shape[] = {2, 2, 2, 3};
+    float first[24], got[24], images[2 * 50];
+    const int32_t labels[2] = {1, 0};
+    actc_conv2d_options conv = actc_conv2d_options_default(2, 2);
+    conv.kernel[1] = 3;
+    for (int i = 0; i < 24; i++)
+        first[i] = (float)(i * 7 % 24) / 8 - 1;
+    for (int i = 0; i < 100; i++)
+        images[i] = (float)(i * 13 % 31) / 10 - 1;
+    for (int frozen = 0; frozen < 2; frozen++) {
+        actc_graph *graph;
+        actc_network *network;
+        CHECK(f->context, actc_graph_create(f->context, "given", &graph));
+        actc_tensor *x = actc_input(graph, "x", sample, 3), *label = actc_label_input(graph, "label");
+        conv.weight_parameter = actc_parameter_create(graph, "filters", shape, 4, ACTC_INIT_ONES, 1);
+        actc_parameter_set_values(conv.weight_parameter, images); /* the last ones count */
+        actc_parameter_set_values(conv.weight_parameter, first);
+        if (frozen)
+            actc_parameter_freeze(conv.weight_parameter);
+        x = actc_flatten(graph, "flat", actc_global_avg_pool(graph, "mean", actc_conv2d(graph, "conv", x, &conv)));
+        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", x, label));
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = 2;
+        CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+        actc_graph_destroy(&graph);
+        CHECK(f->context, actc_network_initialize(network));
+        for (int trained = 0; trained < 2; trained++) {
+            actc_state_info info;
+            size_t i = 0;
+            do {
+                CHECK(f->context, actc_network_state_info(network, i++, &info));
+            } while (strcmp(info.name, "filters") != 0);
+            CHECK(f->context, actc_network_read_state(network, i - 1, got));
+            assert_int_equal(memcmp(got, first, sizeof first) == 0, !trained || frozen);
+            CHECK(f->context, actc_network_train_step(network, images, labels, 0.1, NULL));
+        }
+        actc_network_destroy(&network);
+    }
+    for (int null = 0; null < 2; null++) {
+        actc_graph *graph;
+        CHECK(f->context, actc_graph_create(f->context, "refused", &graph));
+        first[23] = INFINITY;
+        actc_parameter_set_values(actc_parameter_create(graph, "filters", shape, 4, ACTC_INIT_ONES, 1), null ? NULL : first);
+        assert_int_equal(actc_graph_status(graph), ACTC_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(actc_error_message(f->context), "parameter filters: needs 24 finite values"));
+        actc_graph_destroy(&graph);
+    }
+}
+
 static void bad_labels(void **state)
 {
     const fixture *f = *state;
@@ -620,7 +673,7 @@ int main(void)
         TEST(plan_is_allocated), TEST(profiling_changes_no_bit), TEST(saved_bytes_never_grow), TEST(forward_is_untouched),
         TEST(not_finite_changes_nothing),
         TEST(accumulates), TEST(pending_batches_are_applied), TEST(evaluates_part_of_a_batch),
-        TEST(statistics_need_whole_batches), TEST(bad_rules), TEST(bad_graphs), TEST(bad_labels), TEST(branches), TEST(losses_of_maps),
+        TEST(statistics_need_whole_batches), TEST(bad_rules), TEST(bad_graphs), TEST(given_values), TEST(bad_labels), TEST(branches), TEST(losses_of_maps),
         TEST(compile_only),
     };
     return cmocka_run_group_tests_name("network", tests, set_up, tear_down);

@@ -209,12 +209,17 @@ static void a_graph_keeps_its_message(void **state)
 static void parameter_counts(void **state)
 {
     (void)state;
-    static const struct { const char *name; int64_t classes, parameters; } nets[] = {
+    static const struct { const char *name; int64_t classes, parameters, options[ACTC_MODEL_MAX_OPTIONS]; } nets[] = {
         {"mnistnet", 10, 150194},       {"resnet18", 100, 11220132},  {"resnet18", 10, 11173962},
         {"resnet34", 100, 21328292},
         {"resnet50", 100, 23705252},    {"resnet101", 100, 42697380}, {"resnet152", 100, 58341028},
         {"resnet152star", 100, 57930148}, {"wideresnet101", 100, 125034916},
-        {"unet3d", 3, 22583875}};
+        {"unet3d", 3, 22583875},
+        {"efficientnet_b0", 1000, 5288548},  {"efficientnet_b4", 1000, 19341616}, {"efficientnet_b8", 1000, 87413142},
+        {"efficientnet_b0", 1000, 5288548, {0, 0, 1}}, {"efficientnet_b4", 1000, 10222984, {0, 0, 1}},
+        {"efficientnet_b8", 1000, 19192432, {0, 0, 1}},
+        {"edsr", 0, 43089947},
+        {"deeplabv3plus", 21, 5225717}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         actc_graph *graph;
         int64_t parameters = 0;
@@ -222,6 +227,8 @@ static void parameter_counts(void **state)
         assert_non_null(model);
         actc_model_config config = actc_model_usual(model);
         config.classes = nets[i].classes;
+        for (int k = 0; k < ACTC_MODEL_MAX_OPTIONS; k++)
+            config.options[k] = nets[i].options[k] ? nets[i].options[k] : config.options[k];
         ok(actc_graph_create(context, model->name, &graph));
         model->build(graph, &config);
         ok(actc_graph_status(graph));

@@ -14,7 +14,7 @@ static actc_context *context;
 static actc_device *device;
 
 static const char *const codecs[] = {"random", "threshold:lambda=4", "dct:lambda=4", "wavelet:lambda=4", "dct:lambda=4,select=tile",
-                                     "threshold:lambda=4,values=int8"};
+                                     "threshold:lambda=4,values=int8", "quant:bits=2"};
 enum { CODECS = sizeof codecs / sizeof *codecs };
 
 /* A key that the codecs get as well; NULL for none. */

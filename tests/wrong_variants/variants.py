@@ -43,6 +43,16 @@ VARIANTS = {
         '(keys[j] == key && j < t)',
         '(keys[j] == key && j > t)',
         'codec_tile(*'),
+    'one-draw-for-all-tiles': (
+        'codec_sample', 'kernels_cuda/codec_sample.cu',
+        'actc_philox(ACTC_SAMPLE_DRAWS + tile,',
+        'actc_philox(ACTC_SAMPLE_DRAWS,',
+        'codec_sample(*'),
+    'sampled-values-not-scaled': (
+        'codec_sample', 'src/exact/codec.h',
+        'v += (e + dropped - 1u) << 23;',
+        'v = (e > 300u) ? 0u : bits & ACTC_ABS_MASK;',
+        'codec_sample(*'),
     'dct-constant-off-by-one-ulp': (
         'codec_dct', 'src/exact/dct.h',
         '#define ACTC_C16_5 0.311806262f',
@@ -98,6 +108,31 @@ VARIANTS = {
         'sum = ACTC_ADD(sum, ACTC_MUL(actc_flush(dy[at]), factor));',
         'sum = __builtin_fmaf(actc_flush(dy[at]), factor, sum);',
         'avg_pool_bwd(*count_include_pad=0*'),
+    'rounded-to-nearest-in-quant': (
+        'codec_quant', 'src/exact/quant.h',
+        '(t + (random >> 8)) >> 24',
+        '(t + 0x800000u + 0u * random) >> 24',
+        'codec_quant(*'),
+    'one-random-number-for-four-neighbours-in-quant': (
+        'codec_quant', 'kernels_cuda/codec_quant.cu',
+        'base, scale, random[j])',
+        'base, scale, random[0])',
+        'codec_quant(*'),
+    'not-finite-and-not-marked-in-quant': (
+        'codec_quant', 'kernels_cuda/codec_quant.cu',
+        'broken |= actc_not_finite(bits);',
+        'broken |= 0u * bits;',
+        'codec_quant(*adversarial*'),
+    'steps-that-do-not-reach-in-quant': (
+        'codec_quant', 'src/exact/quant.h',
+        '(range & 0x7fffffu) > (steps & 0x7fffffu)',
+        '(range & 0x7fffffu) > (steps | 0x7fffffu)',
+        'codec_quant(*'),
+    'offset-of-the-first-group-for-all-in-quant': (
+        'codec_dequant', 'kernels_cuda/codec_dequant.cu',
+        'offsets[g - p.offset_first]',
+        'offsets[p.first / ACTC_QUANT_GROUP - p.offset_first]',
+        'codec_dequant(*'),
     'squares-about-half-the-mean': (
         'reduce_partial', 'src/exact/norm.h',
         'float d = actc_factor(ACTC_SUB(x, mean));',

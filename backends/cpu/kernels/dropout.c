@@ -1,28 +1,7 @@
 /* dropout.c: y = x * scale where the element's random bits are below the threshold; its own backward. */
-#include "kernel.h"
+#include "random_bits.h"
 
-#define BLOCK 256u /* random numbers made at a time */
-
-/* bits[0, count): those of the elements from first on. */
-static void draw(uint32_t *restrict bits, uint32_t first, uint32_t count, uint32_t path, const uint32_t *step)
-{
-    uint32_t lo = step[ACTC_STEP_STEP_LO], hi = step[ACTC_STEP_STEP_HI];
-    uint32_t seed_lo = step[ACTC_STEP_SEED_LO], seed_hi = step[ACTC_STEP_SEED_HI];
-    uint32_t quads = ((first & 3u) + count + 3) / 4;
-    uint32_t raw[4][BLOCK / 4 + 1];
-    ACTC_CPU_SIMD
-    for (uint32_t q = 0; q < quads; q++) {
-        actc_u32x4 r = actc_philox(first / 4 + q, path, lo, hi, seed_lo, seed_hi);
-        raw[0][q] = r.x;
-        raw[1][q] = r.y;
-        raw[2][q] = r.z;
-        raw[3][q] = r.w;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t e = (first & 3u) + i;
-        bits[i] = raw[e & 3u][e / 4];
-    }
-}
+#define BLOCK ACTC_CPU_RANDOM_BLOCK
 
 static void apply(const float *x, uint32_t *y, const uint32_t *bits, uint32_t count, uint32_t threshold, float scale)
 {
@@ -42,7 +21,7 @@ ACTC_CPU_KERNEL(dropout)
     if (p->inner == 1) {
         for (uint32_t i = span.first; i < span.last; i += BLOCK) {
             uint32_t count = ACTC_MIN(BLOCK, span.last - i);
-            draw(bits, i, count, p->path, step);
+            actc_cpu_draw(bits, i, count, p->path, step);
             apply(x + i, y + i, bits, count, p->threshold, p->scale);
         }
         return;
@@ -53,7 +32,7 @@ ACTC_CPU_KERNEL(dropout)
         uint64_t sample = i / sample_elements, stop = ACTC_MIN((sample + 1) * sample_elements, (uint64_t)span.last);
         for (uint32_t c = 0; c < p->channels; c += BLOCK) {
             uint32_t count = ACTC_MIN(BLOCK, p->channels - c);
-            draw(bits, (uint32_t)sample * p->channels + c, count, p->path, step);
+            actc_cpu_draw(bits, (uint32_t)sample * p->channels + c, count, p->path, step);
             for (uint64_t pixel = i / p->channels * p->channels; pixel < stop; pixel += p->channels) {
                 uint64_t from = pixel + c, to = ACTC_MIN(from + count, stop), at = from > i ? from : i;
                 if (at < to)

@@ -10,10 +10,21 @@
  *   threshold                 keeps the largest |x|
  *   dct       block=16|8|row (16), norm=ortho|none (ortho; none only with block=row)
  *   wavelet   wave=NAME (db3), levels=1..16 (3), mode=periodic|symmetric (periodic)
+ *   quant     every element in bits=8|4|2|1 (8), groups of 256 with a power-of-two step, rounded at random so that the
+ *             expectation is the tensor; mode=minmax|symmetric (minmax: an offset a group; symmetric: around 0)
  * and for threshold, dct, wavelet:
- *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
- *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask), bn=normalised|input (normalised:
+ *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10;
+ *   select=global|tile|random (global), band for wavelet: random draws what is kept, with a probability proportional
+ *   to its magnitude, and scales it so that the expectation is the tensor; at least one of each 256 coefficients is kept;
+ *   values=f32|f16|bf16|int8 (f32);
+ * and for all: relu=mask|value (mask), bn=normalised|input (normalised:
  *   batch norm keeps its normalised input, where nothing else reads that tensor).
+ *
+ * In a network's rules and scopes also:
+ *   recompute segments=N (1)  keeps nothing of the operators, which are computed again before the backward pass needs what they
+ *                             save, from the tensors at their border, kept as they are: the same bits. Operators that follow one
+ *                             another are one segment, or are cut into N of about the same bytes, the last of which is kept as it
+ *                             is (PyTorch's checkpoint_sequential). Running statistics move once, dropout draws the same.
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
@@ -37,7 +48,7 @@ typedef struct actc_codec_info {
     const char *note;        /* e.g. "levels: 3 asked, 1 possible at 7x7", or "" */
     uint64_t elements;       /* n */
     uint64_t coefficients;   /* m */
-    uint64_t kept;           /* k, the most coefficients kept */
+    uint64_t kept;           /* k, the most coefficients kept; with quant all elements are */
     uint64_t dense_bytes;
     uint64_t payload_bytes;  /* exact; the buffer that holds it must be this long */
     const char *index_form;  /* "mask", "u8", "u16", or "" where nothing is indexed */
@@ -46,7 +57,7 @@ typedef struct actc_codec_info {
 /* info->size must be set by the caller. */
 ACTC_API actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info);
 
-/* What random numbers are drawn with (codecs random and values=int8). tensor: a number of the caller's, in
+/* What random numbers are drawn with (codecs random and quant, select=random and values=int8). tensor: a number of the caller's, in
  * networks the hash of the path. */
 typedef struct actc_codec_key {
     uint64_t seed;

@@ -19,10 +19,11 @@ typedef struct actc_dataset actc_dataset;
  * for. ACTC_ERROR_CORRUPT: damaged, with the path and what is wrong. ACTC_ERROR_IO: it cannot be read. */
 ACTC_API actc_status actc_dataset_open(actc_context *context, const char *name, const char *directory, bool train,
                                        actc_dataset **out);
-/* Generated samples, for measuring: f32 values of mean 0 and variance 1, and targets uniform in [0, classes). Sample i depends on
+/* Generated samples, for measuring: f32 values of mean 0 and variance 1, and targets uniform in [0, classes), or, where classes is 0,
+ * f32 targets uniform in [0, 1): images, masks. Sample i depends on
  * (seed, train, i) only, on every machine, and is computed when a loader asks for it. sample: its shape, e.g. {3, {3, 32, 32}};
  * target: that of its targets, e.g. {3, {D, H, W}} for one a voxel, NULL for one a sample; both of at most ACTC_MAX_DIMS - 1
- * dimensions. 1 <= classes, count < 2^31. Both shapes are copied. ACTC_ERROR_INVALID_ARGUMENT. */
+ * dimensions. 0 <= classes < 2^31, 1 <= count < 2^31. Both shapes are copied. ACTC_ERROR_INVALID_ARGUMENT. */
 ACTC_API actc_status actc_dataset_synthetic(actc_context *context, const actc_shape *sample, const actc_shape *target,
                                             int64_t classes, int64_t count, uint64_t seed, bool train, actc_dataset **out);
 ACTC_API void actc_dataset_destroy(actc_dataset **dataset);
@@ -32,7 +33,7 @@ ACTC_API actc_status actc_dataset_limit(actc_dataset *dataset, int64_t count);
 /* CRC-32 over the samples that are used, each its bytes and its label: the same images in the same order give the same number,
  * in whatever files they lie. Reads all of them. Of generated samples: over what they are computed from, and their number. */
 ACTC_API actc_status actc_dataset_digest(const actc_dataset *dataset, uint32_t *digest);
-/* The shape of one sample (1,28,28), of its targets (no dimensions: one label a sample) and the number of classes. */
+/* The shape of one sample (1,28,28), of its targets (no dimensions: one a sample) and the number of classes (0: targets are f32). */
 ACTC_API actc_shape actc_dataset_sample_shape(const actc_dataset *dataset);
 ACTC_API actc_shape actc_dataset_target_shape(const actc_dataset *dataset);
 ACTC_API int64_t actc_dataset_classes(const actc_dataset *dataset);
@@ -61,10 +62,11 @@ ACTC_API int64_t actc_loader_batches(const actc_loader *loader); /* an epoch */
 typedef struct actc_batch {
     size_t size;
     const float *inputs;   /* batch x sample elements; valid until the next call on this loader */
-    const int32_t *labels; /* batch x target elements */
+    const int32_t *labels; /* batch x target elements; NULL where targets are f32 */
     int64_t count;         /* samples in this batch */
     uint64_t epoch;        /* from 0 */
     int64_t index;         /* of the batch in its epoch, from 0 */
+    const float *targets;  /* the same as labels, where targets are f32; else NULL */
 } actc_batch;
 /* Never ends: after the last batch of an epoch comes the first of the next. batch->size is set to what the program
  * was compiled with. A failure is reported in the place of the batch that could not be made, and again until the next seek. */

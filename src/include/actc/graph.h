@@ -55,13 +55,16 @@ typedef enum actc_init {
                             * weights and biases of convolutions and linear layers */
     ACTC_INIT_ZEROS = 1,
     ACTC_INIT_ONES = 2,
-    ACTC_INIT_NORMAL = 3   /* normal, of mean 0 and variance 1 / fan_in; fan_in 1: PyTorch's randn */
+    ACTC_INIT_NORMAL = 3,        /* normal, of mean 0 and variance 1 / fan_in; fan_in 1: PyTorch's randn */
+    ACTC_INIT_KAIMING_NORMAL = 4 /* of variance 2 / fan_in (He et al., ICCV 2015), where fan_in may be another count */
 } actc_init;
 
 /* A parameter to share between operators (tied weights). dims: PyTorch's layout (OIHW for conv2d, OI for
- * linear; of a tensor the tensor's, (1,...)). fan_in: for ACTC_INIT_DEFAULT and ACTC_INIT_NORMAL; must be > 0 there. */
+ * linear; of a tensor the tensor's, (1,...)). fan_in: for all but zeros and ones; must be > 0 there. */
 ACTC_API actc_parameter *actc_parameter_create(actc_graph *graph, const char *name, const int64_t *dims, int ndim,
                                                actc_init init, int64_t fan_in);
+/* What actc_network_initialize gives it in place of `init`: as many finite f32 as it has elements, in PyTorch's layout; copied. */
+ACTC_API void actc_parameter_set_values(actc_parameter *parameter, const float *values);
 /* A frozen parameter gets no gradient and no update, and what only its gradient needs is not saved. */
 ACTC_API void actc_parameter_freeze(actc_parameter *parameter);
 

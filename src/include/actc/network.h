@@ -193,6 +193,8 @@ typedef struct actc_memory_report {
     uint64_t after_forward_bytes;        /* of these, what is read after the forward pass of a framework that has made no
                                           * gradients yet: parameters, states (once) and what is saved for the backward
                                           * pass; and the inputs, which the caller has, where they are live or not */
+    double recompute_percent;            /* what is computed again in the backward pass, in percent of the forward pass's
+                                          * operations (multiply-adds of products, elements of all else) */
 } actc_memory_report;
 /* report->size must be set by the caller to sizeof(actc_memory_report). */
 ACTC_API actc_status actc_network_memory(const actc_network *network, actc_memory_report *report);
@@ -207,7 +209,7 @@ typedef struct actc_timeline_entry {
                           * of the arena and what the device needs besides */
     bool backward;       /* of the training program: it comes after the forward pass */
     const char *kind;    /* "conv forward", "conv backward data", "conv backward filter", "pack", "unpack", "user codec", "copy",
-                          * "fill", "update", and of all other work the operator's, as rules name it: "bn forward", "relu backward" */
+                          * "fill", "update", "recompute" (all that is computed again), and of all other work the operator's, as rules name it: "bn forward", "relu backward" */
     double seconds;      /* that it took when its program last ran with actc_network_set_profiling, 0 before */
 } actc_timeline_entry;
 ACTC_API size_t actc_network_timeline_count(const actc_network *network);

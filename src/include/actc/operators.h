@@ -30,6 +30,8 @@ typedef struct actc_conv_options {
     actc_parameter *bias_parameter;
     int64_t groups;       /* default 1; else the number of input channels, of which out_channels is a multiple: depthwise */
     int64_t output_padding[3]; /* of transposed convolutions: added to the output's size on one side; < stride; default 0 */
+    actc_init init;       /* of its own parameters: ACTC_INIT_DEFAULT, the default, or ACTC_INIT_KAIMING_NORMAL: weights N(0, 2 / fan_out) with
+                           * fan_out = kernel out_channels / groups, biases 0 */
 } actc_conv_options;
 ACTC_API actc_conv_options actc_conv_options_default(int64_t out_channels, int64_t kernel);
 
