@@ -197,7 +197,8 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
             [ACTC_NEED_FOR_PARAMETERS] = ACTC_SAVED_FOR_PARAMETERS,
             [ACTC_NEED_FOR_GRADIENT] = ACTC_SAVED_FOR_GRADIENT,
             [ACTC_NEED_FOR_RECOMPUTE] = ACTC_SAVED_EXACT,
-            [ACTC_NEED_PROBABILITY] = ACTC_SAVED_PROBABILITY};
+            [ACTC_NEED_PROBABILITY] = ACTC_SAVED_PROBABILITY,
+            [ACTC_NEED_IF_EXACT] = ACTC_SAVED_EXACT};
         actc_saved_use this = uses[kind];
         use = this > use ? this : use;
     }
