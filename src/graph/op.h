@@ -49,6 +49,9 @@ struct actc_op_def {
     /* The operator can keep its input normalised instead (unless the codec says bn=input, or somebody else reads it): then it hands that
      * to actc_lower_pack, and gets it back where it restores its input. */
     bool normalises;
+    /* Whether its first input may lie at the beginning of its output's memory when it is asked to emit, and the first input's gradient
+     * at the beginning of its output's gradient: it moves one into the other in place. NULL: no. */
+    bool (*spreads)(const struct actc_lower *lower, const actc_op *op);
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);
