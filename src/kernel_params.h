@@ -368,6 +368,11 @@ struct actc_params_codec_scatter {
 };
 /* x[first + i] = uniform of element first + i; ACTC_GROUP_ELEMENTS a group. */
 struct actc_params_codec_random { uint groups, n, first, tensor; };
+/* select=random: as codec_tile, but what is kept is a random sample (exact/codec.h). */
+struct actc_params_codec_sample {
+    uint groups, first_tile, m, k, y_first, index, to_values, mask_word, values_word, index_byte, payload_first,
+        payload_words, values_first, values_words, tensor;
+};
 
 #if !defined(ACTC_GLSL)
 #define actc_params_gemm_exact actc_params_gemm

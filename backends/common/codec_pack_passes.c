@@ -1,5 +1,6 @@
 /* codec_pack_passes.c: the list of a pack command: transform, radix selection of the k-th key of every region, counts
- * a tile, their sums, and the payload's index and values; or, with select=tile, one pass that does it tile by tile.
+ * a tile, their sums, and the payload's index and values; or, with select=tile and select=random, one pass that does it
+ * tile by tile.
  */
 #include "codec_passes_internal.h"
 
@@ -205,6 +206,19 @@ static void write(actc_codec_list *list)
             actc_view values =
                 window(list, ACTC_WORKSPACE_VIEW, l->values, value_bytes, i, &values_first, &values_words);
             uint32_t mask_word = (uint32_t)(plan->mask_offset / 4), values_word = (uint32_t)(plan->values_offset / 4);
+            if (plan->spec.select == ACTC_SELECT_RANDOM) {
+                struct actc_params_codec_sample p = {
+                    .first_tile = (uint32_t)(begin / ACTC_CODEC_TILE), .m = (uint32_t)plan->m, .k = (uint32_t)plan->k,
+                    .y_first = y_first, .index = plan->index, .to_values = l->to_values, .mask_word = mask_word,
+                    .values_word = values_word, .index_byte = (uint32_t)plan->index_offset,
+                    .payload_first = payload_first, .payload_words = payload_words, .values_first = values_first,
+                    .values_words = values_words, .tensor = list->command->u.codec.tensor};
+                actc_view views[] = {y, actc_codec_range(list->command, ACTC_CODEC_STEP_VIEW, 0, ACTC_STEP_BLOCK_BYTES),
+                                     payload, values};
+                actc_codec_launch(list, ACTC_KERNEL_codec_sample, ceil_div(end - begin, ACTC_CODEC_TILE), &p, sizeof p,
+                                  views);
+                continue;
+            }
             if (!plan->tables) {
                 struct actc_params_codec_tile p = {
                     .first_tile = (uint32_t)(begin / ACTC_CODEC_TILE), .m = (uint32_t)plan->m, .k = (uint32_t)plan->k,

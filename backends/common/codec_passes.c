@@ -82,7 +82,7 @@ actc_status actc_codec_layout_init(actc_codec_layout *l, const actc_codec_work_d
         return ACTC_OK;
     uint64_t at = 0, per_sample = plan->m / plan->samples;
     if (!unpack) {
-        if (plan->spec.select != ACTC_SELECT_TILE) {
+        if (plan->tables) {
             l->histogram = take(&at, ACTC_CODEC_BINS);
             l->state = take(&at, ACTC_CODEC_STATE_WORDS * plan->regions);
             l->sums = take(&at, 2ull * plan->segments);

@@ -1,10 +1,12 @@
 /* codec_pack.c: fused packing. A pass over the units counts and, where few are kept, collects what may be kept; the key is
  * found among the candidates; a second look, at the candidates or at the transform done again, writes the payload. With
- * select=tile one pass does it all.
+ * select=tile and select=random one pass does it all.
  */
 #include <string.h>
 
 #include "codec_pack_internal.h"
+
+#include "../../src/exact/codec.h"
 
 /* ---- memory ---- */
 
@@ -267,7 +269,17 @@ static void write_all(codec_pack *p, bool from_pool)
         actc_codec_each_span(p, write_span);
 }
 
-/* ---- select=tile ---- */
+/* ---- select=tile, select=random ---- */
+
+/* The random sample of a tile; the two rounds of int8 draw the same. */
+static uint32_t keep_sample(const codec_pack *p, uint64_t tile, const uint32_t *y, uint32_t n, uint32_t most, uint8_t *places,
+                            uint32_t *bits)
+{
+    const uint32_t *step = p->writer.step;
+    actc_u32x4 random = actc_philox(ACTC_SAMPLE_DRAWS + (uint32_t)tile, p->writer.tensor, step[ACTC_STEP_STEP_LO],
+                                    step[ACTC_STEP_STEP_HI], step[ACTC_STEP_SEED_LO], step[ACTC_STEP_SEED_HI]);
+    return p->fns->keep_sample(y, n, most, random.x, random.y, places, bits);
+}
 
 static void write_tile(codec_pack *p, uint64_t tile, const uint32_t *y, uint32_t *hint)
 {
@@ -276,7 +288,9 @@ static void write_tile(codec_pack *p, uint64_t tile, const uint32_t *y, uint32_t
     uint64_t end = actc_codec_tile_slot(plan, tile + 1);
     uint32_t n = (uint32_t)CODEC_MIN(plan->m - begin, ACTC_CODEC_TILE), bits[CODEC_KEEP_ROOM];
     uint8_t places[CODEC_KEEP_ROOM];
-    uint32_t count = p->fns->keep_largest(y, n, (uint32_t)(end - slot), hint, places, bits);
+    uint32_t most = (uint32_t)(end - slot);
+    uint32_t count = plan->spec.select == ACTC_SELECT_RANDOM ? keep_sample(p, tile, y, n, most, places, bits)
+                                                             : p->fns->keep_largest(y, n, most, hint, places, bits);
     actc_codec_put(&p->writer, begin, true, places, bits, count, slot);
     actc_codec_put_nothing(&p->writer, slot + count, end);
 }

@@ -38,7 +38,7 @@ typedef struct codec_pack {
     bool single;         /* the candidates are all that may be kept: no second transform */
     uint32_t *sample, sample_room;
     uint32_t *bins;      /* CODEC_BINS a region and thread */
-    /* select=tile: tiles that several parts share. */
+    /* Where tiles select: those that several parts share. */
     uint32_t *shared_at; /* a tile: 1 + its place in `shared`, or 0 */
     uint32_t *shared_tiles, *shared, shared_count;
 } codec_pack;

@@ -17,7 +17,7 @@ typedef enum actc_codec_kind {
     ACTC_CODEC_USER
 } actc_codec_kind;
 
-typedef enum actc_codec_select { ACTC_SELECT_GLOBAL, ACTC_SELECT_TILE, ACTC_SELECT_BAND } actc_codec_select;
+typedef enum actc_codec_select { ACTC_SELECT_GLOBAL, ACTC_SELECT_TILE, ACTC_SELECT_RANDOM, ACTC_SELECT_BAND } actc_codec_select;
 typedef enum actc_codec_values { ACTC_VALUES_F32, ACTC_VALUES_F16, ACTC_VALUES_BF16, ACTC_VALUES_INT8 } actc_codec_values;
 typedef enum actc_codec_index { ACTC_INDEX_NONE, ACTC_INDEX_MASK, ACTC_INDEX_U8, ACTC_INDEX_U16 } actc_codec_index;
 
@@ -65,7 +65,7 @@ typedef struct actc_codec_plan {
     uint32_t bands;
     uint64_t band_begin[ACTC_CODEC_MAX_BANDS + 1];
     uint32_t band_height[ACTC_CODEC_MAX_BANDS], band_width[ACTC_CODEC_MAX_BANDS];
-    /* Selection, unless select=tile: the region_k[r] largest of [region_begin[r], region_begin[r+1]). */
+    /* Selection, unless in tiles: the region_k[r] largest of [region_begin[r], region_begin[r+1]). */
     uint32_t regions;
     uint64_t region_begin[ACTC_CODEC_MAX_REGIONS + 1], region_k[ACTC_CODEC_MAX_REGIONS];
     /* Payload: byte offset of each section (README.md), and its total. Absent sections have no bytes. */
@@ -103,7 +103,13 @@ actc_status actc_codec_plan_create(actc_context *context, const actc_codec_spec 
                                    actc_codec_plan **out);
 void actc_codec_plan_destroy(actc_codec_plan **plan);
 
-/* First value slot of tile t with select=tile; of t == tiles, k. */
+/* Each tile selects on its own, in slots of its own. */
+static inline bool actc_codec_in_tiles(const actc_codec_spec *spec)
+{
+    return spec->select == ACTC_SELECT_TILE || spec->select == ACTC_SELECT_RANDOM;
+}
+
+/* First value slot of tile t where tiles select; of t == tiles, k. */
 static inline uint64_t actc_codec_tile_slot(const actc_codec_plan *plan, uint64_t t)
 {
     uint64_t a = t * ACTC_CODEC_TILE;

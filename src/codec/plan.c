@@ -118,16 +118,35 @@ static actc_status set_bands(actc_context *context, actc_codec_plan *plan)
     return ACTC_OK;
 }
 
-static void set_regions(actc_codec_plan *plan)
+/* A tile that keeps none of its coefficients would lose them whatever is drawn: with select=random each has a slot. */
+static actc_status raise_to_tiles(actc_context *context, actc_codec_plan *plan)
+{
+    uint64_t tiles = (plan->m + ACTC_CODEC_TILE - 1) / ACTC_CODEC_TILE;
+    if (plan->k >= tiles)
+        return ACTC_OK;
+    char *note = actc_format("%s%skept: %llu asked, %llu needed by select=random, one of each 256",
+                             plan->note ? plan->note : "", plan->note ? "; " : "", (unsigned long long)plan->k,
+                             (unsigned long long)tiles);
+    if (!note)
+        return actc_out_of_memory(context, 64, "a codec plan");
+    actc_free(plan->note);
+    plan->note = note;
+    plan->k = tiles;
+    return ACTC_OK;
+}
+
+static actc_status set_regions(actc_context *context, actc_codec_plan *plan)
 {
     if (plan->spec.select != ACTC_SELECT_BAND) {
         /* where a wavelet gives more coefficients than there are elements, n of them would not restore them */
         bool all = plan->spec.by_ratio ? plan->spec.ratio == 0 : plan->spec.lambda == 1;
         plan->k = all ? plan->m : kept_of(&plan->spec, plan->n);
+        if (plan->spec.select == ACTC_SELECT_RANDOM)
+            ACTC_RETURN_IF_ERROR(raise_to_tiles(context, plan));
         plan->regions = 1;
         plan->region_begin[1] = plan->m;
         plan->region_k[0] = plan->k;
-        return;
+        return ACTC_OK;
     }
     /* LL, then the three bands of a level together */
     plan->regions = (uint32_t)plan->levels + 1;
@@ -138,13 +157,14 @@ static void set_regions(actc_codec_plan *plan)
         plan->region_k[r] = kept_of(&plan->spec, plan->region_begin[r + 1] - plan->region_begin[r]);
         plan->k += plan->region_k[r];
     }
+    return ACTC_OK;
 }
 
 /* Sections in descending size of their elements, so that each is aligned without padding. */
 static void layout(actc_codec_plan *plan, actc_codec_index index)
 {
     uint64_t at = 0, slots = plan->k;
-    bool tables = plan->spec.select != ACTC_SELECT_TILE, tile_table = tables && index != ACTC_INDEX_U16;
+    bool tables = !actc_codec_in_tiles(&plan->spec), tile_table = tables && index != ACTC_INDEX_U16;
     plan->index = index;
     plan->tables = tables;
     plan->segment_offset = at;
@@ -181,7 +201,7 @@ static void set_payload(actc_codec_plan *plan)
     actc_codec_index best = ACTC_INDEX_MASK;
     uint64_t least = UINT64_MAX;
     for (actc_codec_index index = ACTC_INDEX_MASK; index <= ACTC_INDEX_U16; index++) {
-        if (index == ACTC_INDEX_U16 && plan->spec.select == ACTC_SELECT_TILE)
+        if (index == ACTC_INDEX_U16 && actc_codec_in_tiles(&plan->spec))
             break; /* a tile's own slots need no offset beyond the tile */
         layout(plan, index);
         if (plan->payload_bytes < least) {
@@ -211,7 +231,7 @@ static actc_status resolve(actc_context *context, actc_codec_plan *plan)
         break;
     case ACTC_CODEC_THRESHOLD: break;
     }
-    set_regions(plan);
+    ACTC_RETURN_IF_ERROR(set_regions(context, plan));
     set_payload(plan);
     return actc_codec_constants(context, plan);
 }

@@ -14,7 +14,7 @@
 
 static const char *const kind_names[] = {"none", "random", "threshold", "dct", "wavelet"};
 #define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
-static const char *const select_names[] = {"global", "tile", "band"};
+static const char *const select_names[] = {"global", "tile", "random", "band"};
 static const char *const values_names[] = {"f32", "f16", "bf16", "int8"};
 static const char *const block_names[] = {"16", "8", "row"};
 static const char *const norm_names[] = {"ortho", "none"};
@@ -208,6 +208,10 @@ static actc_status parse_keys(actc_context *context, const char *text, const cha
     if (lambda_given && spec->by_ratio)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
                          "codec spec \"%s\": lambda and ratio exclude each other", text);
+    if (spec->select == ACTC_SELECT_RANDOM && spec->by_ratio && spec->ratio == 1)
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "codec spec \"%s\": ratio=1 keeps nothing; accepted with select=random: a number from 0 to below 1",
+                         text);
     if (norm_given && spec->norm_none && spec->block != 0)
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT, "codec spec \"%s\": norm=none is accepted only with block=row",
                          text);

@@ -100,6 +100,87 @@ ACTC_FN uint actc_tile_slot(uint t, uint k, uint m)
     return t >= (m + 255u) / 256u ? k : actc_muldiv(t * 256u, k, m);
 }
 
+/* ---- select=random: a random sample of a tile (src/codec/README.md) ---- */
+
+/* First word of the random counter: this and the tile's number, which no slot's and no element's reaches. */
+#define ACTC_SAMPLE_DRAWS 0x80000000u
+
+/* The biased exponent that weights of a tile are counted from: of its largest |y|, whose bits these are. */
+ACTC_FN uint actc_sample_exponent(uint largest)
+{
+    return largest >= 0x800000u ? largest >> 23 : 1u;
+}
+
+/* |y| in units of 2^-23 of that exponent's power, rounded down but at least 1, and 0 for 0: below 2^23. */
+ACTC_FN uint actc_sample_weight(uint bits, uint exponent)
+{
+    uint a = bits & ACTC_ABS_MASK, e = actc_sample_exponent(a);
+    uint significand = a >= 0x800000u ? (a & 0x7fffffu) | 0x800000u : a;
+    uint shift = exponent - e + 1u;
+    uint w = significand >> (shift < 31u ? shift : 31u);
+    return a == 0u ? 0u : w == 0u ? 1u : w;
+}
+
+/* floor(u rest) for the u in [0, 1) of 64 random bits, `high` the upper. */
+ACTC_FN uint actc_sample_start(uint high, uint low, uint rest)
+{
+    uint part = high * rest, sum = part + actc_mulhi(low, rest);
+    return actc_mulhi(high, rest) + (sum < part ? 1u : 0u);
+}
+
+/* (slots * sum + start) mod rest; sum <= rest < 2^31, slots < 256, start < rest. */
+ACTC_FN uint actc_sample_point(uint sum, uint slots, uint start, uint rest)
+{
+    uint r = 0u;
+    for (int bit = 7; bit >= 0; bit--) {
+        r *= 2u;
+        r = r >= rest ? r - rest : r;
+        r += ((slots >> ACTC_U32(bit)) & 1u) != 0u ? sum : 0u;
+        r = r >= rest ? r - rest : r;
+    }
+    r += start;
+    return r >= rest ? r - rest : r;
+}
+
+/* y * rest / part, part < rest < 2^31, rounded to nearest even, at most the largest finite number; y is finite. */
+ACTC_FN uint actc_sample_value(uint bits, uint rest, uint part)
+{
+    uint a = bits & ACTC_ABS_MASK, e = actc_sample_exponent(a);
+    uint significand = (a >= 0x800000u ? (a & 0x7fffffu) | 0x800000u : a) << 2;
+    /* quotient: its upper 26 bits, below which `dropped` bits were; all with two bits behind the point */
+    uint quotient = 0u, dropped = 0u, sticky = 0u;
+#if defined(ACTC_GLSL)
+    uint high = actc_mulhi(significand, rest), low = significand * rest, remainder = 0u;
+    for (int bit = 56; bit >= 0; bit--) {
+        uint word = bit >= 32 ? high : low;
+        remainder = remainder * 2u + ((word >> ACTC_U32(bit & 31)) & 1u);
+        uint one = remainder >= part ? 1u : 0u;
+        remainder -= one != 0u ? part : 0u;
+        if (quotient < 0x2000000u) {
+            quotient = quotient * 2u + one;
+        } else {
+            dropped += 1u;
+            sticky |= one;
+        }
+    }
+    sticky |= remainder != 0u ? 1u : 0u;
+#else
+    unsigned long long product = (unsigned long long)significand * rest, whole = product / part;
+    sticky = product % part != 0u ? 1u : 0u;
+    while (whole >> 26 != 0u) {
+        sticky |= (uint)whole & 1u;
+        whole >>= 1;
+        dropped += 1u;
+    }
+    quotient = (uint)whole;
+#endif
+    uint v = quotient >> 2, behind = ((quotient & 3u) << 1) | sticky;
+    v += behind > 4u || (behind == 4u && (v & 1u) != 0u) ? 1u : 0u;
+    v += (e + dropped - 1u) << 23;
+    v = v >= ACTC_INF_BITS ? ACTC_INF_BITS - 1u : v;
+    return v | (bits & 0x80000000u);
+}
+
 /* ---- signal extension of the wavelets ---- */
 
 /* The sample that forward tap j reads for output o of a signal of `length`. Periodic: an odd length repeats its last

@@ -265,6 +265,12 @@ static const struct {
     {"threshold:select=tile,lambda=300", {4, {2, 32, 32, 32}}, ADVERSARIAL, 1 << 20, false,
      {K(tile), K(scatter), NO_KERNEL}},
     {"threshold:values=bf16,select=tile", {1, {65537}}, NORMAL, 16384, false, {K(tile), K(values), K(scatter), NO_KERNEL}},
+    /* samples of tiles */
+    {"threshold:select=random", {1, {4099}}, RELU, 1 << 20, false, {K(sample), K(scatter), NO_KERNEL}},
+    {"threshold:select=random,lambda=1.5", {2, {23, 29}}, TIES, 1 << 20, false, {K(sample), NO_KERNEL}},
+    {"threshold:select=random,lambda=100", {4, {2, 32, 32, 32}}, ADVERSARIAL, 1 << 20, false, {K(sample), NO_KERNEL}},
+    {"threshold:select=random,lambda=20", {1, {4099}}, SUBNORMAL, 1 << 20, false, {K(sample), NO_KERNEL}},
+    {"threshold:values=bf16,select=random", {1, {65537}}, NORMAL, 16384, false, {K(sample), K(values), NO_KERNEL}},
     /* encoded values: half-way cases, NaN, subnormals of the short types; scales of 256 values */
     {"threshold:values=f16", {1, {4099}}, ADVERSARIAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
     {"threshold:values=bf16", {1, {4099}}, ADVERSARIAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},

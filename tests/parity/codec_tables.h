@@ -40,6 +40,8 @@ static const char *const codec_specs[] = {
     "wavelet:lambda=100", "wavelet:wave=haar,select=band", "wavelet:wave=bior2.2", "wavelet:levels=1",
     "wavelet:mode=symmetric", "wavelet:mode=symmetric,select=band,values=f16", "wavelet:select=tile",
     "wavelet:values=bf16", "wavelet:wave=dmey,levels=2", "wavelet:wave=haar,levels=6,values=int8",
+    "threshold:select=random", "threshold:select=random,lambda=1.5", "threshold:select=random,lambda=300",
+    "dct:select=random,values=int8", "wavelet:select=random,values=bf16,lambda=40",
 };
 #define CODEC_SPECS (sizeof codec_specs / sizeof *codec_specs)
 

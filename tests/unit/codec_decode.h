@@ -33,7 +33,7 @@ static inline int64_t codec_decode_payload(const actc_codec_plan *plan, const un
         return 0;
     for (uint64_t tile = 0; tile < plan->tiles; tile++) {
         uint64_t start = tile * 256, end = start + 256 < plan->m ? start + 256 : plan->m, segment = tile / 256;
-        if (plan->spec.select == ACTC_SELECT_TILE) {
+        if (actc_codec_in_tiles(&plan->spec)) {
             uint64_t slot = start * plan->k / plan->m, limit = end * plan->k / plan->m;
             if (plan->index == ACTC_INDEX_MASK) {
                 for (uint64_t i = start; i < end; i++)

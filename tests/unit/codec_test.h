@@ -7,7 +7,6 @@
 #include "codec_decode.h"
 #include "cpu_test.h"
 
-
 #define GUARD 512 /* bytes before and after every buffer that a codec writes */
 
 static actc_context *codec_context;
@@ -105,6 +104,38 @@ static inline uint64_t codec_decode(const actc_codec_plan *plan, const unsigned 
     if (count < 0)
         fail_msg("%s: the payload's tables do not agree with what they index", plan->text);
     return (uint64_t)count;
+}
+
+/* The coefficients of x: bits, m of them. The caller frees them. */
+static inline uint32_t *codec_coefficients(const char *text, const shape_case *shape, const float *x, codec_run run)
+{
+    /* the same transform with lambda=1 and f32 values */
+    actc_codec_spec spec;
+    actc_codec_plan *plan = NULL;
+    actc_shape s = {.ndim = shape->ndim};
+    memcpy(s.dims, shape->d, sizeof s.dims);
+    assert_int_equal(actc_codec_spec_parse(codec_context, text, &spec), ACTC_OK);
+    spec.by_ratio = false;
+    spec.lambda = 1;
+    spec.select = ACTC_SELECT_BAND; /* each band whole, also where m > n */
+    if (spec.kind != ACTC_CODEC_WAVELET)
+        spec.select = ACTC_SELECT_GLOBAL;
+    spec.values = ACTC_VALUES_F32;
+    assert_int_equal(actc_codec_plan_create(codec_context, &spec, &s, &plan), ACTC_OK);
+    assert_int_equal(plan->k, plan->m);
+    guarded payload = guarded_new(plan->payload_bytes);
+    codec_pack(plan, run, x, &payload);
+    uint32_t *y = calloc(plan->m, sizeof *y);
+    kept *entries = malloc(plan->k * sizeof *entries);
+    assert_non_null(y);
+    assert_non_null(entries);
+    uint64_t count = codec_decode(plan, payload.data, entries);
+    for (uint64_t i = 0; i < count; i++)
+        y[entries[i].coefficient] = entries[i].code;
+    free(entries);
+    guarded_free(&payload);
+    actc_codec_plan_destroy(&plan);
+    return y;
 }
 
 #endif

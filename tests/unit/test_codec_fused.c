@@ -88,7 +88,8 @@ static void test_larger(void **state)
     static const char *const specs[] = {"threshold:lambda=%s", "threshold:lambda=%s,select=tile,values=int8",
                                         "dct:lambda=%s", "dct:lambda=%s,select=tile", "dct:block=8,lambda=%s,values=int8",
                                         "wavelet:lambda=%s", "wavelet:lambda=%s,select=tile",
-                                        "wavelet:mode=symmetric,wave=bior4.4,lambda=%s"};
+                                        "wavelet:mode=symmetric,wave=bior4.4,lambda=%s",
+                                        "dct:lambda=%s,select=random", "wavelet:lambda=%s,select=random,values=int8"};
     static const char *const lambdas[] = {"1.5", "10", "45", "100", "1000"};
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -163,7 +164,8 @@ static void random_spec(test_rng *r, char *spec, size_t size, uint32_t last)
         snprintf(amount, sizeof amount, "ratio=0.%u", rng_next(r) % 1000);
     else
         snprintf(amount, sizeof amount, "lambda=%s", PICK(r, "1", "1.1", "2", "5", "10", "33", "45", "100", "300", "1000"));
-    const char *select = codec[0] == 'w' ? PICK(r, "", "", ",select=tile", ",select=band") : PICK(r, "", "", ",select=tile");
+    const char *select = codec[0] == 'w' ? PICK(r, "", "", ",select=tile", ",select=random", ",select=band")
+                                            : PICK(r, "", "", ",select=tile", ",select=random");
     const char *values = PICK(r, "", "", ",values=f16", ",values=bf16", ",values=int8");
     snprintf(spec, size, "%s:%s%s%s%s%s", codec, amount, select, values, own, wave);
 }

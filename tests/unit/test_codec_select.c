@@ -5,6 +5,7 @@
  * The coefficients themselves come from a lambda=1 payload, which keeps all that are not zero; test_codec_transform.c
  * checks them.
  */
+#include "codec_sample.h"
 #include "codec_test.h"
 
 #include "../../src/util/util.h"
@@ -31,15 +32,20 @@ static void mark_largest(const uint32_t *y, uint64_t begin, uint64_t end, uint64
         marks[order[i]] = (y[order[i]] & 0x7fffffff) != 0;
 }
 
-static void mark_all(const actc_codec_plan *plan, const uint32_t *y, bool *marks)
+/* y is scaled where it is marked and was not certain to be. */
+static void mark_all(const actc_codec_plan *plan, uint32_t *y, bool *marks)
 {
     uint32_t *order = malloc((plan->m ? plan->m : 1) * sizeof *order);
     assert_non_null(order);
     memset(marks, 0, plan->m);
-    if (plan->spec.select == ACTC_SELECT_TILE) {
+    if (actc_codec_in_tiles(&plan->spec)) {
         for (uint64_t a = 0; a < plan->m; a += 256) {
             uint64_t b = a + 256 < plan->m ? a + 256 : plan->m;
-            mark_largest(y, a, b, b * plan->k / plan->m - a * plan->k / plan->m, order, marks);
+            uint64_t k = b * plan->k / plan->m - a * plan->k / plan->m;
+            if (plan->spec.select == ACTC_SELECT_RANDOM)
+                codec_sample_tile(y + a, (uint32_t)(b - a), (uint32_t)k, a / 256, marks + a);
+            else
+                mark_largest(y, a, b, k, order, marks);
         }
     } else {
         for (uint32_t r = 0; r < plan->regions; r++)
@@ -65,40 +71,8 @@ static uint32_t reference_code(const actc_codec_plan *plan, uint32_t bits, uint3
     return code;
 }
 
-/* The coefficients of x: bits, m of them. */
-static uint32_t *coefficients(const char *text, const shape_case *shape, const float *x, codec_run run)
-{
-    /* the same transform with lambda=1 and f32 values */
-    actc_codec_spec spec;
-    actc_codec_plan *plan = NULL;
-    actc_shape s = {.ndim = shape->ndim};
-    memcpy(s.dims, shape->d, sizeof s.dims);
-    assert_int_equal(actc_codec_spec_parse(codec_context, text, &spec), ACTC_OK);
-    spec.by_ratio = false;
-    spec.lambda = 1;
-    spec.select = ACTC_SELECT_BAND; /* each band whole, also where m > n */
-    if (spec.kind != ACTC_CODEC_WAVELET)
-        spec.select = ACTC_SELECT_GLOBAL;
-    spec.values = ACTC_VALUES_F32;
-    assert_int_equal(actc_codec_plan_create(codec_context, &spec, &s, &plan), ACTC_OK);
-    assert_int_equal(plan->k, plan->m);
-    guarded payload = guarded_new(plan->payload_bytes);
-    codec_pack(plan, run, x, &payload);
-    uint32_t *y = calloc(plan->m, sizeof *y);
-    kept *entries = malloc(plan->k * sizeof *entries);
-    assert_non_null(y);
-    assert_non_null(entries);
-    uint64_t count = codec_decode(plan, payload.data, entries);
-    for (uint64_t i = 0; i < count; i++)
-        y[entries[i].coefficient] = entries[i].code;
-    free(entries);
-    guarded_free(&payload);
-    actc_codec_plan_destroy(&plan);
-    return y;
-}
-
 /* Everything but the payload's sections is zero behind what is used; entries are the marked ones with the right codes. */
-static void check_payload(const char *name, const actc_codec_plan *plan, const uint32_t *y, const unsigned char *payload)
+static void check_payload(const char *name, const actc_codec_plan *plan, uint32_t *y, const unsigned char *payload)
 {
     bool *marks = malloc(plan->m);
     kept *entries = malloc((plan->k ? plan->k : 1) * sizeof *entries);
@@ -109,7 +83,7 @@ static void check_payload(const char *name, const actc_codec_plan *plan, const u
     mark_all(plan, y, marks);
     uint64_t count = codec_decode(plan, payload, entries), marked = 0, at = 0;
     /* values by slot, for the scales of int8 */
-    bool in_tiles = plan->spec.select == ACTC_SELECT_TILE;
+    bool in_tiles = actc_codec_in_tiles(&plan->spec);
     uint64_t slot = 0;
     uint32_t *slots = malloc(plan->m * sizeof *slots);
     assert_non_null(slots);
@@ -233,7 +207,7 @@ static void check_case(const char *text, const shape_case *shape, content kind, 
             assert_true(((float *)restored.data)[j] == (float)(random >> 8) * 0x1p-24f);
         }
     } else {
-        uint32_t *y = coefficients(text, shape, x, variants[0].run);
+        uint32_t *y = codec_coefficients(text, shape, x, variants[0].run);
         check_payload(name, plan, y, payload.data);
         free(y);
     }

@@ -70,11 +70,12 @@ static void test_refusals(void **state)
     refused("dct:lambda=10x", "at least 1");
     refused("dct:lambda= 10", "at least 1");
     refused("dct:ratio=1.01", "from 0 to 1");
+    refused("dct:ratio=1,select=random", "from 0 to below 1");
     refused("dct:ratio=-0.1", "from 0 to 1");
     refused("dct:ratio=0.5,lambda=2", "exclude");
     refused("dct:lambda=2,ratio=0.5", "exclude");
     refused("dct:lambda=2,lambda=3", "twice");
-    refused("dct:select=band", "accepted: global, tile");
+    refused("dct:select=band", "accepted: global, tile, random");
     refused("wavelet:select=bands", "did you mean \"band\"");
     refused("threshold:values=f8", "f32, f16, bf16, int8");
     refused("threshold:relu=maybe", "mask, value");
@@ -145,6 +146,11 @@ static void test_shapes(void **state)
     assert_string_equal(plan->note, "levels: 3 asked, 0 possible with db3 at 7x7");
     assert_int_equal(plan->m, plan->n);
     actc_codec_plan_destroy(&plan);
+    plan = codec_plan("wavelet:select=random,lambda=1000", &(shape_case){4, {2, 30, 7, 7}});
+    assert_int_equal(plan->k, 12); /* one a tile */
+    assert_string_equal(plan->note, "levels: 3 asked, 0 possible with db3 at 7x7; kept: 2 asked, 12 needed by select=random, "
+                                    "one of each 256");
+    actc_codec_plan_destroy(&plan);
     plan = codec_plan("wavelet:wave=haar", &(shape_case){5, {2, 3, 4, 8, 12}});
     assert_int_equal(plan->levels, 3);
     assert_string_equal(plan->note, "");
@@ -202,7 +208,7 @@ static void test_layout(void **state)
                 actc_codec_plan_destroy(&plan);
                 continue;
             }
-            bool tile = plan->spec.select == ACTC_SELECT_TILE;
+            bool tile = actc_codec_in_tiles(&plan->spec);
             uint64_t total = 0, index = plan->index;
             total += tile ? 0 : 4 * ((plan->m + 65535) / 65536);
             total += index == ACTC_INDEX_MASK ? 4 * ((plan->m + 31) / 32) : 0;

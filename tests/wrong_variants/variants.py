@@ -43,6 +43,16 @@ VARIANTS = {
         '(keys[j] == key && j < t)',
         '(keys[j] == key && j > t)',
         'codec_tile(*'),
+    'one-draw-for-all-tiles': (
+        'codec_sample', 'kernels_cuda/codec_sample.cu',
+        'actc_philox(ACTC_SAMPLE_DRAWS + tile,',
+        'actc_philox(ACTC_SAMPLE_DRAWS,',
+        'codec_sample(*'),
+    'sampled-values-not-scaled': (
+        'codec_sample', 'kernels_cuda/codec_sample.cu',
+        'always ? bits : actc_sample_value(bits, rest, part)',
+        'bits',
+        'codec_sample(*'),
     'dct-constant-off-by-one-ulp': (
         'codec_dct', 'src/exact/dct.h',
         '#define ACTC_C16_5 0.311806262f',

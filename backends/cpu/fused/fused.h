@@ -61,6 +61,10 @@ typedef struct codec_fns {
     /* The `most` largest of at most 256, the first among equals and no zero, in order. *hint is 0 at first and makes the
      * next call faster; nothing else depends on it. */
     uint32_t (*keep_largest)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t *hint, uint8_t *places, uint32_t *bits);
+    /* A random sample of `most` of at most 256, in order, by the 64 random bits high and low: places, and bits that stand
+     * for what the sample leaves out as well. */
+    uint32_t (*keep_sample)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t high, uint32_t low, uint8_t *places,
+                            uint32_t *bits);
 } codec_fns;
 
 extern const codec_fns actc_cpu_fused_fns_baseline, actc_cpu_fused_fns_avx2, actc_cpu_fused_fns_avx512;
@@ -85,6 +89,8 @@ uint32_t ACTC_CPU_NAME(fused_keep)(const uint32_t *y, uint32_t n, uint32_t key, 
                                    uint32_t *bits);
 uint32_t ACTC_CPU_NAME(fused_keep_largest)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t *hint, uint8_t *places,
                                            uint32_t *bits);
+uint32_t ACTC_CPU_NAME(fused_keep_sample)(const uint32_t *y, uint32_t n, uint32_t most, uint32_t high, uint32_t low,
+                                          uint8_t *places, uint32_t *bits);
 #endif
 
 /* ---- units (codec_units.c) ---- */

@@ -13,4 +13,5 @@ const codec_fns ACTC_CPU_NAME(fused_fns) = {
     .histogram = ACTC_CPU_NAME(fused_histogram),
     .keep = ACTC_CPU_NAME(fused_keep),
     .keep_largest = ACTC_CPU_NAME(fused_keep_largest),
+    .keep_sample = ACTC_CPU_NAME(fused_keep_sample),
 };

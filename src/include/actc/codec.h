@@ -11,7 +11,9 @@
  *   dct       block=16|8|row (16), norm=ortho|none (ortho; none only with block=row)
  *   wavelet   wave=NAME (db3), levels=1..16 (3), mode=periodic|symmetric (periodic)
  * and for threshold, dct, wavelet:
- *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
+ *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10;
+ *   select=global|tile|random (global), band for wavelet: random draws what is kept, with a probability proportional
+ *   to its magnitude, and scales it so that the expectation is the tensor; at least one of each 256 coefficients is kept;
  *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask), bn=normalised|input (normalised:
  *   batch norm keeps its normalised input, where nothing else reads that tensor).
  */
@@ -46,7 +48,7 @@ typedef struct actc_codec_info {
 /* info->size must be set by the caller. */
 ACTC_API actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info);
 
-/* What random numbers are drawn with (codecs random and values=int8). tensor: a number of the caller's, in
+/* What random numbers are drawn with (codec random, select=random and values=int8). tensor: a number of the caller's, in
  * networks the hash of the path. */
 typedef struct actc_codec_key {
     uint64_t seed;
