@@ -338,7 +338,8 @@ static int choose(train_run *run, const char *name)
 }
 
 static const char help[] =
-    "Codecs: none, random, threshold, dct, wavelet; keys lambda=L or ratio=R and others, see actc/codec.h.\n\n"
+    "Codecs: none, random, threshold, dct, wavelet; keys lambda=L or ratio=R and others, see actc/codec.h; for gelu, silu,\n"
+    "sigmoid and tanh derivative:bits=2|4|8.\n\n"
     "Examples:\n"
     "  actc-train mnistnet --data fashion-mnist\n"
     "  actc-train mnistnet --data fashion-mnist --compress 'conv1,relu1,conv2=dct:lambda=10' --epochs 5 --seed 1\n"

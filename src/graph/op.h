@@ -49,6 +49,9 @@ struct actc_op_def {
     /* The operator can keep its input normalised instead (unless the codec says bn=input, or somebody else reads it): then it hands that
      * to actc_lower_pack, and gets it back where it restores its input. */
     bool normalises;
+    /* The operator can keep its slope at every element in a few bits (exact/unary.h) instead of the values that it needs for its
+     * gradient: where actc_lower_slope_bits says so, these are not there. */
+    bool keeps_slopes;
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);

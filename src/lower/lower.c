@@ -313,6 +313,23 @@ actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, a
     return view;
 }
 
+uint32_t actc_lower_slope_bits(const actc_lower *lower, const actc_op *op)
+{
+    return lower->training && lower->build->policy.slope_bits ? lower->build->policy.slope_bits[op->id] : 0;
+}
+
+actc_view actc_lower_keep_slopes(actc_lower *lower, const actc_op *op)
+{
+    actc_build *build = lower->build;
+    uint64_t bits = actc_lower_elements(lower, op->output) * actc_lower_slope_bits(lower, op);
+    actc_view view = actc_lower_keep(lower, op, 0, ACTC_MEMORY_MASKS, (bits + 31) / 32 * 4);
+    if (lower->status == ACTC_OK) {
+        build->kept[build->n_kept - 1].codec = actc_policy_slopes(&build->policy, op);
+        build->kept[build->n_kept - 1].dense_bytes = actc_lower_bytes(lower, op->output);
+    }
+    return view;
+}
+
 actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot)
 {
     actc_build *build = lower->build;

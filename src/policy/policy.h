@@ -10,6 +10,7 @@
 /* How one saved tensor is kept between forward and backward. */
 typedef struct actc_saved {
     const actc_tensor *tensor;
+    const actc_saved_need *need; /* all of it, of those too that keep their slopes */
     actc_shape shape;
     bool value;             /* its values are needed */
     bool sign;              /* its sign is needed (ReLU) */
@@ -25,6 +26,7 @@ typedef struct actc_policy {
     actc_saved *saved;
     size_t n_saved;
     uint32_t *index; /* [tensor id]: 1 + its place in `saved`, 0 where it is not saved */
+    uint8_t *slope_bits; /* [op id]: of a slope, which the operator keeps instead of the values that it comes from; 0: those */
     char **notes; /* for the user, one line each */
     size_t n_notes, notes_capacity;
 } actc_policy;
@@ -38,6 +40,9 @@ void actc_policy_destroy(actc_policy *policy);
 /* The entry of a tensor, NULL where it is not saved. */
 const actc_saved *actc_policy_find(const actc_policy *policy, const actc_tensor *tensor);
 
+/* The codec of an operator that keeps its slopes, as text; NULL where it does not. */
+const char *actc_policy_slopes(const actc_policy *policy, const actc_op *op);
+
 /* ---- rules (rules.c) ---- */
 
 typedef struct actc_rule {
@@ -46,6 +51,7 @@ typedef struct actc_rule {
     char **kinds;
     size_t n_kinds, kinds_capacity;
     char *codec;
+    uint32_t slope_bits; /* codec derivative: it reaches those operators only that can keep their slopes */
 } actc_rule;
 
 typedef struct actc_rules {

@@ -90,6 +90,15 @@ static uint64_t largest_compressed(const actc_build *build)
     return most;
 }
 
+/* Whether anything is kept otherwise than it is: by a codec, or as slopes. */
+static bool compresses(const actc_build *build)
+{
+    bool any = largest_compressed(build) > 0;
+    for (size_t i = 0; i < build->n_kept; i++)
+        any |= build->kept[i].codec != NULL;
+    return any;
+}
+
 /* What slices are chosen by. A weight gradient is the sum over the slices, so that their number shows in its bits: a
  * deterministic device must not choose by its own workspaces, which other devices (and thread counts) do not have. */
 static uint64_t cost_of(const actc_build *build)
@@ -120,7 +129,7 @@ static actc_status build_best(actc_network *network)
         actc_build_destroy(&next);
     }
     network->planned_bytes_uncompressed = best->planned_bytes;
-    if (status == ACTC_OK && largest) {
+    if (status == ACTC_OK && compresses(best)) {
         status = actc_build_create(device, network->graph, options, false, 0, &next);
         if (status == ACTC_OK)
             network->planned_bytes_uncompressed = next->planned_bytes;

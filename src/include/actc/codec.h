@@ -16,6 +16,7 @@
  *   to its magnitude, and scales it so that the expectation is the tensor; at least one of each 256 coefficients is kept;
  *   values=f32|f16|bf16|int8 (f32); relu=mask|value (mask), bn=normalised|input (normalised:
  *   batch norm keeps its normalised input, where nothing else reads that tensor).
+ * Rules and scopes take derivative:bits=2|4|8 (4) as well, which is no codec of a tensor (actc/network.h).
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
