@@ -71,6 +71,11 @@ struct actc_params_relu_bwd_value { uint groups, n; float cap; };
 struct actc_params_unary { uint groups, n, op; float a, b; };
 /* dx = dy * actc_unary_slope(op, flush(saved), a); saved is y or x, as the operation says there, or empty. */
 struct actc_params_unary_bwd { uint groups, n, op; float a; };
+/* unary, of an operation without a and b, and the slopes in `bits` bits each, 2, 4 or 8: element i in bits from i * bits % 32 on
+ * of word i * bits / 32 of codes = actc_unary_slope_code(op, flush(x), y, per_one, zero, 2^bits - 1). What is behind n is 0. */
+struct actc_params_unary_slopes { uint groups, n, op, bits, zero; float per_one; };
+/* dx = dy * actc_slope_level(code, zero, step). */
+struct actc_params_unary_bwd_slopes { uint groups, n, bits, zero; float step; };
 /* y = actc_binary(op, flush(a), flush(b), alpha) of exact/binary.h, which has the operations ACTC_BINARY_*, for n elements
  * (i0,...,i3) of a space of `size`, i3 fastest; y is dense, a and b at the sum of ik * sa[k] and ik * sb[k] (0: broadcast). y may
  * be a's or b's view, where that is dense. */

@@ -11,6 +11,7 @@
 typedef enum actc_codec_kind {
     ACTC_CODEC_NONE,
     ACTC_CODEC_RANDOM,
+    ACTC_CODEC_DERIVATIVE, /* of rules: no codec of a tensor, but what an operator keeps instead */
     ACTC_CODEC_THRESHOLD,
     ACTC_CODEC_DCT,
     ACTC_CODEC_WAVELET,
@@ -39,6 +40,7 @@ typedef struct actc_codec_spec {
     bool symmetric;     /* wavelet, quant: mode=symmetric */
     int bits;           /* quant: of a code: 8, 4, 2 or 1 */
     int segments;       /* recompute */
+    uint32_t slope_bits; /* derivative; 0 in all others */
     const struct actc_registered_codec *user; /* ACTC_CODEC_USER */
 } actc_codec_spec;
 

@@ -233,6 +233,10 @@ static actc_status resolve(actc_context *context, actc_codec_plan *plan)
     case ACTC_CODEC_RECOMPUTE:
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
                          "codec: %s says how a network's rules and scopes keep tensors; it compresses nothing", plan->text);
+    case ACTC_CODEC_DERIVATIVE:
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "codec: %s compresses no tensor: an operator keeps its derivative so, where a rule or a scope says it",
+                         plan->text);
     case ACTC_CODEC_USER: {
         const actc_user_codec *codec = &plan->spec.user->codec;
         plan->payload_bytes = codec->payload_bytes(codec->user, &plan->shape);

@@ -149,7 +149,7 @@ ACTC_FN uint actc_sample_value(uint bits, uint rest, uint part)
     uint significand = (a >= 0x800000u ? (a & 0x7fffffu) | 0x800000u : a) << 2;
     /* quotient: its upper 26 bits, below which `dropped` bits were; all with two bits behind the point */
     uint quotient = 0u, dropped = 0u, sticky = 0u;
-#if defined(ACTC_GLSL)
+#if defined(ACTC_GLSL) || defined(__CUDACC__) || defined(ACTC_CUDA_HOST)
     uint high = actc_mulhi(significand, rest), low = significand * rest, remainder = 0u;
     for (int bit = 56; bit >= 0; bit--) {
         uint word = bit >= 32 ? high : low;
@@ -165,14 +165,11 @@ ACTC_FN uint actc_sample_value(uint bits, uint rest, uint part)
     }
     sticky |= remainder != 0u ? 1u : 0u;
 #else
-    unsigned long long product = (unsigned long long)significand * rest, whole = product / part;
-    sticky = product % part != 0u ? 1u : 0u;
-    while (whole >> 26 != 0u) {
-        sticky |= (uint)whole & 1u;
-        whole >>= 1;
-        dropped += 1u;
-    }
-    quotient = (uint)whole;
+    uint64_t product = (uint64_t)significand * rest, whole = product / part;
+    uint length = 64u - (uint)__builtin_clzll(whole | 1u);
+    dropped = length > 26u ? length - 26u : 0u;
+    quotient = (uint)(whole >> dropped);
+    sticky = product % part != 0u || (whole & (((uint64_t)1 << dropped) - 1u)) != 0u ? 1u : 0u;
 #endif
     uint v = quotient >> 2, behind = ((quotient & 3u) << 1) | sticky;
     v += behind > 4u || (behind == 4u && (v & 1u) != 0u) ? 1u : 0u;

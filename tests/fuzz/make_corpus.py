@@ -129,7 +129,7 @@ def text_files():
         "conv[12]=dct;relu?=dct:relu=value;fc*=none", " conv2 = random ; ", "conv9=dct", "*@attention=dct", "conv2=zip",
         "conv2=dct:", "=dct", "conv2=", "conv[=dct", "*,*,*@relu=dct:lambda=1;", ";;;", "a@b@c=dct=1",
         "[!a-z]*=dct:values=int8,lambda=1.1",
-        "c*o*n*v*2=dct:ratio=1",
+        "c*o*n*v*2=dct:ratio=1", "*=dct;*=derivative:bits=8",
     )):
         write("rules", "%02d" % i, text)
     for i, text in enumerate((
@@ -140,6 +140,7 @@ def text_files():
         "plateau:patience=0,gamma=0.5,min-lr=0.01", "cosine:epochs=9",
         "cosine:min-lr=1", "step:gamma=", "wavelet:lambda=1.7976931348623157e308", "threshold:lambda=1.0000000000000002",
         "quant:bits=2,mode=symmetric", "quant:bits=16",
+        "derivative:bits=2", "wavelet:select=random,lambda=1000",
     )):
         write("spec", "%02d" % i, bytes([i]) + text.encode())
 

@@ -30,6 +30,8 @@ static void test_canonical(void **state)
     expect_text("threshold", "threshold:lambda=10");
     expect_text("threshold:values=f16,lambda=1e2", "threshold:lambda=100,values=f16");
     expect_text("dct:ratio=0.9", "dct:ratio=0.9");
+    expect_text("derivative", "derivative:bits=4");
+    expect_text("derivative:bits=8", "derivative:bits=8");
     expect_text("dct:ratio=1", "dct:ratio=1");
     expect_text("dct:block=16,norm=ortho,select=global,values=f32,relu=mask", "dct:lambda=10");
     expect_text("dct:norm=none,block=row,lambda=1.1", "dct:lambda=1.1,block=row,norm=none");
@@ -57,7 +59,7 @@ static void test_refusals(void **state)
     (void)state;
     refused("", "accepted");
     refused("dcct", "did you mean \"dct\"");
-    refused("DCT", "none, random, threshold, dct, wavelet, quant");
+    refused("DCT", "none, random, derivative, threshold, dct, wavelet, quant");
     refused("dct:", "key=value");
     refused("dct:lambda", "key=value");
     refused("dct:lambda=", "key=value");
@@ -74,6 +76,8 @@ static void test_refusals(void **state)
     refused("dct:lambda= 10", "at least 1");
     refused("dct:ratio=1.01", "from 0 to 1");
     refused("dct:ratio=1,select=random", "from 0 to below 1");
+    refused("derivative:bits=3", "accepted: 2, 4, 8");
+    refused("derivative:lambda=10", "accepted: bits");
     refused("dct:ratio=-0.1", "from 0 to 1");
     refused("dct:ratio=0.5,lambda=2", "exclude");
     refused("dct:lambda=2,ratio=0.5", "exclude");
@@ -149,6 +153,7 @@ static void test_shapes(void **state)
     plan_refused("dct", &(shape_case){4, {1ll << 40, 1ll << 40, 3, 3}}, "more than 2147483647 elements");
     plan_refused("dct", &(shape_case){3, {3, 0, 3}}, "dimension 1 is 0");
     plan_refused("dct", &(shape_case){3, {3, 2, -3}}, "dimension 2 is -3");
+    plan_refused("derivative:bits=4", &(shape_case){2, {3, 4}}, "derivative:bits=4 compresses no tensor");
     plan_refused("dct:block=row", &(shape_case){2, {3, 4097}}, "4096");
     /* longer than n: the symmetric transform of a tensor near the limit */
     plan_refused("wavelet:mode=symmetric,wave=db3", &(shape_case){4, {2147483647 / 400, 1, 20, 20}}, "coefficients");

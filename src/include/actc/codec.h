@@ -25,6 +25,7 @@
  *                             save, from the tensors at their border, kept as they are: the same bits. Operators that follow one
  *                             another are one segment, or are cut into N of about the same bytes, the last of which is kept as it
  *                             is (PyTorch's checkpoint_sequential). Running statistics move once, dropout draws the same.
+ *   derivative bits=2|4|8 (4)  gelu, silu, sigmoid and tanh keep their derivative in so many bits (actc/network.h).
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
