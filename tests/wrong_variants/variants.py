@@ -168,6 +168,36 @@ VARIANTS = {
         'end = at + rows * p.cols;',
         'end = at + rows / 2u * 2u * p.cols;',
         'reduce_partial(*'),
+    'attention-that-keeps-sums-of-another-maximum': (
+        'attention_fwd', 'kernels_cuda/attention_fwd.cu',
+        'actc_attention_rescaled(outputs[i][j], s->alphas[row + i], sums[i][j])',
+        'actc_attention_rescaled(outputs[i][j], 1.0f, sums[i][j])',
+        'attention_fwd(*'),
+    'causal-attention-without-the-own-key': (
+        'attention_bwd_q', 'kernels_cuda/attention_bwd_q.cu',
+        'key + c <= g.first + row + i',
+        'key + c < g.first + row + i',
+        'attention_bwd_q(*causal=1*'),
+    'causal-attention-from-the-other-side': (
+        'attention_bwd_kv', 'kernels_cuda/attention_bwd_kv.cu',
+        'g.first + row + i <= query + c',
+        'g.first + row + i >= query + c',
+        'attention_bwd_kv(*causal=1*'),
+    'attention-that-drops-other-pairs-in-the-backward': (
+        'attention_bwd_kv', 'kernels_cuda/attention_bwd_kv.cu',
+        'attention_kept(s, c, row + i)',
+        'attention_kept(s, row + i, c)',
+        'attention_bwd_kv(*dropout=1*'),
+    'contracted-multiply-add-in-attention': (
+        'attention_bwd_q', 'kernels_cuda/attention.cuh',
+        'sums[i][j] = ACTC_ADD(sums[i][j], ACTC_MUL(fa[i], fb[j]));',
+        'sums[i][j] = __builtin_fmaf(fa[i], fb[j], sums[i][j]);',
+        'attention_bwd_q(*'),
+    'missing-barrier-in-attention': (
+        'attention_bwd_kv', 'kernels_cuda/attention_bwd_kv.cu',
+        '__syncthreads(); /* all have read the weights */',
+        '',
+        'attention_bwd_kv(*'),
     'missing-barrier-in-a-tile': (
         'gemm', 'kernels_cuda/tile.cuh',
         '__syncthreads(); /* also: all have left the other half, which the next step writes */',
