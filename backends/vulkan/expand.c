@@ -18,6 +18,10 @@ typedef struct tile_choice {
 static const tile_choice workgroup_tiles[ACTC_VK_TILES] = {{{4, 4}, 1.0}, {{4, 2}, 1.3}, {{2, 4}, 1.3}, {{2, 2}, 1.7}, {{1, 1}, 4.0}};
 static const tile_choice subgroup_tiles[ACTC_VK_TILES] = {{{4, 8}, 1.0}, {{4, 4}, 1.35}, {{2, 4}, 1.9}, {{1, 4}, 3.1}, {{1, 1}, 8.0}};
 
+/* By head_dim: so that columns are not idle. */
+static const actc_vk_tile attention_tiles[] = {{4, 4}, {4, 2}, {4, 1}};
+#define ATTENTION_TILES (sizeof attention_tiles / sizeof *attention_tiles)
+
 /* Launches below this many workgroups leave a GPU idle: some tens of compute units with several workgroups each. */
 #define GROUPS_WANTED_GPU 192.0
 /* A software device has threads. */
@@ -28,9 +32,44 @@ static const tile_choice *tiles(const actc_vk_device *d)
     return d->subgroup ? subgroup_tiles : workgroup_tiles;
 }
 
-const actc_vk_tile *actc_vk_tile_of(const actc_vk_device *d, uint32_t number)
+static bool is_product(actc_kernel_id id)
 {
-    return &tiles(d)[number].tile;
+    return actc_kernel_infos[id].family == ACTC_FAMILY_PRODUCT;
+}
+
+static bool has_attention_tiles(actc_kernel_id id)
+{
+    return actc_kernel_infos[id].family == ACTC_FAMILY_ATTENTION && id != ACTC_KERNEL_attention_delta;
+}
+
+uint32_t actc_vk_kernel_tiles(actc_kernel_id id)
+{
+    return is_product(id) ? ACTC_VK_TILES : has_attention_tiles(id) ? (uint32_t)ATTENTION_TILES : 0;
+}
+
+const actc_vk_tile *actc_vk_tile_of(const actc_vk_device *d, actc_kernel_id id, uint32_t number)
+{
+    return is_product(id) ? &tiles(d)[number].tile : has_attention_tiles(id) ? &attention_tiles[number] : NULL;
+}
+
+uint32_t actc_vk_tile_side(const actc_vk_device *d, actc_kernel_id id)
+{
+    return is_product(id) && d->subgroup ? d->subgroup : 16;
+}
+
+const char *actc_vk_shader_name(const actc_vk_device *d, actc_kernel_id id, char name[64])
+{
+    snprintf(name, 64, "%s%s", actc_kernel_infos[id].name, is_product(id) && d->subgroup ? "_subgroup" : "");
+    return name;
+}
+
+/* The narrowest tile that holds all columns, or the widest. */
+static uint32_t attention_tile(uint32_t head_dim)
+{
+    uint32_t tile = 0;
+    while (tile + 1 < ATTENTION_TILES && head_dim <= 16 * attention_tiles[tile + 1].n)
+        tile++;
+    return tile;
 }
 
 /* Groups in which an m x n product is done `copies` times. */
@@ -119,11 +158,11 @@ static actc_status expand_product(actc_vk_device *d, const actc_command *command
         const actc_product_launch *l = &product.launches[i];
         uint64_t groups = l->groups;
         uint32_t tile = 0;
-        if (actc_vk_kernel_has_tiles(l->id)) {
+        if (is_product(l->id)) {
             /* neighbours in memory are neighbours along n */
             uint64_t m = is_filter(l->id) ? l->columns : l->rows, n = is_filter(l->id) ? l->rows : l->columns;
             tile = choose_tile(d, m, n, l->copies);
-            groups = tile_groups(d, actc_vk_tile_of(d, tile), m, n, l->copies);
+            groups = tile_groups(d, actc_vk_tile_of(d, l->id, tile), m, n, l->copies);
         }
         status = add_launch(d, list, command, l->id, groups, tile, l->params.bytes, l->views);
     }
@@ -179,7 +218,12 @@ static actc_status expand(actc_vk_device *d, const actc_command *command, actc_v
         if (!work)
             return actc_fail(d->base.context, ACTC_ERROR_OUT_OF_MEMORY, "out of host memory: commands of a program");
         work->command = *command;
-            return ACTC_OK;
+        if (command->type == ACTC_COMMAND_KERNEL && has_attention_tiles(command->u.kernel.id)) {
+            struct actc_params_attention params;
+            memcpy(&params, command->u.kernel.params.bytes, sizeof params);
+            work->tile = attention_tile(params.head_dim);
+        }
+        return ACTC_OK;
     }
     }
     return actc_fail(d->base.context, ACTC_ERROR_INTERNAL, "%s: command type %d is unknown", command->label,
@@ -198,9 +242,7 @@ actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_
 static bool has_shader(const actc_vk_device *d, actc_kernel_id id)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s%s", actc_kernel_infos[id].name,
-             actc_vk_kernel_has_tiles(id) && d->subgroup ? "_subgroup" : "");
-    return actc_vk_find_shader(name) != NULL;
+    return actc_vk_find_shader(actc_vk_shader_name(d, id, name)) != NULL;
 }
 
 static bool refuse(char *why, size_t why_size, const char *text)

@@ -140,23 +140,15 @@ fail:
     return status;
 }
 
-bool actc_vk_kernel_has_tiles(actc_kernel_id id)
-{
-    return actc_kernel_infos[id].family == ACTC_FAMILY_PRODUCT;
-}
-
 actc_status actc_vk_kernel_create(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,
                                   VkPipeline *out)
 {
     const actc_kernel_info *kernel = &actc_kernel_infos[id];
-    bool tiled = actc_vk_kernel_has_tiles(id);
     char name[64];
-    snprintf(name, sizeof name, "%s%s", kernel->name, tiled && d->subgroup ? "_subgroup" : "");
-    const actc_vk_shader *shader = actc_vk_find_shader(name);
+    const actc_vk_shader *shader = actc_vk_find_shader(actc_vk_shader_name(d, id, name));
     if (!shader)
         return actc_fail(d->base.context, ACTC_ERROR_UNSUPPORTED, "this build has no shader for the kernel %s", kernel->name);
-    return actc_vk_pipeline_create(d, shader, kernel->parity == ACTC_PARITY_EXACT,
-                                   tiled ? actc_vk_tile_of(d, tile) : NULL, flags, out);
+    return actc_vk_pipeline_create(d, shader, kernel->parity == ACTC_PARITY_EXACT, actc_vk_tile_of(d, id, tile), flags, out);
 }
 
 actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out)

@@ -173,11 +173,11 @@ static actc_status compile(actc_vk_device *d, actc_kernel_id id, uint32_t tile, 
     n.report.exact = actc_kernel_infos[id].parity == ACTC_PARITY_EXACT;
     n.report.inexact_example = n.example;
     snprintf(name, sizeof name, "%s", actc_kernel_infos[id].name);
-    if (actc_vk_kernel_has_tiles(id)) {
-        uint32_t side = d->subgroup ? d->subgroup : 16;
-        const actc_vk_tile *t = actc_vk_tile_of(d, tile);
+    const actc_vk_tile *t = actc_vk_tile_of(d, id, tile);
+    if (t) {
+        uint32_t side = actc_vk_tile_side(d, id);
         snprintf(name, sizeof name, "%s %ux%u%s", actc_kernel_infos[id].name, side * t->m, side * t->n,
-                 d->subgroup ? " a subgroup" : "");
+                 side == d->subgroup ? " a subgroup" : "");
     }
     d->label = name;
     actc_status status = actc_vk_kernel_create(d, id, tile, flags, &pipeline);
@@ -203,8 +203,8 @@ actc_status actc_vk_compile_all(actc_device *device, actc_kernel_report_fn repor
                 report(user, &none);
             continue;
         }
-        uint32_t tiles = actc_vk_kernel_has_tiles((actc_kernel_id)id) ? ACTC_VK_TILES : 1;
-        for (uint32_t tile = 0; tile < tiles && status == ACTC_OK; tile++)
+        uint32_t tiles = actc_vk_kernel_tiles((actc_kernel_id)id);
+        for (uint32_t tile = 0; (tile < tiles || tile == 0) && status == ACTC_OK; tile++)
             status = compile(d, (actc_kernel_id)id, tile, report, user);
     }
     return status;

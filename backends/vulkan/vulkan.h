@@ -85,8 +85,8 @@ actc_status actc_vk_physical_list(actc_vk_instance *instance, actc_vk_physical *
 
 /* ---- device.c ---- */
 
-/* A tile of gemm and the convolutions (shaders/include/tile.glsl): m x n outputs an invocation. Kernels without tiles
- * use number 0. */
+/* A tile of gemm and the convolutions (shaders/include/tile.glsl), or of attention (attention.glsl): m x n outputs an invocation.
+ * Kernels without tiles use number 0. */
 typedef struct actc_vk_tile {
     uint32_t m, n;
 } actc_vk_tile;
@@ -189,7 +189,6 @@ actc_status actc_vk_pipeline_create(actc_vk_device *d, const actc_vk_shader *sha
                                     VkPipelineCreateFlags flags, VkPipeline *out);
 /* The pipeline of a kernel, made at the first call; it belongs to the device. tile: a number for actc_vk_tile_of. */
 actc_status actc_vk_kernel_pipeline(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipeline *out);
-bool actc_vk_kernel_has_tiles(actc_kernel_id id);
 /* The pipeline of a kernel, with flags of creation; the caller's. */
 actc_status actc_vk_kernel_create(actc_vk_device *d, actc_kernel_id id, uint32_t tile, VkPipelineCreateFlags flags,
                                   VkPipeline *out);
@@ -219,8 +218,13 @@ typedef struct actc_vk_work_list {
     size_t count, capacity;
 } actc_vk_work_list;
 
-/* Tile number 0 .. ACTC_VK_TILES - 1 of the device's tile kernels. */
-const actc_vk_tile *actc_vk_tile_of(const actc_vk_device *d, uint32_t number);
+/* Tiles that a kernel has, 0 where it has none, and at most ACTC_VK_TILES; one of them, or NULL where there are none. */
+uint32_t actc_vk_kernel_tiles(actc_kernel_id id);
+const actc_vk_tile *actc_vk_tile_of(const actc_vk_device *d, actc_kernel_id id, uint32_t number);
+/* Invocations along a side of a tile. */
+uint32_t actc_vk_tile_side(const actc_vk_device *d, actc_kernel_id id);
+/* "gemm_subgroup": of the shader that the device runs; at most 64 characters. */
+const char *actc_vk_shader_name(const actc_vk_device *d, actc_kernel_id id, char name[64]);
 /* Appends what a command of a program comes to. */
 actc_status actc_vk_expand(actc_vk_device *d, const actc_command *command, actc_vk_work_list *list);
 bool actc_vk_supports(actc_device *device, const actc_command *command, char *why, size_t why_size);

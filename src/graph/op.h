@@ -54,6 +54,9 @@ struct actc_op_def {
     bool normalises;
     /* It may keep something of its own for the backward pass (actc_lower_keep): to compute that again it must run again. */
     bool keeps;
+    /* Whether its first input may lie at the beginning of its output's memory when it is asked to emit, and the first input's gradient
+     * at the beginning of its output's gradient: it moves one into the other in place. NULL: no. */
+    bool (*spreads)(const struct actc_lower *lower, const actc_op *op);
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);

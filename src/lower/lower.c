@@ -71,9 +71,33 @@ void actc_lower_settle(actc_lower *lower, const actc_tensor *tensor, actc_view v
     settle(lower, tensor, view, true);
 }
 
+/* The operator that comes next in this program (step 1) or came before (-1), NULL where there is none. */
+static const actc_op *neighbour(const actc_lower *lower, const actc_op *op, int step)
+{
+    const actc_graph *graph = lower->build->graph;
+    size_t i = op->id;
+    do
+        i += (size_t)step;
+    while (i < graph->n_ops && !lower->live[i]);
+    return i < graph->n_ops ? graph->ops[i] : NULL;
+}
+
+/* Whether the operator can have its first input, or the gradient of that, inside of its output's: nobody else is to read it. */
+static bool spreads(const actc_lower *lower, const actc_op *op)
+{
+    bool alone = op->def->spreads && !lower->build->options->no_inplace;
+    for (uint32_t i = 1; i < op->n_inputs && alone; i++)
+        alone = op->inputs[i] != op->inputs[0];
+    return alone && lower->last_use[op->inputs[0]->id] == op->id + 1 && op->def->spreads(lower, op);
+}
+
 actc_view actc_lower_output(actc_lower *lower, const actc_op *op)
 {
-    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, actc_lower_bytes(lower, op->output), op->output->name);
+    const actc_op *next = neighbour(lower, op, 1);
+    const uint64_t bytes = actc_lower_bytes(lower, op->output);
+    bool inside = next && next->inputs[0] == op->output && spreads(lower, next) && !value_survives(lower, op->output);
+    actc_view view = actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, inside ? actc_lower_bytes(lower, next->output) : bytes, op->output->name);
+    view.bytes = bytes;
     settle(lower, op->output, view, true);
     return view;
 }
@@ -113,6 +137,19 @@ actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op)
         return actc_lower_output(lower, op);
     settle(lower, op->output, lower->values[op->inputs[chosen]->id], true);
     return lower->values[op->output->id];
+}
+
+actc_view actc_lower_output_around(actc_lower *lower, const actc_op *op, bool *inside)
+{
+    actc_view view = lower->values[op->inputs[0]->id];
+    const uint64_t bytes = actc_lower_bytes(lower, op->output);
+    *inside = lower->status == ACTC_OK && spreads(lower, op) && view.offset == 0 && lower->build->vbufs[view.buffer].bytes >= bytes &&
+              is_free(lower, op, 0);
+    if (!*inside)
+        return actc_lower_output(lower, op);
+    view.bytes = bytes;
+    settle(lower, op->output, view, true);
+    return view;
 }
 
 void actc_lower_output_alias(actc_lower *lower, const actc_op *op)
@@ -181,6 +218,16 @@ actc_view actc_lower_input_gradient(actc_lower *lower, const actc_op *op, uint32
         !lower->build->options->no_inplace)
         return of_output;
     return actc_lower_new(lower, ACTC_MEMORY_TRANSIENT, bytes, input->name);
+}
+
+actc_view actc_lower_gradient_inside(const actc_lower *lower, const actc_op *op)
+{
+    const actc_tensor *first = op->inputs[0];
+    const actc_view of_output = lower->gradients[op->output->id];
+    const actc_op *before = neighbour(lower, op, -1); /* which uses it up: it is in the way of nobody for long */
+    bool may = lower->status == ACTC_OK && before && before == first->producer && spreads(lower, op) && !lower->gradients[first->id].bytes &&
+               lower->build->vbufs[of_output.buffer].gradients == 1;
+    return may ? actc_lower_part(of_output, 0, actc_lower_bytes(lower, first)) : ACTC_NO_VIEW;
 }
 
 static void set_gradient(actc_lower *lower, const actc_tensor *tensor, actc_view gradient)

@@ -141,6 +141,9 @@ uint64_t actc_lower_bytes(const actc_lower *lower, const actc_tensor *tensor);
 actc_view actc_lower_input(actc_lower *lower, const actc_op *op, uint32_t index);
 actc_view actc_lower_output(actc_lower *lower, const actc_op *op);
 actc_view actc_lower_output_inplace(actc_lower *lower, const actc_op *op);
+/* Of an operator that spreads its first input: the output around that where it lies at the beginning of the memory (*inside), else a
+ * new buffer. Whoever makes a tensor that such an operator is the next to read gets its output there by actc_lower_output. */
+actc_view actc_lower_output_around(actc_lower *lower, const actc_op *op, bool *inside);
 actc_view actc_lower_parameter(actc_lower *lower, const actc_parameter *parameter);
 /* A state: as evaluation reads it, or in training the staged copy, which the operator reads and writes; it becomes the state
  * at the end of the batch, if that was finite. */
@@ -157,6 +160,9 @@ actc_view actc_lower_result_block(actc_lower *lower);
  * to several inputs too. */
 actc_view actc_lower_output_gradient(actc_lower *lower, const actc_op *op);
 actc_view actc_lower_input_gradient(actc_lower *lower, const actc_op *op, uint32_t index, bool inplace);
+/* Of an operator that spreads its first input: where that one's gradient may lie at the beginning of the output's, to be written when
+ * nothing else of it is needed any more; bytes 0 where it may not. */
+actc_view actc_lower_gradient_inside(const actc_lower *lower, const actc_op *op);
 void actc_lower_commit_gradient(actc_lower *lower, const actc_op *op, uint32_t index, actc_view gradient);
 /* For build.c: an operator that is its input; an input of the graph; a gradient that has been used up. */
 void actc_lower_output_alias(actc_lower *lower, const actc_op *op);

@@ -56,33 +56,95 @@ static struct actc_params_copy_nd box(const actc_lower *lower, const actc_op *op
     return params;
 }
 
+/* The rows of the first input, which is not broadcast, through all samples. */
+static struct actc_params_copy_nd rows_of(const actc_lower *lower, const actc_op *op)
+{
+    struct actc_params_copy_nd rows = box(lower, op, 0, false);
+    rows.size[4] *= rows.size[3];
+    rows.size[3] = 1;
+    rows.ss[3] = rows.ds[3] = 0;
+    return rows;
+}
+
+/* The first input takes at most half of each row of the output, so that rows can change places with what is yet to be moved. */
+static bool spreads(const actc_lower *lower, const actc_op *op)
+{
+    const struct actc_params_copy_nd rows = rows_of(lower, op);
+    return op->n_inputs > 1 && !is_broadcast(lower, op, 0) && 2 * (uint64_t)rows.size[5] <= rows.ds[4];
+}
+
+/* Rows [begin, end) of the first input between their places at the beginning of the output's memory, one behind the other, and those
+ * in the output. */
+static void emit_rows(actc_lower *lower, struct actc_params_copy_nd rows, uint32_t begin, uint32_t end, bool back, actc_view memory)
+{
+    const uint32_t packed = begin * rows.ss[4], spread = begin * rows.ds[4], stride = rows.ss[4];
+    rows.size[4] = end - begin;
+    rows.n = rows.size[4] * rows.size[5];
+    rows.source_at = back ? spread : packed;
+    rows.target_at = back ? packed : spread;
+    rows.ss[4] = back ? rows.ds[4] : stride;
+    rows.ds[4] = back ? stride : rows.ds[4];
+    ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &rows, memory, memory);
+}
+
+/* Rows [1, end), for the first has one place. No launch reads where it writes: the last half of the rows first, into memory that none
+ * of them lies in, and then that of what is left; back in the opposite order. */
+static void emit_halves(actc_lower *lower, const struct actc_params_copy_nd *rows, uint32_t end, bool back, actc_view memory)
+{
+    const uint32_t begin = end / 2 + end % 2;
+    if (end < 2 || lower->status != ACTC_OK)
+        return;
+    if (back)
+        emit_halves(lower, rows, begin, back, memory);
+    emit_rows(lower, *rows, begin, end, back, memory);
+    if (!back)
+        emit_halves(lower, rows, begin, back, memory);
+}
+
+static void emit_spread(actc_lower *lower, struct actc_params_copy_nd rows, bool back, actc_view memory)
+{
+    emit_halves(lower, &rows, rows.size[4], back, memory);
+}
+
 static void forward(actc_lower *lower, const actc_op *op)
 {
-    actc_view y = actc_lower_output(lower, op);
+    bool inside;
+    actc_view y = actc_lower_output_around(lower, op, &inside);
     for (uint32_t i = 0; i < op->n_inputs; i++) {
-        struct actc_params_copy_nd params = box(lower, op, i, false);
-        ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_input(lower, op, i), y);
+        const struct actc_params_copy_nd params = box(lower, op, i, false);
+        if (i == 0 && inside)
+            emit_spread(lower, rows_of(lower, op), false, y);
+        else
+            ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_input(lower, op, i), y);
     }
+}
+
+static void input_gradient(actc_lower *lower, const actc_op *op, uint32_t index)
+{
+    const struct actc_params_copy_nd params = box(lower, op, index, true);
+    const bool broadcast = is_broadcast(lower, op, index);
+    actc_view dx = actc_lower_input_gradient(lower, op, index, false);
+    actc_view part = broadcast ? actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, 4ull * params.n, "gradients of samples") : dx;
+    ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_output_gradient(lower, op), part);
+    if (broadcast)
+        actc_emit_column_sum(lower, part, params.size[3], params.n / params.size[3], dx, false);
+    actc_lower_commit_gradient(lower, op, index, dx);
 }
 
 static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients)
 {
-    for (uint32_t i = 0; i < op->n_inputs; i++) {
-        if (!gradients->input[i])
-            continue;
-        struct actc_params_copy_nd params = box(lower, op, i, true);
-        const bool broadcast = is_broadcast(lower, op, i);
-        actc_view dx = actc_lower_input_gradient(lower, op, i, false);
-        actc_view part = broadcast ? actc_lower_new(lower, ACTC_MEMORY_WORKSPACE, 4ull * params.n, "gradients of samples") : dx;
-        ACTC_EMIT_ELEMENTWISE(lower, copy_nd, &params, actc_lower_output_gradient(lower, op), part);
-        if (broadcast)
-            actc_emit_column_sum(lower, part, params.size[3], params.n / params.size[3], dx, false);
-        actc_lower_commit_gradient(lower, op, i, dx);
-    }
+    const actc_view inside = gradients->input[0] ? actc_lower_gradient_inside(lower, op) : ACTC_NO_VIEW;
+    for (uint32_t i = inside.bytes ? 1 : 0; i < op->n_inputs; i++)
+        if (gradients->input[i])
+            input_gradient(lower, op, i);
+    if (!inside.bytes)
+        return;
+    emit_spread(lower, rows_of(lower, op), true, actc_lower_output_gradient(lower, op));
+    actc_lower_commit_gradient(lower, op, 0, inside);
 }
 
 const actc_op_def actc_concat_def = {.kind = "concat", .attributes_bytes = sizeof(actc_concat_attributes), .infer = infer,
-                                     .forward = forward, .backward = backward};
+                                     .spreads = spreads, .forward = forward, .backward = backward};
 
 actc_tensor *actc_concat(actc_graph *graph, const char *name, actc_tensor *const *inputs, uint32_t count, int axis)
 {

@@ -109,10 +109,10 @@ static const choice *choose(const actc_saved_need *need, const choice *choices, 
     const actc_value_need *dense_by = NULL, *border = NULL;
     for (size_t i = 0; i < need->n_values; i++) {
         const choice *c = &choices[need->values[i].op->id];
-        if (need->values[i].kind == ACTC_NEED_IF_EXACT)
-            continue;
         if (need->values[i].kind == ACTC_NEED_FOR_RECOMPUTE)
             border = &need->values[i];
+        if (need->values[i].kind == ACTC_NEED_IF_EXACT)
+            continue;
         if (!reaches(c, need->values[i].kind))
             dense_by = &need->values[i];
         else if (!chosen || c->rule_index >= chosen->rule_index)
@@ -190,6 +190,8 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
     actc_saved_use use = relu_value ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_EXACT;
     for (size_t i = 0; i < need->n_values; i++) {
         actc_need_kind kind = need->values[i].kind;
+        if (kind == ACTC_NEED_IF_EXACT)
+            continue;
         static const actc_saved_use uses[] = {
             [ACTC_NEED_SIGN] = ACTC_SAVED_EXACT,
             [ACTC_NEED_FOR_PARAMETERS] = ACTC_SAVED_FOR_PARAMETERS,
@@ -208,17 +210,17 @@ static actc_status decide(const actc_graph *graph, const actc_policy *policy, co
                           bool input, actc_saved *saved)
 {
     actc_context *context = graph->context;
+    bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
+    saved->value = relu_value;
     for (size_t i = 0; i < need->n_values; i++)
         saved->value |= is_read(policy, &need->values[i], NULL);
     if (saved->recomputed) {
         saved->use = use_of(need, false);
         saved->readers = list_readers(policy, need, NULL);
         saved->note = actc_strdup("");
-        saved->mask = !saved->value;
+        saved->mask = saved->sign && !saved->value;
         return saved->readers && saved->note ? ACTC_OK : actc_out_of_memory(context, 128, "a note");
     }
-    bool relu_value = need->sign_op && asks_relu_value(context, &choices[need->sign_op->id]);
-    saved->value |= relu_value;
     saved->use = use_of(need, relu_value);
     const choice *chosen = choose(need, choices, input, relu_value, &saved->note);
     if (!saved->note)

@@ -11,13 +11,14 @@
 #include <actc/actc.h>
 #include <math.h>
 
-enum { N = 2, C = 2, SIDE = 4, SAMPLE = C * SIDE * SIDE, CLASSES = 3, MAX_TENSORS = 24 };
+enum { N = 3, C = 2, SIDE = 4, SAMPLE = C * SIDE * SIDE, CLASSES = 3, MAX_TENSORS = 24 };
 
 static actc_context *context;
 static actc_device *device;
 static int graphs = 2000;
 
-typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, NORM, OUTPUT, KINDS } kind;
+/* JOIN: two side by side along axis 1, without the first channel of the one and with only that of the other. */
+typedef enum kind { RELU, FLATTEN, RESHAPE, DROPOUT, DROPOUT_0, ADD, CONV, NORM, JOIN, OUTPUT, KINDS } kind;
 
 /* Tensor i of a drawn graph is made by op[i - 1] of earlier ones; 0 is the input. */
 typedef struct drawn {
@@ -46,14 +47,14 @@ static void draw_graph(uint64_t seed, drawn *g)
             k = RELU;
         if (k == OUTPUT && a == 0)
             k = DROPOUT;
-        if (k == ADD && g->flat[a] != g->flat[b])
+        if ((k == ADD || k == JOIN) && g->flat[a] != g->flat[b])
             b = a;
         g->ops[g->count].kind = k;
         g->ops[g->count].a = a;
         g->ops[g->count].b = b;
         g->flat[g->count] = k == FLATTEN || (k != CONV && k != RESHAPE && g->flat[a]);
         g->used[a] = true;
-        g->used[b] |= k == ADD;
+        g->used[b] |= k == ADD || k == JOIN;
         g->count++;
     }
 }
@@ -72,7 +73,8 @@ static actc_graph *build(drawn *g)
     g->tensors[0] = actc_input(graph, "input", sample, 3);
     actc_tensor *label = actc_label_input(graph, "label"), *sum = NULL;
     for (int i = 1; i < g->count; i++) {
-        actc_tensor *a = g->tensors[g->ops[i].a], *b = g->tensors[g->ops[i].b], *y = a;
+        actc_tensor *a = g->tensors[g->ops[i].a], *b = g->tensors[g->ops[i].b], *y = a, *both[] = {a, b, a};
+        const int64_t first = g->flat[i] ? SIDE * SIDE : 1;
         snprintf(name, sizeof name, "op%d", i);
         switch (g->ops[i].kind) {
         case RELU: y = actc_relu(graph, name, a); break;
@@ -83,6 +85,13 @@ static actc_graph *build(drawn *g)
         case ADD: y = actc_add(graph, name, a, b); break;
         case CONV: y = actc_conv2d(graph, name, a, &conv); break;
         case NORM: y = actc_batch_norm(graph, name, a, NULL); break;
+        case JOIN:
+            both[0] = i % 3 ? a : actc_concat(graph, name, both, 2, 1);
+            snprintf(name, sizeof name, "join%d", i);
+            y = actc_concat(graph, name, both, i % 3 == 2 ? 3 : 2, 1);
+            snprintf(name, sizeof name, "part%d", i);
+            y = actc_slice(graph, name, y, 1, first, first * (C + 1));
+            break;
         default: actc_graph_add_output(graph, a); break; /* y is a itself */
         }
         g->tensors[i] = y;
@@ -144,7 +153,9 @@ static double loss64(const drawn *g, const float *images, const int32_t *labels,
             conv64(a, w, parameter(values, names, count, name), t[i]);
             continue;
         }
-        for (int e = 0; e < N * SAMPLE; e++)
+        for (int e = 0; e < N * SAMPLE && g->ops[i].kind == JOIN; e++)
+            t[i][e] = e % SAMPLE < SAMPLE - SIDE * SIDE ? a[e + SIDE * SIDE] : b[e + SIDE * SIDE - SAMPLE];
+        for (int e = 0; e < N * SAMPLE && g->ops[i].kind != JOIN; e++)
             t[i][e] = g->ops[i].kind == RELU ? (a[e] > 0 ? a[e] : 0) : g->ops[i].kind == ADD ? a[e] + b[e]
                       : g->ops[i].kind == NORM ? a[e] / sqrt(1 + 1e-5) : a[e]; /* of the first running statistics */
     }
@@ -193,7 +204,10 @@ static void draw_rules(uint64_t seed, const drawn *g, char *text, size_t size)
         for (int i = first; i <= last; i++) {
             if (g->ops[i].kind == OUTPUT)
                 continue;
-            snprintf(text + strlen(text), size - strlen(text), "%sop%d", separator, i);
+            if (g->ops[i].kind == JOIN)
+                snprintf(text + strlen(text), size - strlen(text), "%sjoin%d,part%d", separator, i, i);
+            else
+                snprintf(text + strlen(text), size - strlen(text), "%sop%d", separator, i);
             separator = ",";
             any = true;
         }
@@ -206,7 +220,7 @@ static bool run(uint64_t seed, bool no_inplace, bool recompute, outcome *o)
 {
     static drawn g;
     float images[N * SAMPLE];
-    int32_t labels[N] = {1, 2};
+    int32_t labels[N] = {1, 2, 0};
     const char *names[MAX_STATES];
     actc_network *network = NULL;
     draw_graph(seed, &g);

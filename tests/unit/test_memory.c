@@ -337,6 +337,30 @@ static void restored_by_room(void **state)
     actc_network_destroy(&network);
 }
 
+/* What a U-Net's up-convolution makes is written where it will be joined with the skip, and its gradient is read where the joined
+ * one's is: the peak of a compressed step is lower by most of a map. */
+static void joined_in_place(void **state)
+{
+    const fixture *f = *state;
+    const uint64_t map = 32ull * 96 * 96 * 96 * 4;
+    uint64_t peaks[2];
+    for (int inplace = 0; inplace < 2; inplace++) {
+        actc_graph *graph;
+        actc_network *network = NULL;
+        actc_network_options options = actc_network_options_default();
+        options.train_batch = 1;
+        options.compress = "*=dct:lambda=100";
+        options.no_inplace = !inplace;
+        CHECK(f->context, actc_graph_create(f->context, "unet3d", &graph));
+        actc_model_build(actc_model_find("unet3d"), graph);
+        CHECK(f->context, actc_network_create(f->device, graph, &options, &network));
+        actc_graph_destroy(&graph);
+        peaks[inplace] = network->build->plan.peak_bytes;
+        actc_network_destroy(&network);
+    }
+    assert_true(peaks[1] + map / 2 < peaks[0]);
+}
+
 /* Deep networks are planned in no time that a user would notice. */
 static void quickly_planned(void **state)
 {
@@ -369,7 +393,8 @@ int main(void)
                                        cmocka_unit_test(without_training), cmocka_unit_test(timeline_is_the_plan),
                                        cmocka_unit_test(norms_take_what_follows), cmocka_unit_test(arena_holds_little_else),
                                        cmocka_unit_test(places_of_chance),
-                                       cmocka_unit_test(restored_by_room), cmocka_unit_test(quickly_planned),
+                                       cmocka_unit_test(restored_by_room), cmocka_unit_test(joined_in_place),
+                                       cmocka_unit_test(quickly_planned),
                                        cmocka_unit_test(nothing_to_time)};
     setenv("ACTC_TEST_DEVICE", "null", 1);
     return cmocka_run_group_tests(tests, set_up, tear_down);
