@@ -219,7 +219,8 @@ static void parameter_counts(void **state)
         {"efficientnet_b0", 1000, 5288548, {0, 0, 1}}, {"efficientnet_b4", 1000, 10222984, {0, 0, 1}},
         {"efficientnet_b8", 1000, 19192432, {0, 0, 1}},
         {"edsr", 0, 43089947},
-        {"deeplabv3plus", 21, 5225717}};
+        {"deeplabv3plus", 21, 5225717},
+        {"vit", 1000, 46233576}, {"vit3d", 100, 33708132}, {"cvt", 1000, 19936296}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         actc_graph *graph;
         int64_t parameters = 0;
