@@ -40,6 +40,7 @@ static const char *const codec_specs[] = {
     "wavelet:lambda=100", "wavelet:wave=haar,select=band", "wavelet:wave=bior2.2", "wavelet:levels=1",
     "wavelet:mode=symmetric", "wavelet:mode=symmetric,select=band,values=f16", "wavelet:select=tile",
     "wavelet:values=bf16", "wavelet:wave=dmey,levels=2", "wavelet:wave=haar,levels=6,values=int8",
+    "threshold:values=int4,lambda=3", "dct:values=int4", "wavelet:values=int4,select=tile", "threshold:values=int4,lambda=1",
     "quant", "quant:bits=4", "quant:bits=2", "quant:bits=1", "quant:bits=8,mode=symmetric", "quant:bits=4,mode=symmetric",
     "quant:bits=2,mode=symmetric", "quant:bits=1,mode=symmetric",
 };

@@ -13,10 +13,10 @@
  *   quant     every element in bits=8|4|2|1 (8), groups of 256 with a power-of-two step, rounded at random so that the
  *             expectation is the tensor; mode=minmax|symmetric (minmax: an offset a group; symmetric: around 0)
  * and for threshold, dct, wavelet:
- *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10; select=global|tile (global), band for wavelet;
- *   values=f32|f16|bf16|int8 (f32);
- * and for all: relu=mask|value (mask), bn=normalised|input (normalised:
- *   batch norm keeps its normalised input, where nothing else reads that tensor).
+ *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10;
+ *   select=global|tile (global), band for wavelet; values=f32|f16|bf16|int8|int4 (f32);
+ * and for all: relu=mask|value (mask), bn=normalised|input (normalised: batch norm keeps its normalised input, where nothing
+ *   else reads that tensor).
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
@@ -49,7 +49,7 @@ typedef struct actc_codec_info {
 /* info->size must be set by the caller. */
 ACTC_API actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info);
 
-/* What random numbers are drawn with (codecs random and quant, and values=int8). tensor: a number of the caller's, in
+/* What random numbers are drawn with (codecs random and quant, values=int8 and int4). tensor: a number of the caller's, in
  * networks the hash of the path. */
 typedef struct actc_codec_key {
     uint64_t seed;
