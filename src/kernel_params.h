@@ -395,15 +395,15 @@ struct actc_params_codec_tile {
     uint groups, first_tile, m, k, y_first, index, to_values, mask_word, values_word, index_byte, payload_first,
         payload_words, values_first, values_words;
 };
-/* Group g encodes the slots first_slot + 256 g and following, below k, from f32 bits: form is ACTC_CODEC_F16, BF16 or
- * INT8 (exact/codec.h). The random number of a slot has the element number `slot`. */
+/* Group g encodes the slots first_slot + 256 g and following, below k, from f32 bits: form is ACTC_CODEC_F16, BF16,
+ * INT8 or INT4 (exact/codec.h). The random number of a slot has the element number `slot`. */
 struct actc_params_codec_values {
     uint groups, first_slot, k, form, values_byte, scale_byte, tensor, values_first, payload_first, payload_words;
 };
 /* Group g restores the coefficients of tile first_tile + g that lie in [begin, end): y = the value where it is kept and
  * its slot lies in [slot_begin, slot_end), +0 elsewhere, but nothing where a coefficient is not kept or its slot is
- * outside and `keep` is set. Views begin *_first elements (words for segments, mask, f32; half words; bytes) into their
- * section. Whatever the payload holds, nothing outside of the views is touched. */
+ * outside and `keep` is set. Views begin *_first elements (words for segments, mask, f32; half words; bytes; of int4 halves
+ * of them) into their section. Whatever the payload holds, nothing outside of the views is touched. */
 struct actc_params_codec_scatter {
     uint groups, first_tile, begin, end, y_first, m, k, index, tile_select, form, keep, slot_begin, slot_end,
         tile_first, index_first, values_first, scale_first;

@@ -15,7 +15,7 @@
 static const char *const kind_names[] = {"none", "random", "derivative", "threshold", "dct", "wavelet", "quant", "recompute"};
 #define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
 static const char *const select_names[] = {"global", "tile", "random", "band"};
-static const char *const values_names[] = {"f32", "f16", "bf16", "int8"};
+static const char *const values_names[] = {"f32", "f16", "bf16", "int8", "int4"};
 static const char *const block_names[] = {"16", "8", "row"};
 static const char *const norm_names[] = {"ortho", "none"};
 static const char *const mode_names[] = {"periodic", "symmetric"};

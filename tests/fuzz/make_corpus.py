@@ -185,6 +185,11 @@ def unpack_files():
                 number += 1
     for kind in (6, 7):
         write("unpack", "%03d" % (number + kind), bytes((kind, 0, 0, 0, 4, 1, 2, 3, 4, 0, 0)) + b"\xff\x7f\x80\0")
+    for kind, kept, select, shape in ((0, 3, 0, (1, 15)), (1, 4, 1, (4, 1, 3, 10, 9)), (2, 1, 2, (3, 2, 9, 6))):
+        for mode in (0, 1, 2): # int4
+            body = bytes((kind * 53 + mode * 7 + i * i * 11) % 256 for i in range(24))
+            options = (kind, kept, select, 4) + ((0,) if kind else ()) + shape + (mode, 40)
+            write("unpack", "int4-%d%d" % (kind, mode), bytes(options) + body)
     for own in range(8):
         for mode in (0, 1, 2):
             shape = ((4, 1, 3, 10, 9), (1, 15), (3, 2, 9, 6))[(own + mode) % 3]

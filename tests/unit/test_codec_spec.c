@@ -84,7 +84,7 @@ static void test_refusals(void **state)
     refused("dct:lambda=2,lambda=3", "twice");
     refused("dct:select=band", "accepted: global, tile, random");
     refused("wavelet:select=bands", "did you mean \"band\"");
-    refused("threshold:values=f8", "f32, f16, bf16, int8");
+    refused("threshold:values=f8", "f32, f16, bf16, int8, int4");
     refused("threshold:relu=maybe", "mask, value");
     refused("dct:bn=output", "normalised, input");
     refused("dct:block=12", "16, 8, row");
@@ -190,9 +190,10 @@ static void test_ceilings(void **state)
     } rows[] = {{"f32", {3.80, 2.15, 0.51, 0.058, 0.0065}},
                 {"f16", {1.98, 1.15, 0.31, 0.038, 0.0045}},
                 {"bf16", {1.98, 1.15, 0.31, 0.038, 0.0045}},
-                {"int8", {1.07, 0.65, 0.22, 0.028, 0.0035}}};
+                {"int8", {1.07, 0.65, 0.22, 0.028, 0.0035}},
+                {"int4", {0.61, 0.40, 0.18, 0.024, 0.0031}}};
     (void)state;
-    for (int row = 0; row < 4; row++)
+    for (int row = 0; row < 5; row++)
         for (int l = 0; l < 5; l++) {
             char text[128];
             snprintf(text, sizeof text, "threshold:lambda=%s,values=%s", lambdas[l], rows[row].values);
@@ -229,11 +230,11 @@ static void test_layout(void **state)
             total += tile ? 0 : 4 * ((plan->m + 65535) / 65536);
             total += index == ACTC_INDEX_MASK ? 4 * ((plan->m + 31) / 32) : 0;
             total += tile || index == ACTC_INDEX_U16 ? 0 : 2 * ((plan->m + 255) / 256 - (plan->m + 65535) / 65536);
-            total += plan->k * plan->value_bytes;
+            total += (plan->k * plan->value_bits + 7) / 8;
             total += index == ACTC_INDEX_U8 ? plan->k : index == ACTC_INDEX_U16 ? 2 * plan->k : 0;
-            total += plan->spec.values == ACTC_VALUES_INT8 ? (plan->k + 255) / 256 : 0;
+            total += actc_codec_scaled(plan) ? (plan->k + 255) / 256 : 0;
             assert_int_equal(total, plan->payload_bytes);
-            assert_int_equal(plan->values_offset % plan->value_bytes, 0);
+            assert_int_equal(plan->values_offset * 8 % plan->value_bits, 0);
             assert_int_equal(plan->tile_offset % 2, 0);
             assert_int_equal(plan->smaller, plan->payload_bytes < 4 * plan->n);
             assert_int_equal(plan->region_begin[plan->regions], plan->m);

@@ -118,6 +118,11 @@ VARIANTS = {
         'sum = ACTC_ADD(sum, ACTC_MUL(actc_flush(dy[at]), factor));',
         'sum = __builtin_fmaf(actc_flush(dy[at]), factor, sum);',
         'avg_pool_bwd(*count_include_pad=0*'),
+    'halves-of-bytes-exchanged-in-values': (
+        'codec_values', 'kernels_cuda/codec_values.cu',
+        'code << (4u * (slot & 1u))',
+        'code << (4u * (1u - (slot & 1u)))',
+        'codec_values(*int4*'),
     'rounded-to-nearest-in-quant': (
         'codec_quant', 'src/exact/quant.h',
         '(t + (random >> 8)) >> 24',
