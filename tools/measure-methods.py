@@ -13,7 +13,7 @@ import sys
 
 # options of actc-bench step, by network
 SMALLER = {
-    "unet3d": ["--batch", "1", "--size", "64,64,64"],
+    "unet3d": ["--batch", "1", "--size", "48,48,48"],
     "efficientnet_b0": ["--batch", "2", "--size", "224,224", "--net-option", "as_published=1"],
     "efficientnet_b4": ["--batch", "1", "--size", "224,224", "--net-option", "as_published=1"],
     "efficientnet_b8": ["--batch", "1", "--size", "160,160", "--net-option", "as_published=1"],
@@ -33,7 +33,7 @@ def main():
         network, rules = row["network"], row.get("compress")
         if not rules:
             continue
-        step = output_of([bench, "step", network, "--device", "cpu", "--optim", "sgd", "--steps", "5", "--warmup", "1", "--compress", rules,
+        step = output_of([bench, "step", network, "--device", "cpu", "--optim", "sgd", "--steps", "3", "--warmup", "1", "--compress", rules,
                           "--format", "json"] + SMALLER[network])
         machine = step
         rows.append({"network": network, "compress": rules, "batch": step["batch"], "size": step["size"],
