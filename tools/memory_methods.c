@@ -284,8 +284,10 @@ static void print_text(const methods_run *run, bool markdown)
             "of which the last is kept, as PyTorch's checkpoint_sequential does, so that s=1 is\n"
             "none; again: operations done twice, in percent of the forward pass's. WCC\n"
             "(Finder et al., 2022) is not ours. time: of a step, relative to uncompressed.\n\n");
-    if (*measured_text(run))
-        tool_line(tool_output(), "%s\n", measured_text(run));
+    if (*measured_text(run)) {
+        tool_line(tool_output(), "%s", measured_text(run));
+        fputc('\n', tool_output());
+    }
     for (int i = 0; i < run->count; i++)
         print_network(&run->results[i], markdown);
 }
