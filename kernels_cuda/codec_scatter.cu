@@ -15,7 +15,10 @@ static __device__ __forceinline__ uint half_at(const uint *view, uint i)
 
 static __device__ __forceinline__ uint code_of(const uint *values, uint form, uint i)
 {
-    return form == ACTC_CODEC_F32 ? values[i] : form == ACTC_CODEC_INT8 ? byte_at(values, i) : half_at(values, i);
+    return form == ACTC_CODEC_F32    ? values[i]
+           : form == ACTC_CODEC_INT8 ? byte_at(values, i)
+           : form == ACTC_CODEC_INT4 ? (values[i >> 3] >> (4u * (i & 7u))) & 0xfu
+                                     : half_at(values, i);
 }
 
 ACTC_CUDA_KERNEL(codec_scatter, const uint *segments, const uint *tiles, const uint *index, const uint *values,
@@ -82,9 +85,10 @@ ACTC_CUDA_KERNEL(codec_scatter, const uint *segments, const uint *tiles, const u
         return;
     if (slot != NONE && slot >= p.slot_begin && slot < p.slot_end) {
         const uint code = code_of(values, p.form, slot - p.values_first);
-        y[c - p.y_first] = p.form == ACTC_CODEC_F32    ? code
-                           : p.form == ACTC_CODEC_INT8 ? actc_int8_bits(code, byte_at(scales, slot / 256u - p.scale_first))
-                                                       : actc_value16_bits(code, p.form);
+        y[c - p.y_first] = p.form == ACTC_CODEC_F32 ? code
+                           : p.form < ACTC_CODEC_INT8
+                               ? actc_value16_bits(code, p.form)
+                               : actc_int_bits(code, byte_at(scales, slot / 256u - p.scale_first), actc_int_width(p.form));
     } else if (p.keep == 0u) {
         y[c - p.y_first] = 0u;
     }

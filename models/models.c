@@ -10,6 +10,7 @@ const actc_model *const actc_models[] = {
     &actc_model_efficientnets[4], &actc_model_efficientnets[5], &actc_model_efficientnets[6], &actc_model_efficientnets[7],
     &actc_model_efficientnets[8],
     &actc_model_edsr,       &actc_model_deeplabv3plus,
+    &actc_model_vit,        &actc_model_vit3d,      &actc_model_cvt,
 };
 const size_t actc_models_count = sizeof actc_models / sizeof *actc_models;
 

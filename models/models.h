@@ -54,5 +54,7 @@ extern const actc_model actc_model_efficientnets[];
 #define ACTC_MODEL_EFFICIENTNETS 9
 extern const actc_model actc_model_edsr;
 extern const actc_model actc_model_deeplabv3plus;
+extern const actc_model actc_model_vit, actc_model_vit3d;
+extern const actc_model actc_model_cvt;
 
 #endif

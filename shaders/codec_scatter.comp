@@ -36,6 +36,8 @@ uint code_of(uint slot)
     uint i = slot - p.values_first;
     if (p.form == ACTC_CODEC_F32)
         return values[i];
+    if (p.form == ACTC_CODEC_INT4)
+        return (values[i >> 3] >> (4u * (i & 7u))) & 0xfu;
     if (p.form == ACTC_CODEC_INT8)
         return (values[i >> 2] >> (8u * (i & 3u))) & 0xffu;
     return (values[i >> 1] >> (16u * (i & 1u))) & 0xffffu;
@@ -45,10 +47,10 @@ uint bits_of(uint slot, uint code)
 {
     if (p.form == ACTC_CODEC_F32)
         return code;
-    if (p.form != ACTC_CODEC_INT8)
+    if (p.form < ACTC_CODEC_INT8)
         return actc_value16_bits(code, p.form);
     uint i = slot / 256u - p.scale_first;
-    return actc_int8_bits(code, (scales[i >> 2] >> (8u * (i & 3u))) & 0xffu);
+    return actc_int_bits(code, (scales[i >> 2] >> (8u * (i & 3u))) & 0xffu, actc_int_width(p.form));
 }
 
 void actc_kernel(uint group, uint lane)

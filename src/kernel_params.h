@@ -71,6 +71,11 @@ struct actc_params_relu_bwd_value { uint groups, n; float cap; };
 struct actc_params_unary { uint groups, n, op; float a, b; };
 /* dx = dy * actc_unary_slope(op, flush(saved), a); saved is y or x, as the operation says there, or empty. */
 struct actc_params_unary_bwd { uint groups, n, op; float a; };
+/* unary, of an operation without a and b, and the slopes in `bits` bits each, 2, 4 or 8: element i in bits from i * bits % 32 on
+ * of word i * bits / 32 of codes = actc_unary_slope_code(op, flush(x), y, per_one, zero, 2^bits - 1). What is behind n is 0. */
+struct actc_params_unary_slopes { uint groups, n, op, bits, zero; float per_one; };
+/* dx = dy * actc_slope_level(code, zero, step). */
+struct actc_params_unary_bwd_slopes { uint groups, n, bits, zero; float step; };
 /* y = actc_binary(op, flush(a), flush(b), alpha) of exact/binary.h, which has the operations ACTC_BINARY_*, for n elements
  * (i0,...,i3) of a space of `size`, i3 fastest; y is dense, a and b at the sum of ik * sa[k] and ik * sb[k] (0: broadcast). y may
  * be a's or b's view, where that is dense. */
@@ -391,15 +396,15 @@ struct actc_params_codec_tile {
     uint groups, first_tile, m, k, y_first, index, to_values, mask_word, values_word, index_byte, payload_first,
         payload_words, values_first, values_words;
 };
-/* Group g encodes the slots first_slot + 256 g and following, below k, from f32 bits: form is ACTC_CODEC_F16, BF16 or
- * INT8 (exact/codec.h). The random number of a slot has the element number `slot`. */
+/* Group g encodes the slots first_slot + 256 g and following, below k, from f32 bits: form is ACTC_CODEC_F16, BF16,
+ * INT8 or INT4 (exact/codec.h). The random number of a slot has the element number `slot`. */
 struct actc_params_codec_values {
     uint groups, first_slot, k, form, values_byte, scale_byte, tensor, values_first, payload_first, payload_words;
 };
 /* Group g restores the coefficients of tile first_tile + g that lie in [begin, end): y = the value where it is kept and
  * its slot lies in [slot_begin, slot_end), +0 elsewhere, but nothing where a coefficient is not kept or its slot is
- * outside and `keep` is set. Views begin *_first elements (words for segments, mask, f32; half words; bytes) into their
- * section. Whatever the payload holds, nothing outside of the views is touched. */
+ * outside and `keep` is set. Views begin *_first elements (words for segments, mask, f32; half words; bytes; of int4 halves
+ * of them) into their section. Whatever the payload holds, nothing outside of the views is touched. */
 struct actc_params_codec_scatter {
     uint groups, first_tile, begin, end, y_first, m, k, index, tile_select, form, keep, slot_begin, slot_end,
         tile_first, index_first, values_first, scale_first;

@@ -393,7 +393,7 @@ static int run_tool(int argc, char **argv)
         {"format", TOOL_CHOICE, &s.format, "text|json|markdown", "json: one object on the standard output", "text|json|markdown"},
         {"markdown", TOOL_FLAG, &s.markdown, NULL, "as --format markdown"},
         {"table", TOOL_CHOICE, &s.table, "2|3|all", "a table of the paper, with what we need beside it, of all its networks or of NETWORK", "2|3|all"},
-        {"times", TOOL_STRING, &s.times, "FILE", "of --table 3: steps that tools/measure-methods.sh measured"},
+        {"times", TOOL_STRING, &s.times, "FILE", "of --table 3: steps that tools/measure-methods.py measured"},
         {"plot", TOOL_STRING, &s.plot, "FILE.svg", "write the timeline there, with compression and without"},
     };
     char networks[TOOL_NETWORKS_BYTES], help[TOOL_NETWORKS_BYTES + 4096];

@@ -339,7 +339,8 @@ static int choose(train_run *run, const char *name)
 
 static const char help[] =
     "Codecs: none, random, threshold, dct, wavelet with lambda=L or ratio=R, quant with bits=B, and other keys, see actc/codec.h;\n"
-    "recompute[:segments=N]: computed again in the backward pass.\n\n"
+    "recompute[:segments=N]: computed again in the backward pass;\n"
+    "of gelu, silu, sigmoid and tanh also derivative:bits=2|4|8.\n\n"
     "Examples:\n"
     "  actc-train mnistnet --data fashion-mnist\n"
     "  actc-train mnistnet --data fashion-mnist --compress 'conv1,relu1,conv2=dct:lambda=10' --epochs 5 --seed 1\n"

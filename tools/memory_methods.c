@@ -28,15 +28,17 @@ typedef struct setup {
 #define EFFICIENTNET_NOTE "the reference's B4 and B8 have B0's widths, and ReLU; its checkpoints drop residual additions, gates and concatenations"
 #define NA -1
 static const setup setups[] = {
-    {"efficientnet_b0", true, 4, 640, 1000, EFFICIENTNET_LAYERS, {true, NULL}, 39, 2023,
+    {"unet3d", false, 1, 96, 3, "e?/conv?,e?/bn?,e?/relu?,d?/block/*", {false, 0, NULL}, 458, 1630,
+     NA, {NA, NA, NA, NA, NA}, {NA, NA, NA, NA, NA}, {NA, NA, NA, NA, 514, NA}, "published in Table 2 (which holds the int64 target too, 20 MiB)"},
+    {"efficientnet_b0", true, 4, 640, 1000, EFFICIENTNET_LAYERS, {true, 0, NULL}, 39, 2023,
      1017, {1196, 310, 168, 140, 117}, {7120, 5629, 4876, 4493, 4306}, {7427, 5786, 3327, 872, 121, 48}, EFFICIENTNET_NOTE},
-    {"efficientnet_b4", true, 2, 640, 1000, EFFICIENTNET_LAYERS, {true, NULL}, 49, 1871,
+    {"efficientnet_b4", true, 2, 640, 1000, EFFICIENTNET_LAYERS, {true, 0, NULL}, 49, 1871,
      939, {1130, 322, 185, 151, 130}, {6580, 5121, 4418, 4020, 3862}, {6805, 5314, 3075, 806, 124, 57}, EFFICIENTNET_NOTE},
-    {"efficientnet_b8", true, 1, 640, 1000, EFFICIENTNET_LAYERS, {true, NULL}, 79, 1781,
+    {"efficientnet_b8", true, 1, 640, 1000, EFFICIENTNET_LAYERS, {true, 0, NULL}, 79, 1781,
      888, {1098, 345, 216, 177, 161}, {6179, 4843, 4193, 3834, 3645}, {6387, 5013, 2973, 786, 149, 87}, EFFICIENTNET_NOTE},
-    {"deeplabv3plus", false, 32, 128, 21, "backbone/*", {true, "backbone/*"}, 318, 2722,
+    {"deeplabv3plus", false, 32, 128, 21, "backbone/*", {true, 0, "backbone/*"}, 318, 2722,
      1373, {2683, NA, NA, NA, NA}, {8295, 6512, 5612, 5165, 4929}, {6296, 5307, 3209, 1053, 390, 325}, NULL},
-    {"edsr", false, 4, 48, 3, "*", {true, NULL}, 166, 943,
+    {"edsr", false, 4, 48, 3, "*", {true, 0, NULL}, 166, 943,
      487, {941, 644, 536, 491, 455}, {3288, 3280, 3277, 3275, 3274}, {2781, 2400, 1443, 488, 199, 170}, NULL},
 };
 enum { SETUPS = sizeof setups / sizeof *setups };
@@ -64,7 +66,7 @@ static int list_methods(const setup *s, method *list)
         if (i > 1)
             snprintf(m->rules, sizeof m->rules, "*=recompute:segments=%d", i);
     }
-    for (int i = 0; i < RATES; i++, m++) {
+    for (int i = 0; i < RATES && s->wcc[i] >= 0; i++, m++) {
         *m = (method){"", "", false, s->wcc[i], 0};
         snprintf(m->name, sizeof m->name, "WCC, rate %s", rates[i]);
     }
@@ -157,16 +159,16 @@ static double without_compression(const setup *s, const memory_reference *refere
     return (double)memory_reference_bytes(reference, s->batch, &(memory_reference_rules){.lambda = INFINITY}) / MIB;
 }
 
-/* Seconds a step of this network and these rules in the file, 0 where it has none. */
-static double seconds_of(const cJSON *times, const char *network, const char *rules)
+/* Of a step of this network with these rules, relative to one without, in the file; 0 where it has none. */
+static double time_of(const cJSON *times, const char *network, const char *rules)
 {
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(times, "rows")) {
         const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "network"), *of = cJSON_GetObjectItemCaseSensitive(item, "compress");
-        const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(item, "seconds_per_step");
-        if (cJSON_IsString(name) && cJSON_IsString(of) && cJSON_IsNumber(seconds) && strcmp(name->valuestring, network) == 0 &&
+        const cJSON *time = cJSON_GetObjectItemCaseSensitive(item, "time");
+        if (cJSON_IsString(name) && cJSON_IsString(of) && cJSON_IsNumber(time) && strcmp(name->valuestring, network) == 0 &&
             strcmp(of->valuestring, rules) == 0)
-            return seconds->valuedouble;
+            return time->valuedouble;
     }
     return 0;
 }
@@ -188,7 +190,6 @@ static int plan_network(methods_run *run, result *r)
                        : tool_fail(run->t, "out of memory");
     if (!code)
         r->others = recompute(r->s, reference, INFINITY);
-    const double uncompressed = seconds_of(run->times, r->model->name, "");
     for (int i = 0; i < count && !code; i++) {
         planned *row = &r->rows[r->count++];
         *row = (planned){.method = list[i], .recomputed = NA};
@@ -200,8 +201,7 @@ static int plan_network(methods_run *run, result *r)
             row->recomputed = r->rows[0].recomputed / 2;
         if (list[i].ours)
             code = plan(run, r, graph, row);
-        const double seconds = list[i].ours ? seconds_of(run->times, r->model->name, list[i].rules) : 0;
-        row->time = uncompressed > 0 && seconds > 0 ? seconds / uncompressed : 0;
+        row->time = list[i].ours && *list[i].rules ? time_of(run->times, r->model->name, list[i].rules) : 0;
     }
     memory_reference_destroy(&reference);
     actc_graph_destroy(&graph);
@@ -284,8 +284,10 @@ static void print_text(const methods_run *run, bool markdown)
             "of which the last is kept, as PyTorch's checkpoint_sequential does, so that s=1 is\n"
             "none; again: operations done twice, in percent of the forward pass's. WCC\n"
             "(Finder et al., 2022) is not ours. time: of a step, relative to uncompressed.\n\n");
-    if (*measured_text(run))
-        tool_line(tool_output(), "%s\n", measured_text(run));
+    if (*measured_text(run)) {
+        tool_line(tool_output(), "%s", measured_text(run));
+        fputc('\n', tool_output());
+    }
     for (int i = 0; i < run->count; i++)
         print_network(&run->results[i], markdown);
 }
@@ -364,7 +366,7 @@ static int read_times(methods_run *run, const char *path)
     run->times = text ? cJSON_Parse(text) : NULL;
     free(text);
     if (!cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(run->times, "rows")))
-        return tool_fail(run->t, "--times %s: no JSON object with \"rows\", as tools/measure-methods.sh writes it", path);
+        return tool_fail(run->t, "--times %s: no JSON object with \"rows\", as tools/measure-methods.py writes it", path);
     return 0;
 }
 
@@ -384,7 +386,7 @@ int memory_methods(const tool *t, actc_context *context, actc_device *device, co
         run.total += (uint64_t)list_methods(&setups[i], list);
     }
     if (!code && !run.count)
-        code = tool_usage(t, "--table 3: it has no rows of %s, but of efficientnet_b0, efficientnet_b4, efficientnet_b8, deeplabv3plus, edsr",
+        code = tool_usage(t, "--table 3: it has no rows of %s, but of unet3d, efficientnet_b0, efficientnet_b4, efficientnet_b8, deeplabv3plus, edsr",
                           only ? only->name : "what there is");
     for (int i = 0; i < run.count && !code; i++)
         code = plan_network(&run, &run.results[i]);

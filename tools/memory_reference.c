@@ -1,7 +1,8 @@
 /* memory_reference.c: what the code of Vu et al. (TMLR 2024) has allocated right after a forward pass, by its layers' shapes.
  *
  * PyTorch's layers save: convolution, linear layer, batch norm, average pool, SiLU their input; ReLU, sigmoid their output; products
- * both inputs; max-pool its input and an int64 index for each output; batch norm two vectors; dropout a byte an element. A map that several save is in memory once. The reference hooks
+ * both inputs; max-pool its input and an int64 index for each output; batch norm two vectors; layer norm its input and two numbers a row; GELU its input, softmax
+ * its output; dropout a byte an element; attention, written out, copies of q, k and v, the softmax, its mask, and what is left of it. A map that several save is in memory once. The reference hooks
  * what the layers it compresses save: each save becomes a payload of its own, of a float32 and an int64 index a kept value, and
  * the map stays as well where a layer outside (a shortcut, a pool) saves it.
  */
@@ -20,6 +21,8 @@ typedef enum layer_saves {
     SAVES_BOTH_INPUTS,
     SAVES_OUTPUT,
     SAVES_MASK,
+    SAVES_INPUT_AND_ROWS,
+    SAVES_ATTENTION,
     SAVES_INPUT_AND_INDEX,
     SAVES_INPUT_AND_STATISTICS
 } layer_saves;
@@ -37,6 +40,12 @@ static const struct {
     {"sigmoid", SAVES_OUTPUT},
     {"silu", SAVES_INPUT},
     {"mul", SAVES_BOTH_INPUTS},
+    {"ln", SAVES_INPUT_AND_ROWS},
+    {"gelu", SAVES_INPUT},
+    {"attention", SAVES_ATTENTION},
+    {"parameter", SAVES_NOTHING},
+    {"slice", SAVES_NOTHING},
+    {"patchify", SAVES_NOTHING},
     {"dropout", SAVES_MASK},
     {"scale", SAVES_NOTHING}, /* by a number */
     {"pad", SAVES_NOTHING},
@@ -116,6 +125,8 @@ static bool take_layer(memory_reference *reference, const actc_graph *graph, siz
                  .channels = info.shape.ndim > 1 ? info.shape.dims[1] : 0, .elements = elements_of(&info.shape),
                  .is_loss = strcmp(info.kind, "loss") == 0, .output = reference->inputs + (int)index};
     l->input = storage_of(reference, graph, actc_graph_operator_input(graph, index, 0));
+    if (strcmp(info.kind, "parameter") == 0) /* it has none */
+        l->input = l->output;
     if (l->saves == SAVES_BOTH_INPUTS)
         l->second = storage_of(reference, graph, actc_graph_operator_input(graph, index, 1));
     if (strcmp(info.kind, "avgpool") == 0 && reference->form.pools_are_means)
@@ -207,12 +218,31 @@ static void save(counted *c, int storage, bool compressed)
         keep(c, storage);
 }
 
+/* Of memory of its own, that nobody else saves. */
+static void save_own(counted *c, int64_t elements, bool compressed)
+{
+    const uint64_t n = c->batch * (uint64_t)elements;
+    c->bytes += compressed ? PAYLOAD_BYTES * (uint64_t)((double)n / c->rules->lambda) : sizeof(float) * n;
+}
+
+static void save_attention(counted *c, const layer *l, bool compressed)
+{
+    const int64_t scores = c->reference->form.heads * l->channels * l->channels; /* channels: tokens of (tokens, features) */
+    for (int i = 0; i < 3; i++)
+        save_own(c, l->elements, compressed);
+    for (int i = 0; i < 2; i++)
+        save_own(c, scores, compressed);
+    c->bytes += c->batch * (uint64_t)scores;
+}
+
 static void count_layer(counted *c, const layer *l)
 {
     bool compressed = matches(c->rules->layers, l->path, c->rules->any_depth ? 0 : FNM_PATHNAME);
     c->bytes += sizeof(float) * (uint64_t)l->parameters;
     if (l->saves == SAVES_OUTPUT)
         save(c, l->output, compressed);
+    else if (l->saves == SAVES_ATTENTION)
+        save_attention(c, l, compressed);
     else if (l->saves == SAVES_MASK)
         c->bytes += c->batch * (uint64_t)l->elements;
     else if (l->saves != SAVES_NOTHING)
@@ -221,6 +251,8 @@ static void count_layer(counted *c, const layer *l)
         save(c, l->second, compressed);
     if (l->saves == SAVES_INPUT_AND_INDEX)
         c->bytes += sizeof(int64_t) * c->batch * (uint64_t)l->elements;
+    if (l->saves == SAVES_INPUT_AND_ROWS)
+        c->bytes += 2 * sizeof(float) * c->batch * (uint64_t)l->channels;
     if (l->saves == SAVES_INPUT_AND_STATISTICS) /* of the batch and running ones, and PyTorch's counter of batches */
         c->bytes += 4 * sizeof(float) * (uint64_t)l->channels + sizeof(int64_t);
     if (l->is_loss)

@@ -12,6 +12,7 @@ typedef struct memory_reference memory_reference;
 /* What operators of one kind are in the reference's program. */
 typedef struct memory_reference_form {
     bool pools_are_means; /* average pools are means over all positions, which save nothing in PyTorch */
+    int64_t heads;        /* of attention */
     const char *relu6;    /* globs, * taking in slashes too: ReLUs that are ReLU6, which saves its input; NULL: none */
 } memory_reference_form;
 /* form: NULL for none of it. NULL where it is out of memory, or the graph has an operator of which nothing is known: then *unknown is its kind. */
@@ -61,8 +62,8 @@ int memory_table_find(const tool *t, actc_context *context, const actc_model *mo
 void json_memory_row(cJSON *json, const memory_row *row);
 /* Plans every row, or those of one network (NULL: all), and prints them; returns the exit code. */
 int memory_table(const tool *t, actc_context *context, actc_device *device, const actc_model *only, const char *format);
-/* The published table of methods, likewise. times: NULL, or a file of seconds a step as actc-bench measured them
- * (tools/measure-methods.sh); format "markdown", "text" or "json". */
+/* The published table of methods, likewise. times: NULL, or a file of times of steps as actc-bench measured them
+ * (tools/measure-methods.py); format "markdown", "text" or "json". */
 int memory_methods(const tool *t, actc_context *context, actc_device *device, const actc_model *only, const char *times,
                    const char *format);
 

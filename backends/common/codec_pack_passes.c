@@ -248,7 +248,8 @@ static void write(actc_codec_list *list)
 
 static void encode(actc_codec_list *list)
 {
-    static const uint32_t forms[] = {ACTC_CODEC_F32, ACTC_CODEC_F16, ACTC_CODEC_BF16, ACTC_CODEC_INT8};
+    static const uint32_t forms[] = {ACTC_CODEC_F32, ACTC_CODEC_F16, ACTC_CODEC_BF16, ACTC_CODEC_INT8,
+                                     ACTC_CODEC_INT4};
     const actc_codec_layout *l = &list->layout;
     const actc_codec_plan *plan = l->plan;
     for (uint64_t slot = 0; slot < plan->k; slot += l->chunk)

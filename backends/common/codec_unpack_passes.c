@@ -26,15 +26,28 @@ static actc_view section(const actc_codec_list *list, uint64_t offset, uint64_t 
     return actc_codec_range(list->command, ACTC_UNPACK_PAYLOAD, offset, (end - begin) * size);
 }
 
+/* The values of slots [begin, end); begin is even. */
+static actc_view values_of(const actc_codec_list *list, uint64_t begin, uint64_t end, uint32_t *first)
+{
+    const actc_codec_plan *plan = list->layout.plan;
+    if (plan->value_bits >= 8)
+        return section(list, plan->values_offset, begin, end, plan->value_bits / 8, first);
+    actc_view view = section(list, plan->values_offset, begin / 2, (end + 1) / 2, 1, first);
+    *first *= 2;
+    return view;
+}
+
 /* Coefficients [begin, end) into a view of the command from byte `offset` on. */
 static void scatter(actc_codec_list *list, uint64_t begin, uint64_t end, uint32_t view, uint64_t offset)
 {
-    static const uint32_t forms[] = {ACTC_CODEC_F32, ACTC_CODEC_F16, ACTC_CODEC_BF16, ACTC_CODEC_INT8};
+    static const uint32_t forms[] = {ACTC_CODEC_F32, ACTC_CODEC_F16, ACTC_CODEC_BF16, ACTC_CODEC_INT8,
+                                     ACTC_CODEC_INT4};
     const actc_codec_layout *l = &list->layout;
     const actc_codec_plan *plan = l->plan;
     const actc_view none = {ACTC_NO_BUFFER, 0, 0};
     uint32_t index_bytes = plan->index == ACTC_INDEX_U16 ? 2 : plan->index == ACTC_INDEX_U8 ? 1 : 0;
-    uint64_t window = (l->max_view - 512) / (plan->value_bytes > index_bytes ? plan->value_bytes : index_bytes) & ~255ull;
+    uint32_t value_bytes = plan->value_bits < 8 ? 1 : plan->value_bits / 8;
+    uint64_t window = (l->max_view - 512) / (value_bytes > index_bytes ? value_bytes : index_bytes) & ~255ull;
     uint64_t tile = begin / ACTC_CODEC_TILE, tiles_end = ceil_div(end, ACTC_CODEC_TILE);
     /* of the tiles and the one behind them, whose first slot ends the last; a segment's first tile has none */
     uint64_t entry = tile - ceil_div(tile, 256), behind = MIN(tiles_end + 1, plan->tiles);
@@ -56,8 +69,8 @@ static void scatter(actc_codec_list *list, uint64_t begin, uint64_t end, uint32_
             plan->index == ACTC_INDEX_MASK
                 ? section(list, plan->mask_offset, tile * 8, MIN(tiles_end * 8, ceil_div(plan->m, 32)), 4, &p.index_first)
                 : section(list, plan->index_offset, slot, slot_end, index_bytes, &p.index_first),
-            section(list, plan->values_offset, slot, slot_end, plan->value_bytes, &p.values_first),
-            plan->spec.values == ACTC_VALUES_INT8
+            values_of(list, slot, slot_end, &p.values_first),
+            actc_codec_scaled(plan)
                 ? section(list, plan->scale_offset, slot / 256, ceil_div(slot_end, 256), 1, &p.scale_first)
                 : none,
             actc_codec_range(list->command, view, offset, 4 * (end - begin))};

@@ -66,7 +66,7 @@ static void lay_out(codec_pack *p, codec_memory *memory)
     }
     p->thread_bytes = one.at;
     p->thread_memory = actc_codec_take(memory, p->thread_bytes * slots);
-    if (plan->spec.values == ACTC_VALUES_INT8)
+    if (actc_codec_scaled(plan))
         p->writer.largest = actc_codec_take(memory, (plan->k + 255) / 256 * sizeof(uint32_t));
     if (!plan->tables) {
         p->shared_count = share_tiles(p);
@@ -339,7 +339,7 @@ void actc_cpu_codec_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int
     p.writer = (codec_writer){.plan = plan, .payload = payload, .step = step, .tensor = work->tensor};
     actc_codec_units_init(&p.units, plan, 0, plan->samples);
     lay_out(&p, &memory);
-    bool int8 = plan->spec.values == ACTC_VALUES_INT8, from_pool = false;
+    bool scaled = actc_codec_scaled(plan), from_pool = false;
     if (plan->tables) {
         actc_codec_select_keys(&p, &from_pool);
         uint64_t kept = place_spans(&p);
@@ -349,7 +349,7 @@ void actc_cpu_codec_pack(const actc_codec_work_desc *work, actc_cpu_isa isa, int
         share_tiles(&p);
         actc_codec_writer_begin(&p.writer);
     }
-    for (int round = int8 ? 0 : 1; round < 2; round++) {
+    for (int round = scaled ? 0 : 1; round < 2; round++) {
         p.writer.measure = round == 0;
         if (plan->tables)
             write_all(&p, from_pool);

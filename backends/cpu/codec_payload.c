@@ -27,7 +27,7 @@ static uint32_t word_at(const uint8_t *p)
 /* Up to here a loop is faster than a call to copy. */
 #define FEW 8u
 
-/* The forms of exact/codec.h. */
+/* The 16-bit forms of exact/codec.h. */
 static uint32_t form_of(const actc_codec_plan *plan)
 {
     return plan->spec.values == ACTC_VALUES_F16 ? ACTC_CODEC_F16 : ACTC_CODEC_BF16;
@@ -40,6 +40,8 @@ void actc_codec_writer_begin(const codec_writer *w)
     const actc_codec_plan *plan = w->plan;
     if (plan->index == ACTC_INDEX_MASK)
         memset(w->payload + plan->mask_offset, 0, (size_t)(4 * ((plan->m + 31) / 32)));
+    if (plan->value_bits < 8)
+        memset(w->payload + plan->values_offset, 0, (size_t)actc_codec_value_bytes(plan, plan->k));
     if (w->largest)
         memset(w->largest, 0, (size_t)((plan->k + 255) / 256 * sizeof *w->largest));
 }
@@ -63,24 +65,46 @@ static void measure(const codec_writer *w, const uint32_t *bits, uint32_t count,
     }
 }
 
+static uint32_t int_code(const codec_writer *w, uint32_t bits, uint64_t slot)
+{
+    const uint32_t *step = w->step;
+    uint32_t random = actc_random_bits((uint32_t)slot, w->tensor, step[ACTC_STEP_STEP_LO], step[ACTC_STEP_STEP_HI],
+                                       step[ACTC_STEP_SEED_LO], step[ACTC_STEP_SEED_HI]);
+    return actc_int_code(bits, w->payload[w->plan->scale_offset + slot / 256], random, w->plan->value_bits);
+}
+
+/* The first and the last byte may be shared with what another thread writes. */
+static void put_halves_of_bytes(const codec_writer *w, const uint32_t *bits, uint32_t count, uint64_t slot)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *to = w->payload + w->plan->values_offset + (slot + i) / 2;
+        uint32_t code = int_code(w, bits[i], slot + i);
+        if ((slot + i) % 2) {
+            __atomic_fetch_or(to, (uint8_t)(code << 4), __ATOMIC_RELAXED);
+        } else if (i + 1 < count) {
+            code |= int_code(w, bits[i + 1], slot + i + 1) << 4;
+            *to = (uint8_t)code;
+            i++;
+        } else {
+            __atomic_fetch_or(to, (uint8_t)code, __ATOMIC_RELAXED);
+        }
+    }
+}
+
 static void put_values(const codec_writer *w, const uint32_t *bits, uint32_t count, uint64_t slot)
 {
     const actc_codec_plan *plan = w->plan;
-    uint8_t *to = w->payload + plan->values_offset + slot * plan->value_bytes;
+    uint8_t *to = w->payload + plan->values_offset + slot * (plan->value_bits / 8);
     if (plan->spec.values == ACTC_VALUES_F32 && count <= FEW) {
         for (uint32_t i = 0; i < count; i++)
             memcpy(to + 4 * i, &bits[i], sizeof *bits);
     } else if (plan->spec.values == ACTC_VALUES_F32) {
         memcpy(to, bits, count * sizeof *bits);
     } else if (plan->spec.values == ACTC_VALUES_INT8) {
-        const uint32_t *step = w->step;
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t random =
-                actc_random_bits((uint32_t)slot + i, w->tensor, step[ACTC_STEP_STEP_LO], step[ACTC_STEP_STEP_HI],
-                                 step[ACTC_STEP_SEED_LO], step[ACTC_STEP_SEED_HI]);
-            uint32_t scale = w->payload[plan->scale_offset + (slot + i) / 256];
-            to[i] = (uint8_t)actc_int8_code(bits[i], scale, random);
-        }
+        for (uint32_t i = 0; i < count; i++)
+            to[i] = (uint8_t)int_code(w, bits[i], slot + i);
+    } else if (plan->spec.values == ACTC_VALUES_INT4) {
+        put_halves_of_bytes(w, bits, count, slot);
     } else {
         uint32_t form = form_of(plan);
         for (uint32_t i = 0; i < count; i++)
@@ -136,14 +160,15 @@ void actc_codec_put_nothing(const codec_writer *w, uint64_t begin, uint64_t end)
     uint32_t index_bytes = plan->index == ACTC_INDEX_U16 ? 2 : plan->index == ACTC_INDEX_U8 ? 1 : 0;
     if (w->measure || begin >= end)
         return;
-    memset(w->payload + plan->values_offset + begin * plan->value_bytes, 0, (size_t)((end - begin) * plan->value_bytes));
+    uint32_t value_bytes = plan->value_bits / 8; /* halves of bytes are zero from the start */
+    memset(w->payload + plan->values_offset + begin * value_bytes, 0, (size_t)((end - begin) * value_bytes));
     memset(w->payload + plan->index_offset + begin * index_bytes, 0, (size_t)((end - begin) * index_bytes));
 }
 
 void actc_codec_put_scales(const codec_writer *w)
 {
     for (uint64_t i = 0; i < (w->plan->k + 255) / 256; i++)
-        w->payload[w->plan->scale_offset + i] = (uint8_t)actc_int8_scale(w->largest[i]);
+        w->payload[w->plan->scale_offset + i] = (uint8_t)actc_int_scale(w->largest[i], w->plan->value_bits);
 }
 
 /* ---- reading ---- */
@@ -151,21 +176,29 @@ void actc_codec_put_scales(const codec_writer *w)
 static uint32_t code_at(const codec_reader *r, uint64_t slot)
 {
     const actc_codec_plan *plan = r->plan;
-    const uint8_t *p = r->payload + plan->values_offset + slot * plan->value_bytes;
-    return plan->value_bytes == 4 ? word_at(p) : plan->value_bytes == 2 ? half_at(p) : p[0];
+    const uint8_t *p = r->payload + plan->values_offset + slot * plan->value_bits / 8;
+    switch (plan->value_bits) {
+    case 32: return word_at(p);
+    case 16: return half_at(p);
+    case 8: return p[0];
+    default: return (uint32_t)p[0] >> 4 * (slot % 2) & 15;
+    }
 }
 
 /* The values of slots from `slot` on. */
 static void values_at(const codec_reader *r, uint64_t slot, uint32_t count, uint32_t *bits)
 {
     const actc_codec_plan *plan = r->plan;
-    const uint8_t *from = r->payload + plan->values_offset + slot * plan->value_bytes;
+    const uint8_t *from = r->payload + plan->values_offset + slot * (plan->value_bits / 8);
     if (plan->spec.values == ACTC_VALUES_F32) {
         for (uint32_t i = 0; i < count; i++)
             bits[i] = word_at(from + 4ull * i);
     } else if (plan->spec.values == ACTC_VALUES_INT8) {
         for (uint32_t i = 0; i < count; i++)
-            bits[i] = actc_int8_bits(from[i], r->payload[plan->scale_offset + (slot + i) / 256]);
+            bits[i] = actc_int_bits(from[i], r->payload[plan->scale_offset + (slot + i) / 256], 8);
+    } else if (plan->spec.values == ACTC_VALUES_INT4) {
+        for (uint32_t i = 0; i < count; i++)
+            bits[i] = actc_int_bits(code_at(r, slot + i), r->payload[plan->scale_offset + (slot + i) / 256], 4);
     } else {
         uint32_t form = form_of(plan);
         for (uint32_t i = 0; i < count; i++)

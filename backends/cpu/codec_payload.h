@@ -14,11 +14,11 @@ typedef struct codec_writer {
     uint8_t *payload;
     const uint32_t *step;
     uint32_t tensor;
-    uint32_t *largest; /* int8: the largest finite |value| of 256 slots each */
-    bool measure;      /* int8, first round: find `largest`, write nothing */
+    uint32_t *largest; /* int8, int4: the largest finite |value| of 256 slots each */
+    bool measure;      /* int8, int4, first round: find `largest`, write nothing */
 } codec_writer;
 
-/* What is not written later: the mask, whose bits are combined. */
+/* What is not written later: the mask and values of less than a byte, whose bits are combined. */
 void actc_codec_writer_begin(const codec_writer *w);
 /* Kept coefficients of the tile that begins at coefficient `begin`, in the slots from `slot` on: places in the tile and
  * bits. whole: they are all of the tile's. */
@@ -27,7 +27,7 @@ void actc_codec_put(const codec_writer *w, uint64_t begin, bool whole, const uin
 void actc_codec_put_tile_entry(const codec_writer *w, uint64_t tile, uint64_t slots_of_segment);
 /* Slots [begin, end) hold nothing. */
 void actc_codec_put_nothing(const codec_writer *w, uint64_t begin, uint64_t end);
-/* int8: scales, after the first round. */
+/* int8, int4: scales, after the first round. */
 void actc_codec_put_scales(const codec_writer *w);
 
 /* ---- reading ---- */

@@ -34,7 +34,7 @@
 #define PART_PRODUCTS (1u << 20)
 #define MAX_ARGS 5
 /* Sums of more products than this are made in blocks of channels, where a part's tensors in blocks are no larger than that. */
-#define LONG_CHAIN 512u
+#define LONG_CHAIN 128u
 #define CHANNEL_BLOCK 16u
 #define BLOCKED_BYTES (4u << 20)
 

@@ -11,6 +11,7 @@
 typedef enum actc_codec_kind {
     ACTC_CODEC_NONE,
     ACTC_CODEC_RANDOM,
+    ACTC_CODEC_DERIVATIVE, /* of rules: no codec of a tensor, but what an operator keeps instead */
     ACTC_CODEC_THRESHOLD,
     ACTC_CODEC_DCT,
     ACTC_CODEC_WAVELET,
@@ -20,7 +21,13 @@ typedef enum actc_codec_kind {
 } actc_codec_kind;
 
 typedef enum actc_codec_select { ACTC_SELECT_GLOBAL, ACTC_SELECT_TILE, ACTC_SELECT_RANDOM, ACTC_SELECT_BAND } actc_codec_select;
-typedef enum actc_codec_values { ACTC_VALUES_F32, ACTC_VALUES_F16, ACTC_VALUES_BF16, ACTC_VALUES_INT8 } actc_codec_values;
+typedef enum actc_codec_values {
+    ACTC_VALUES_F32,
+    ACTC_VALUES_F16,
+    ACTC_VALUES_BF16,
+    ACTC_VALUES_INT8,
+    ACTC_VALUES_INT4
+} actc_codec_values;
 typedef enum actc_codec_index { ACTC_INDEX_NONE, ACTC_INDEX_MASK, ACTC_INDEX_U8, ACTC_INDEX_U16 } actc_codec_index;
 
 /* What a spec says, before a shape is known. */
@@ -39,6 +46,7 @@ typedef struct actc_codec_spec {
     bool symmetric;     /* wavelet, quant: mode=symmetric */
     int bits;           /* quant: of a code: 8, 4, 2 or 1 */
     int segments;       /* recompute */
+    uint32_t slope_bits; /* derivative; 0 in all others */
     const struct actc_registered_codec *user; /* ACTC_CODEC_USER */
 } actc_codec_spec;
 
@@ -81,7 +89,7 @@ typedef struct actc_codec_plan {
     uint64_t region_begin[ACTC_CODEC_MAX_REGIONS + 1], region_k[ACTC_CODEC_MAX_REGIONS];
     /* Payload: byte offset of each section (README.md), and its total. Absent sections have no bytes. */
     actc_codec_index index;
-    uint32_t value_bytes;    /* of one value: 4, 2 or 1 */
+    uint32_t value_bits;     /* of one value: 32, 16, 8 or 4 */
     uint32_t tiles;          /* of 256 coefficients */
     uint32_t segments;       /* of 65,536 */
     bool tables;             /* segment table present; with index mask or u8 the tile table too */
@@ -90,7 +98,7 @@ typedef struct actc_codec_plan {
     uint64_t values_offset;
     uint64_t tile_offset;    /* u16 x (tiles - segments): first value of each tile but a segment's first, from its segment's */
     uint64_t index_offset;   /* u8 or u16, one a value */
-    uint64_t scale_offset;   /* int8, quant: one byte for each 256 values */
+    uint64_t scale_offset;   /* int8, int4, quant: one byte for each 256 values */
     uint64_t code_offset;    /* quant: `bits` an element */
     uint64_t base_offset;    /* quant, minmax: u32 for each 256 elements, the f32 that code 0 stands for */
     uint64_t payload_bytes;
@@ -127,6 +135,18 @@ static inline uint64_t actc_codec_tile_slot(const actc_codec_plan *plan, uint64_
 {
     uint64_t a = t * ACTC_CODEC_TILE;
     return a >= plan->m ? plan->k : a * plan->k / plan->m; /* below 2^62: both factors are below 2^31 */
+}
+
+/* Whether values are codes with a scale for 256 of them. */
+static inline bool actc_codec_scaled(const actc_codec_plan *plan)
+{
+    return plan->spec.values == ACTC_VALUES_INT8 || plan->spec.values == ACTC_VALUES_INT4;
+}
+
+/* Bytes of the values of so many slots; what of a byte is not theirs is zero. */
+static inline uint64_t actc_codec_value_bytes(const actc_codec_plan *plan, uint64_t slots)
+{
+    return (slots * plan->value_bits + 7) / 8;
 }
 
 /* Blocks of the dct along one axis: `block` long but for the last. */

@@ -176,9 +176,9 @@ static void layout(actc_codec_plan *plan, actc_codec_index index)
             plan->tile_offset = at;
             at += tile_table ? 2ull * (plan->tiles - plan->segments) : 0;
         }
-        if (size == plan->value_bytes) {
+        if (8 * size == plan->value_bits || (size == 1 && plan->value_bits < 8)) {
             plan->values_offset = at;
-            at += size * slots;
+            at += actc_codec_value_bytes(plan, slots);
         }
         if ((size == 2 && index == ACTC_INDEX_U16) || (size == 1 && index == ACTC_INDEX_U8)) {
             plan->index_offset = at;
@@ -186,14 +186,14 @@ static void layout(actc_codec_plan *plan, actc_codec_index index)
         }
     }
     plan->scale_offset = at;
-    at += plan->spec.values == ACTC_VALUES_INT8 ? (slots + 255) / 256 : 0;
+    at += actc_codec_scaled(plan) ? (slots + 255) / 256 : 0;
     plan->payload_bytes = at;
 }
 
 static void set_payload(actc_codec_plan *plan)
 {
-    static const uint32_t bytes[] = {4, 2, 2, 1};
-    plan->value_bytes = bytes[plan->spec.values];
+    static const uint32_t bits[] = {32, 16, 16, 8, 4};
+    plan->value_bits = bits[plan->spec.values];
     plan->tiles = (uint32_t)((plan->m + ACTC_CODEC_TILE - 1) / ACTC_CODEC_TILE);
     plan->segments = (uint32_t)((plan->m + ACTC_CODEC_SEGMENT - 1) / ACTC_CODEC_SEGMENT);
     if (plan->k == 0)
@@ -233,6 +233,10 @@ static actc_status resolve(actc_context *context, actc_codec_plan *plan)
     case ACTC_CODEC_RECOMPUTE:
         return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
                          "codec: %s says how a network's rules and scopes keep tensors; it compresses nothing", plan->text);
+    case ACTC_CODEC_DERIVATIVE:
+        return actc_fail(context, ACTC_ERROR_INVALID_ARGUMENT,
+                         "codec: %s compresses no tensor: an operator keeps its derivative so, where a rule or a scope says it",
+                         plan->text);
     case ACTC_CODEC_USER: {
         const actc_user_codec *codec = &plan->spec.user->codec;
         plan->payload_bytes = codec->payload_bytes(codec->user, &plan->shape);

@@ -12,10 +12,10 @@
 #include "codec_internal.h"
 #include "wavelets.h"
 
-static const char *const kind_names[] = {"none", "random", "threshold", "dct", "wavelet", "quant", "recompute"};
+static const char *const kind_names[] = {"none", "random", "derivative", "threshold", "dct", "wavelet", "quant", "recompute"};
 #define KIND_COUNT (sizeof kind_names / sizeof kind_names[0])
 static const char *const select_names[] = {"global", "tile", "random", "band"};
-static const char *const values_names[] = {"f32", "f16", "bf16", "int8"};
+static const char *const values_names[] = {"f32", "f16", "bf16", "int8", "int4"};
 static const char *const block_names[] = {"16", "8", "row"};
 static const char *const norm_names[] = {"ortho", "none"};
 static const char *const mode_names[] = {"periodic", "symmetric"};
@@ -24,7 +24,10 @@ static const char *const bits_names[] = {"8", "4", "2", "1"};
 static const char *const relu_names[] = {"mask", "value"};
 static const char *const bn_names[] = {"normalised", "input"};
 
+static const char *const slope_bits_names[] = {"2", "4", "8"};
+
 static const char *const keys_plain[] = {"relu", "bn"};
+static const char *const keys_derivative[] = {"bits"};
 static const char *const keys_threshold[] = {"lambda", "ratio", "select", "values", "relu", "bn"};
 static const char *const keys_dct[] = {"lambda", "ratio", "select", "values", "relu", "bn", "block", "norm"};
 static const char *const keys_wavelet[] = {"lambda", "ratio", "select", "values", "relu", "bn", "wave", "levels", "mode"};
@@ -37,6 +40,7 @@ static const char *const keys_recompute[] = {"segments"};
 static const char *const *keys_of(actc_codec_kind kind, size_t *count)
 {
     switch (kind) {
+    case ACTC_CODEC_DERIVATIVE: *count = LENGTH(keys_derivative); return keys_derivative;
     case ACTC_CODEC_THRESHOLD: *count = LENGTH(keys_threshold); return keys_threshold;
     case ACTC_CODEC_DCT: *count = LENGTH(keys_dct); return keys_dct;
     case ACTC_CODEC_WAVELET: *count = LENGTH(keys_wavelet); return keys_wavelet;
@@ -160,6 +164,9 @@ static actc_status parse_key(actc_context *context, const char *text, const char
     } else if (!strcmp(key, "bn")) {
         ACTC_RETURN_IF_ERROR(choose(context, text, key, value, bn_names, LENGTH(bn_names), &chosen));
         spec->bn_input = chosen == 1;
+    } else if (!strcmp(key, "bits") && spec->kind == ACTC_CODEC_DERIVATIVE) {
+        ACTC_RETURN_IF_ERROR(choose(context, text, key, value, slope_bits_names, LENGTH(slope_bits_names), &chosen));
+        spec->slope_bits = 2u << chosen;
     } else if (!strcmp(key, "block")) {
         static const int sizes[] = {16, 8, 0};
         ACTC_RETURN_IF_ERROR(choose(context, text, key, value, block_names, LENGTH(block_names), &chosen));
@@ -248,6 +255,7 @@ actc_status actc_codec_spec_parse(actc_context *context, const char *text, actc_
     if (colon)
         *colon++ = '\0';
     ACTC_RETURN_IF_ERROR(parse_kind(context, text, copy, spec));
+    spec->slope_bits = spec->kind == ACTC_CODEC_DERIVATIVE ? 4 : 0;
     return colon ? parse_keys(context, text, copy, colon, spec) : ACTC_OK;
 }
 
@@ -284,6 +292,10 @@ char *actc_codec_spec_format(const actc_codec_spec *spec)
         append(text, sizeof text, spec->by_ratio ? "ratio" : "lambda", number);
         if (spec->select != ACTC_SELECT_GLOBAL)
             append(text, sizeof text, "select", select_names[spec->select]);
+    }
+    if (spec->kind == ACTC_CODEC_DERIVATIVE) {
+        snprintf(number, sizeof number, "%u", spec->slope_bits);
+        append(text, sizeof text, "bits", number);
     }
     if (spec->kind == ACTC_CODEC_DCT) {
         if (spec->block != 16)

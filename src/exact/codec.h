@@ -8,47 +8,57 @@
 #define ACTC_CODEC_F16 1u
 #define ACTC_CODEC_BF16 2u
 #define ACTC_CODEC_INT8 3u
+#define ACTC_CODEC_INT4 4u
 
-/* ---- int8: a power-of-two scale for 256 values, stochastic rounding ---- */
+/* ---- int8 and int4: a power-of-two scale for 256 values, stochastic rounding; width: bits of a code ---- */
 
-#define ACTC_INT8_NAN 0x80u
-#define ACTC_INT8_INF 0x7fu
-#define ACTC_INT8_MINUS_INF 0x81u
+ACTC_FN uint actc_int_width(uint form)
+{
+    return form == ACTC_CODEC_INT4 ? 4u : 8u;
+}
+
+/* The code of NaN; Inf is the one below, -Inf the one above, and the largest magnitude two below: 126 or 6. */
+ACTC_FN uint actc_int_nan(uint width)
+{
+    return 1u << (width - 1u);
+}
 
 /* The scale's biased exponent for the largest finite |v| of the group (its bits): the smallest that leaves
- * |v| / 2^(scale - 127) <= 126, and at least 1; 0 where no value is finite and not zero. */
-ACTC_FN uint actc_int8_scale(uint largest)
+ * |v| / 2^(scale - 127) <= 126 (6), and at least 1; 0 where no value is finite and not zero. */
+ACTC_FN uint actc_int_scale(uint largest, uint width)
 {
-    uint e = (largest >> 23) + ((largest & 0x7fffffu) > 0x7c0000u ? 1u : 0u);
-    return largest == 0u ? 0u : e > 7u ? e - 6u : 1u;
+    uint most = ACTC_F32_BITS(ACTC_F32(actc_int_nan(width) - 2u));
+    uint e = (largest >> 23) + ((largest & 0x7fffffu) > (most & 0x7fffffu) ? 1u : 0u);
+    return largest == 0u ? 0u : e > width - 1u ? e - (width - 2u) : 1u;
 }
 
 /* A value's code: floor(|v| / scale + uniform[0,1)), with the sign; integers only, so that subnormals count. */
-ACTC_FN uint actc_int8_code(uint bits, uint scale, uint random)
+ACTC_FN uint actc_int_code(uint bits, uint scale, uint random, uint width)
 {
-    uint a = bits & ACTC_ABS_MASK, e = a >> 23;
+    uint a = bits & ACTC_ABS_MASK, e = a >> 23, nan = actc_int_nan(width), least = 25u - width;
     uint significand = e != 0u ? (a & 0x7fffffu) | 0x800000u : a;
     e = e != 0u ? e : 1u;
-    uint shift = 23u + scale - e; /* at least 17 for values up to the largest; NaN and Inf get any */
+    uint shift = 23u + scale - e; /* at least `least` for values up to the largest; NaN and Inf get any */
     uint over = shift > 31u ? shift - 31u : 0u;
     significand = over > 31u ? 0u : significand >> over;
-    shift = shift > 31u ? 31u : shift < 17u ? 17u : shift;
+    shift = shift > 31u ? 31u : shift < least ? least : shift;
     uint q = (significand + (random >> (32u - shift))) >> shift;
-    uint most = scale == 249u ? 63u : 126u; /* 64 * 2^122 would be Inf */
+    uint most = scale == 257u - width ? nan / 2u - 1u : nan - 2u; /* the next power of two would be Inf */
     q = q > most ? most : q;
-    q = (bits >> 31) != 0u ? (0u - q) & 255u : q;
-    q = a == ACTC_INF_BITS ? ((bits >> 31) != 0u ? ACTC_INT8_MINUS_INF : ACTC_INT8_INF) : q;
-    return a > ACTC_INF_BITS ? ACTC_INT8_NAN : a == 0u ? 0u : q;
+    q = (bits >> 31) != 0u ? (0u - q) & (2u * nan - 1u) : q;
+    q = a == ACTC_INF_BITS ? ((bits >> 31) != 0u ? nan + 1u : nan - 1u) : q;
+    return a > ACTC_INF_BITS ? nan : a == 0u ? 0u : q;
 }
 
 /* Bits of the f32 that a code stands for. */
-ACTC_FN uint actc_int8_bits(uint code, uint scale)
+ACTC_FN uint actc_int_bits(uint code, uint scale, uint width)
 {
-    uint magnitude = (code & 0x80u) != 0u ? 256u - code : code;
-    uint v = ACTC_F32_BITS(ACTC_MUL(ACTC_F32(magnitude), ACTC_BITS_F32((scale < 249u ? scale : 249u) << 23)));
-    v = v != 0u && (code & 0x80u) != 0u ? v | 0x80000000u : v;
-    v = code == ACTC_INT8_INF ? ACTC_INF_BITS : code == ACTC_INT8_MINUS_INF ? 0xff800000u : v;
-    return code == ACTC_INT8_NAN ? ACTC_NAN_BITS : v;
+    uint nan = actc_int_nan(width), most = 257u - width;
+    uint magnitude = (code & nan) != 0u ? 2u * nan - code : code;
+    uint v = ACTC_F32_BITS(ACTC_MUL(ACTC_F32(magnitude), ACTC_BITS_F32((scale < most ? scale : most) << 23)));
+    v = v != 0u && (code & nan) != 0u ? v | 0x80000000u : v;
+    v = code == nan - 1u ? ACTC_INF_BITS : code == nan + 1u ? 0xff800000u : v;
+    return code == nan ? ACTC_NAN_BITS : v;
 }
 
 /* ---- 16-bit values ---- */
@@ -149,7 +159,7 @@ ACTC_FN uint actc_sample_value(uint bits, uint rest, uint part)
     uint significand = (a >= 0x800000u ? (a & 0x7fffffu) | 0x800000u : a) << 2;
     /* quotient: its upper 26 bits, below which `dropped` bits were; all with two bits behind the point */
     uint quotient = 0u, dropped = 0u, sticky = 0u;
-#if defined(ACTC_GLSL)
+#if defined(ACTC_GLSL) || defined(__CUDACC__) || defined(ACTC_CUDA_HOST)
     uint high = actc_mulhi(significand, rest), low = significand * rest, remainder = 0u;
     for (int bit = 56; bit >= 0; bit--) {
         uint word = bit >= 32 ? high : low;
@@ -165,14 +175,11 @@ ACTC_FN uint actc_sample_value(uint bits, uint rest, uint part)
     }
     sticky |= remainder != 0u ? 1u : 0u;
 #else
-    unsigned long long product = (unsigned long long)significand * rest, whole = product / part;
-    sticky = product % part != 0u ? 1u : 0u;
-    while (whole >> 26 != 0u) {
-        sticky |= (uint)whole & 1u;
-        whole >>= 1;
-        dropped += 1u;
-    }
-    quotient = (uint)whole;
+    uint64_t product = (uint64_t)significand * rest, whole = product / part;
+    uint length = 64u - (uint)__builtin_clzll(whole | 1u);
+    dropped = length > 26u ? length - 26u : 0u;
+    quotient = (uint)(whole >> dropped);
+    sticky = product % part != 0u || (whole & (((uint64_t)1 << dropped) - 1u)) != 0u ? 1u : 0u;
 #endif
     uint v = quotient >> 2, behind = ((quotient & 3u) << 1) | sticky;
     v += behind > 4u || (behind == 4u && (v & 1u) != 0u) ? 1u : 0u;

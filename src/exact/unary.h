@@ -123,4 +123,29 @@ ACTC_FN float actc_unary_slope(uint op, float saved, float a)
     return actc_flush(a);
 }
 
+/* ---- slopes kept in 2, 4 or 8 bits: evenly spaced levels, of which `zero` is 0 and `zero` + per_one is 1 ---- */
+
+/* The nearest level, of two as near the upper; NaN has level 0. last: the highest. */
+ACTC_FN uint actc_slope_code(float slope, float per_one, uint zero, uint last)
+{
+    float t = ACTC_ADD(ACTC_MUL(slope, per_one), ACTC_ADD(ACTC_F32(zero), 0.5f));
+    uint u = ACTC_SELECT(t > 0.0f, ACTC_F32_BITS(t), 0u);
+    u = ACTC_SELECT(t > ACTC_F32(last), ACTC_F32_BITS(ACTC_F32(last)), u);
+    return ACTC_U32(ACTC_BITS_F32(u));
+}
+
+/* step: 1 / per_one. */
+ACTC_FN float actc_slope_level(uint code, uint zero, float step)
+{
+    return ACTC_MUL(ACTC_F32(ACTC_I32(code) - ACTC_I32(zero)), step);
+}
+
+/* The code of op's slope at x, where y = f(x) is. */
+ACTC_FN uint actc_unary_slope_code(uint op, float x, float y, float per_one, uint zero, uint last)
+{
+    bool from_y = op == ACTC_UNARY_SIGMOID || op == ACTC_UNARY_TANH;
+    float saved = ACTC_BITS_F32(ACTC_SELECT(from_y, ACTC_F32_BITS(y), ACTC_F32_BITS(x)));
+    return actc_slope_code(actc_unary_slope(op, saved, 0.0f), per_one, zero, last);
+}
+
 #endif

@@ -57,6 +57,9 @@ struct actc_op_def {
     /* Whether its first input may lie at the beginning of its output's memory when it is asked to emit, and the first input's gradient
      * at the beginning of its output's gradient: it moves one into the other in place. NULL: no. */
     bool (*spreads)(const struct actc_lower *lower, const actc_op *op);
+    /* The operator can keep its slope at every element in a few bits (exact/unary.h) instead of the values that it needs for its
+     * gradient: where actc_lower_slope_bits says so, these are not there. */
+    bool keeps_slopes;
     /* Emit the commands; errors stick in the lowering. */
     void (*forward)(struct actc_lower *lower, const actc_op *op);
     void (*backward)(struct actc_lower *lower, const actc_op *op, const actc_gradient_flags *gradients);

@@ -389,7 +389,7 @@ bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op)
 actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes)
 {
     actc_build *build = lower->build;
-    if (!op->def->keeps && lower->status == ACTC_OK)
+    if (!op->def->keeps && !op->def->keeps_slopes && lower->status == ACTC_OK)
         lower->status = actc_fail(build->context, ACTC_ERROR_INTERNAL, "%s (%s) keeps what its definition does not say", op->path, op->def->kind);
     if (lower->again)
         return keep_again(lower, op, slot, bytes);
@@ -402,6 +402,23 @@ actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, a
     }
     build->kept[build->n_kept++] = (actc_kept){.op = op, .slot = slot, .payload = UINT32_MAX, .own = view.buffer,
                                                .capture = UINT32_MAX, .dense_bytes = bytes, .kept_bytes = bytes};
+    return view;
+}
+
+uint32_t actc_lower_slope_bits(const actc_lower *lower, const actc_op *op)
+{
+    return lower->training && lower->build->policy.slope_bits ? lower->build->policy.slope_bits[op->id] : 0;
+}
+
+actc_view actc_lower_keep_slopes(actc_lower *lower, const actc_op *op)
+{
+    actc_build *build = lower->build;
+    uint64_t bits = actc_lower_elements(lower, op->output) * actc_lower_slope_bits(lower, op);
+    actc_view view = actc_lower_keep(lower, op, 0, ACTC_MEMORY_MASKS, (bits + 31) / 32 * 4);
+    if (lower->status == ACTC_OK) {
+        build->kept[build->n_kept - 1].codec = actc_policy_slopes(&build->policy, op);
+        build->kept[build->n_kept - 1].dense_bytes = actc_lower_bytes(lower, op->output);
+    }
     return view;
 }
 

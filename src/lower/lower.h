@@ -41,6 +41,7 @@ typedef struct actc_kept {
     uint32_t capture;
     actc_view dense;         /* where a tensor kept as it is lies between forward and backward; bytes 0 where it is not */
     uint64_t dense_bytes, kept_bytes;
+    const char *codec;       /* of what an operator keeps for itself: how, where that is not as it is; NULL else */
     bool idle;               /* kept dense instead of by its codec, the plan's peak would be no higher */
 } actc_kept;
 
@@ -198,6 +199,10 @@ actc_view actc_lower_keep_mask(actc_lower *lower, const actc_op *op, uint64_t by
  * (ACTC_MEMORY_MASKS), statistics or probabilities (ACTC_MEMORY_KEPT_DENSE). kept gives it back in the backward pass. */
 actc_view actc_lower_keep(actc_lower *lower, const actc_op *op, uint32_t slot, actc_memory_category category, uint64_t bytes);
 actc_view actc_lower_kept(actc_lower *lower, const actc_op *op, uint32_t slot);
+/* The bits of a slope where the operator keeps its slopes (training only), 0 where it needs values as ever; a buffer for them, to
+ * be given back by kept with slot 0. */
+uint32_t actc_lower_slope_bits(const actc_lower *lower, const actc_op *op);
+actc_view actc_lower_keep_slopes(actc_lower *lower, const actc_op *op);
 /* Whether the operator has a backward in this program that reads what it keeps now: else nothing need be kept. Operators that are
  * computed again keep nothing the first time. */
 bool actc_lower_has_backward(const actc_lower *lower, const actc_op *op);

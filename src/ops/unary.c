@@ -36,11 +36,35 @@ static void needs(const actc_op *op, const actc_gradient_flags *gradients, actc_
         need(user, op, saved, ACTC_NEED_FOR_GRADIENT);
 }
 
+/* The levels of slopes kept in `bits` bits. 0 and 1 are among them, which most slopes are near, but for the sigmoid's, whose
+ * range is 0 to 1/4; the slopes of silu and gelu lie between -0.13 and 1.13, symmetrically about 1/2, and so do their levels. */
+typedef struct levels {
+    uint32_t zero, per_one;
+} levels;
+
+static levels levels_of(uint32_t op, uint32_t bits)
+{
+    uint32_t last = (1u << bits) - 1;
+    if (op == ACTC_UNARY_SIGMOID)
+        return (levels){0, 4 * last};
+    if (op == ACTC_UNARY_TANH)
+        return (levels){0, last};
+    uint32_t zero = bits == 2 ? 0 : bits == 4 ? 1 : 26;
+    return (levels){zero, last - 2 * zero};
+}
+
 static void forward(actc_lower *lower, const actc_op *op)
 {
     const unary_attributes *u = op->attributes;
-    struct actc_params_unary params = {.n = (uint32_t)actc_lower_elements(lower, op->output), .op = u->op, .a = u->a, .b = u->b};
+    const uint32_t n = (uint32_t)actc_lower_elements(lower, op->output), bits = actc_lower_slope_bits(lower, op);
     actc_view x = actc_lower_input(lower, op, 0), y = actc_lower_output_inplace(lower, op);
+    if (bits) {
+        const levels l = levels_of(u->op, bits);
+        struct actc_params_unary_slopes kept = {.n = n, .op = u->op, .bits = bits, .zero = l.zero, .per_one = (float)l.per_one};
+        ACTC_EMIT_ELEMENTWISE(lower, unary_slopes, &kept, x, y, actc_lower_keep_slopes(lower, op));
+        return;
+    }
+    struct actc_params_unary params = {.n = n, .op = u->op, .a = u->a, .b = u->b};
     ACTC_EMIT_ELEMENTWISE(lower, unary, &params, x, y);
 }
 
@@ -50,16 +74,27 @@ static void backward(actc_lower *lower, const actc_op *op, const actc_gradient_f
         return;
     const unary_attributes *u = op->attributes;
     const actc_tensor *from = saved_tensor(op);
-    struct actc_params_unary_bwd params = {.n = (uint32_t)actc_lower_elements(lower, op->output), .op = u->op, .a = u->a};
-    actc_view dy = actc_lower_output_gradient(lower, op), saved = from ? actc_lower_restore_all(lower, from) : ACTC_NO_VIEW;
-    actc_view dx = actc_lower_input_gradient(lower, op, 0, true);
-    ACTC_EMIT_ELEMENTWISE(lower, unary_bwd, &params, dy, saved, dx);
+    const uint32_t n = (uint32_t)actc_lower_elements(lower, op->output), bits = actc_lower_slope_bits(lower, op);
+    actc_view dy = actc_lower_output_gradient(lower, op), dx;
+    if (bits) {
+        const levels l = levels_of(u->op, bits);
+        struct actc_params_unary_bwd_slopes kept = {.n = n, .bits = bits, .zero = l.zero, .step = (float)(1.0 / l.per_one)};
+        dx = actc_lower_input_gradient(lower, op, 0, true);
+        ACTC_EMIT_ELEMENTWISE(lower, unary_bwd_slopes, &kept, dy, actc_lower_kept(lower, op, 0), dx);
+    } else {
+        struct actc_params_unary_bwd params = {.n = n, .op = u->op, .a = u->a};
+        actc_view saved = from ? actc_lower_restore_all(lower, from) : ACTC_NO_VIEW;
+        dx = actc_lower_input_gradient(lower, op, 0, true);
+        ACTC_EMIT_ELEMENTWISE(lower, unary_bwd, &params, dy, saved, dx);
+    }
     actc_lower_commit_gradient(lower, op, 0, dx);
 }
 
+/* Those without numbers of their own, whose slopes have a known range. */
+#define KEEPS_SLOPES(op) ((op) < ACTC_UNARY_SCALE)
 #define UNARY_DEF(op, name, saved)                                                                                                   \
     const actc_op_def actc_##name##_def = {.kind = #name, .attributes_bytes = sizeof(unary_attributes), .infer = infer, .needs = needs, \
-                                           .forward = forward, .backward = backward};
+                                           .keeps_slopes = KEEPS_SLOPES(ACTC_UNARY_##op), .forward = forward, .backward = backward};
 ACTC_UNARY_LIST(UNARY_DEF)
 
 static actc_tensor *build(actc_graph *graph, const char *name, actc_tensor *x, const actc_op_def *def, unary_attributes attributes)

@@ -13,6 +13,7 @@ typedef struct choice {
     const actc_rule *rule; /* that chose it, NULL: a scope or nothing */
     size_t rule_index;
     bool recompute;        /* the codec is that */
+    uint32_t slope_bits;   /* the codec derivative, which no tensor can have; else 0 */
 } choice;
 
 static actc_status add_note(actc_context *context, actc_policy *policy, char *text)
@@ -37,6 +38,12 @@ static char *list_ops(const actc_graph *graph)
     return text;
 }
 
+/* Whether the rule's codec is one that the operator can have. */
+static bool suits(const actc_rule *rule, const actc_op *op)
+{
+    return !rule->slope_bits || op->def->keeps_slopes;
+}
+
 /* Every glob and every kind of every rule must match something. */
 static actc_status check_matches(const actc_graph *graph, const actc_rules *rules)
 {
@@ -46,14 +53,14 @@ static actc_status check_matches(const actc_graph *graph, const actc_rules *rule
         for (size_t g = 0; g < rule->n_globs && !missing; g++) {
             bool found = false;
             for (size_t i = 0; i < graph->n_ops && !found; i++)
-                found = actc_glob_match(rule->globs[g], graph->ops[i]->path);
+                found = actc_glob_match(rule->globs[g], graph->ops[i]->path) && suits(rule, graph->ops[i]);
             if (!found)
                 missing = rule->globs[g];
         }
         for (size_t k = 0; k < rule->n_kinds && !missing; k++) {
             bool found = false;
             for (size_t i = 0; i < graph->n_ops && !found; i++)
-                found = !strcmp(rule->kinds[k], graph->ops[i]->def->kind) &&
+                found = !strcmp(rule->kinds[k], graph->ops[i]->def->kind) && suits(rule, graph->ops[i]) &&
                         actc_rule_matches(rule, graph->ops[i]->path, graph->ops[i]->def->kind);
             if (!found)
                 missing = rule->kinds[k];
@@ -61,8 +68,10 @@ static actc_status check_matches(const actc_graph *graph, const actc_rules *rule
         if (missing) {
             char *ops = list_ops(graph);
             actc_status status = actc_fail(graph->context, ACTC_ERROR_INVALID_ARGUMENT,
-                                           "compression rules: '%s' matches no operator of %s; there are %s", missing,
-                                           graph->name, ops ? ops : "(out of memory)");
+                                           "compression rules: '%s' matches no operator of %s%s; there are %s", missing,
+                                           graph->name,
+                                           rule->slope_bits ? " that keeps a derivative (gelu, silu, sigmoid, tanh)" : "",
+                                           ops ? ops : "(out of memory)");
             actc_free(ops);
             return status;
         }
@@ -96,7 +105,7 @@ static bool asks_recompute(actc_context *context, const char *codec, int *segmen
 /* Rules and scopes speak of whole parts of a network: they reach a probability only where a rule names its kind. */
 static bool reaches(const choice *c, actc_need_kind kind)
 {
-    if (!c->codec || !strcmp(c->codec, "none") || c->recompute || kind == ACTC_NEED_FOR_RECOMPUTE)
+    if (!c->codec || !strcmp(c->codec, "none") || c->recompute || c->slope_bits || kind == ACTC_NEED_FOR_RECOMPUTE)
         return false;
     return kind != ACTC_NEED_PROBABILITY || (c->rule && c->rule->n_kinds);
 }
@@ -197,7 +206,8 @@ static actc_saved_use use_of(const actc_saved_need *need, bool relu_value)
             [ACTC_NEED_FOR_PARAMETERS] = ACTC_SAVED_FOR_PARAMETERS,
             [ACTC_NEED_FOR_GRADIENT] = ACTC_SAVED_FOR_GRADIENT,
             [ACTC_NEED_FOR_RECOMPUTE] = ACTC_SAVED_EXACT,
-            [ACTC_NEED_PROBABILITY] = ACTC_SAVED_PROBABILITY};
+            [ACTC_NEED_PROBABILITY] = ACTC_SAVED_PROBABILITY,
+            [ACTC_NEED_IF_EXACT] = ACTC_SAVED_EXACT};
         actc_saved_use this = uses[kind];
         use = this > use ? this : use;
     }
@@ -263,10 +273,12 @@ static const actc_saved_need *need_of(const actc_autodiff *autodiff, const actc_
 }
 
 /* Whether the operator reads a compressed tensor. */
-static bool is_useful(const actc_autodiff *autodiff, const actc_policy *policy, const actc_op *op)
+static bool is_useful(const actc_policy *policy, const actc_op *op)
 {
+    if (policy->slope_bits[op->id])
+        return true;
     for (size_t s = 0; s < policy->n_saved; s++) {
-        const actc_saved_need *need = &autodiff->saved[s];
+        const actc_saved_need *need = policy->saved[s].need;
         bool reads = need->sign_op == op;
         for (size_t i = 0; i < need->n_values; i++)
             reads |= need->values[i].op == op && need->values[i].kind != ACTC_NEED_IF_EXACT;
@@ -285,9 +297,9 @@ static char *why_useless(const actc_autodiff *autodiff, const actc_policy *polic
             if (autodiff->saved[i].values[k].op == op)
                 entry = &autodiff->saved[i];
     const char *saves = !entry ? "saves no values" : entry->tensor->producer ? "saves values that stay dense" : "saves only a network input";
-    if (own && own->n_values && own->values[0].op != op && !policy->saved[own - autodiff->saved].codec)
-        return actc_format("%s %s; its output is saved by %s: name that instead", op->path, saves,
-                           policy->saved[own - autodiff->saved].readers);
+    const actc_saved *kept = own ? actc_policy_find(policy, op->output) : NULL;
+    if (kept && own->n_values && own->values[0].op != op && !kept->codec)
+        return actc_format("%s %s; its output is saved by %s: name that instead", op->path, saves, kept->readers);
     return actc_format("%s %s", op->path, saves);
 }
 
@@ -312,7 +324,7 @@ static actc_status note_useless(const actc_graph *graph, const actc_autodiff *au
             matched = true;
             recompute = choices[i].recompute;
             whole |= recompute; /* of which a segment is the least part */
-            bool this = is_useful(autodiff, policy, graph->ops[i]);
+            bool this = is_useful(policy, graph->ops[i]);
             if (whole)
                 useful = this;
             else if (!this) {
@@ -335,9 +347,9 @@ static actc_status note_useless(const actc_graph *graph, const actc_autodiff *au
     for (size_t i = 0; i < graph->n_ops;) {
         const char *codec = choices[i].rule ? NULL : choices[i].codec;
         size_t end = i + 1;
-        bool useful = !codec || !strcmp(codec, "none") || is_useful(autodiff, policy, graph->ops[i]);
+        bool useful = !codec || !strcmp(codec, "none") || is_useful(policy, graph->ops[i]);
         for (; end < graph->n_ops && codec && !choices[end].rule && choices[end].codec == codec; end++)
-            useful |= is_useful(autodiff, policy, graph->ops[end]);
+            useful |= is_useful(policy, graph->ops[end]);
         if (!useful) {
             char *why = why_useless(autodiff, policy, graph->ops[end - 1]);
             actc_status status = add_note(graph->context, policy,
@@ -350,6 +362,46 @@ static actc_status note_useless(const actc_graph *graph, const actc_autodiff *au
     return ACTC_OK;
 }
 
+static uint32_t slope_bits_of(actc_context *context, const char *codec)
+{
+    actc_codec_spec spec;
+    return codec && actc_codec_spec_parse(context, codec, &spec) == ACTC_OK ? spec.slope_bits : 0;
+}
+
+/* Those that keep their slopes leave what they need the values for to the others; where these keep the tensor as it is, it is
+ * there for them too. A tensor that nobody is left to need is not saved. */
+static actc_status assign_saved(const actc_graph *graph, const actc_saved_need *need, const choice *choices, const actc_shape *shapes,
+                                actc_policy *policy)
+{
+    actc_saved_need rest = *need;
+    rest.values = actc_calloc(need->n_values + 1, sizeof *rest.values);
+    rest.n_values = 0;
+    if (!rest.values)
+        return actc_out_of_memory(graph->context, need->n_values * sizeof *rest.values, "the compression policy");
+    for (size_t i = 0; i < need->n_values; i++) {
+        const actc_op *op = need->values[i].op;
+        if (op->def->keeps_slopes)
+            policy->slope_bits[op->id] = (uint8_t)choices[op->id].slope_bits;
+        if (!policy->slope_bits[op->id])
+            rest.values[rest.n_values++] = need->values[i];
+    }
+    actc_status status = ACTC_OK;
+    if (rest.n_values || rest.sign_op) {
+        actc_saved *saved = &policy->saved[policy->n_saved++];
+        saved->tensor = need->tensor;
+        saved->need = need;
+        policy->index[need->tensor->id] = (uint32_t)policy->n_saved;
+        saved->shape = shapes[need->tensor->id];
+        saved->sign = rest.sign_op != NULL;
+        saved->recomputed = policy->recomputed[need->tensor->id];
+        status = decide(graph, policy, &rest, choices, is_input(need->tensor, shapes), saved);
+        for (size_t i = 0; status == ACTC_OK && saved->value && !saved->codec && i < need->n_values; i++)
+            policy->slope_bits[need->values[i].op->id] = 0;
+    }
+    actc_free(rest.values);
+    return status;
+}
+
 /* The codec of every operator, and where it is to be computed again instead. */
 static void choose_codecs(const actc_graph *graph, const actc_rules *rules, bool compress, choice *choices,
                                  actc_recompute_mark *marks)
@@ -357,7 +409,8 @@ static void choose_codecs(const actc_graph *graph, const actc_rules *rules, bool
     for (size_t i = 0; i < graph->n_ops; i++) {
         choices[i].codec = graph->ops[i]->codec;
         for (size_t r = 0; r < rules->n_rules; r++) {
-            if (actc_rule_matches(&rules->rules[r], graph->ops[i]->path, graph->ops[i]->def->kind)) {
+            if (suits(&rules->rules[r], graph->ops[i]) &&
+                actc_rule_matches(&rules->rules[r], graph->ops[i]->path, graph->ops[i]->def->kind)) {
                 choices[i].codec = rules->rules[r].codec;
                 choices[i].rule = &rules->rules[r];
                 choices[i].rule_index = r + 1;
@@ -365,6 +418,7 @@ static void choose_codecs(const actc_graph *graph, const actc_rules *rules, bool
         }
         if (!compress)
             choices[i] = (choice){0};
+        choices[i].slope_bits = slope_bits_of(graph->context, choices[i].codec);
         choices[i].recompute = asks_recompute(graph->context, choices[i].codec, &marks[i].segments);
         if (choices[i].recompute)
             marks[i].by = choices[i].rule ? (const void *)choices[i].rule : choices[i].codec;
@@ -379,16 +433,8 @@ static actc_status assign(const actc_graph *graph, actc_autodiff *autodiff, cons
     policy->saved = actc_calloc(autodiff->n_saved, sizeof *policy->saved);
     if (!policy->saved)
         return actc_out_of_memory(graph->context, autodiff->n_saved, "the compression policy");
-    for (size_t s = 0; s < autodiff->n_saved; s++) {
-        const actc_saved_need *need = &autodiff->saved[s];
-        actc_saved *saved = &policy->saved[policy->n_saved++];
-        saved->tensor = need->tensor;
-        policy->index[need->tensor->id] = (uint32_t)policy->n_saved;
-        saved->shape = shapes[need->tensor->id];
-        saved->sign = need->sign_op != NULL;
-        saved->recomputed = policy->recomputed[need->tensor->id];
-        ACTC_RETURN_IF_ERROR(decide(graph, policy, need, choices, is_input(need->tensor, shapes), saved));
-    }
+    for (size_t s = 0; s < autodiff->n_saved; s++)
+        ACTC_RETURN_IF_ERROR(assign_saved(graph, &autodiff->saved[s], choices, shapes, policy));
     return note_useless(graph, autodiff, rules, choices, policy);
 }
 
@@ -401,7 +447,8 @@ actc_status actc_policy_create(const actc_graph *graph, actc_autodiff *autodiff,
     choice *choices = actc_calloc(graph->n_ops, sizeof *choices);
     actc_recompute_mark *marks = actc_calloc(graph->n_ops, sizeof *marks);
     policy->index = actc_calloc(graph->n_tensors, sizeof *policy->index);
-    actc_status status = choices && marks && policy->index ? check_matches(graph, &rules)
+    policy->slope_bits = actc_calloc(graph->n_ops, sizeof *policy->slope_bits);
+    actc_status status = choices && marks && policy->index && policy->slope_bits ? check_matches(graph, &rules)
                                                   : actc_out_of_memory(graph->context, graph->n_ops, "the compression policy");
     if (status == ACTC_OK)
         status = assign(graph, autodiff, shapes, &rules, compress, choices, marks, policy);
@@ -427,6 +474,7 @@ void actc_policy_destroy(actc_policy *policy)
     actc_free(policy->segment);
     actc_free(policy->again);
     actc_free(policy->recomputed);
+    actc_free(policy->slope_bits);
     actc_free(policy->notes);
     *policy = (actc_policy){0};
 }
@@ -435,4 +483,14 @@ const actc_saved *actc_policy_find(const actc_policy *policy, const actc_tensor 
 {
     uint32_t index = policy->index ? policy->index[tensor->id] : 0;
     return index ? &policy->saved[index - 1] : NULL;
+}
+
+const char *actc_policy_slopes(const actc_policy *policy, const actc_op *op)
+{
+    switch (policy->slope_bits ? policy->slope_bits[op->id] : 0) {
+    case 2: return "derivative:bits=2";
+    case 4: return "derivative:bits=4";
+    case 8: return "derivative:bits=8";
+    default: return NULL;
+    }
 }

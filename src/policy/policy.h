@@ -10,6 +10,7 @@
 /* How one saved tensor is kept between forward and backward. */
 typedef struct actc_saved {
     const actc_tensor *tensor;
+    const actc_saved_need *need; /* all of it, of those too that keep their slopes */
     actc_shape shape;
     bool value;             /* its values are needed */
     bool sign;              /* its sign is needed (ReLU); neither: nothing is kept of it */
@@ -30,6 +31,7 @@ typedef struct actc_policy {
     uint32_t n_segments;
     bool *again;        /* [op id]: it runs again before the backward pass enters its segment */
     bool *recomputed;   /* [tensor id] */
+    uint8_t *slope_bits; /* [op id]: of a slope, which the operator keeps instead of the values that it comes from; 0: those */
     char **notes; /* for the user, one line each */
     size_t n_notes, notes_capacity;
 } actc_policy;
@@ -54,6 +56,8 @@ typedef struct actc_recompute_mark {
 /* Fills in segment, again and recomputed, and adds to autodiff->saved what is kept at the borders. marks: [op id]. */
 actc_status actc_recompute_create(const actc_graph *graph, actc_autodiff *autodiff, const actc_shape *shapes,
                                   const actc_recompute_mark *marks, actc_policy *policy);
+/* The codec of an operator that keeps its slopes, as text; NULL where it does not. */
+const char *actc_policy_slopes(const actc_policy *policy, const actc_op *op);
 
 /* ---- rules (rules.c) ---- */
 
@@ -63,6 +67,7 @@ typedef struct actc_rule {
     char **kinds;
     size_t n_kinds, kinds_capacity;
     char *codec;
+    uint32_t slope_bits; /* codec derivative: it reaches those operators only that can keep their slopes */
 } actc_rule;
 
 typedef struct actc_rules {

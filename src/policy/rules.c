@@ -81,7 +81,9 @@ static actc_status parse_rule(actc_context *context, const char *begin, const ch
     if (!rule->codec)
         return actc_out_of_memory(context, (uint64_t)(end - codec), "a rule");
     actc_codec_spec spec;
-    return actc_codec_spec_parse(context, rule->codec, &spec);
+    ACTC_RETURN_IF_ERROR(actc_codec_spec_parse(context, rule->codec, &spec));
+    rule->slope_bits = spec.slope_bits;
+    return ACTC_OK;
 }
 
 actc_status actc_rules_parse(actc_context *context, const char *text, actc_rules *rules)

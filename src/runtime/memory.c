@@ -111,7 +111,7 @@ actc_status actc_network_memory(const actc_network *network, actc_memory_report 
         uint64_t own = own_bytes(build, kept, &mask);
         *(mask ? &full.saved_mask_bytes : &full.saved_kept_dense_bytes) += own;
         *(packed ? &full.saved_payload_bytes : &full.saved_kept_dense_bytes) += values_bytes(build, i);
-        full.saved_uncompressed_bytes += packed ? kept->dense_bytes : 0;
+        full.saved_uncompressed_bytes += packed || kept->codec ? kept->dense_bytes : 0;
     }
     for (int p = ACTC_PROGRAM_TRAIN; p <= ACTC_PROGRAM_UPDATE; p++)
         if (network->executables[p])
@@ -184,8 +184,8 @@ actc_status actc_network_saved_info(const actc_network *network, size_t index, a
         full.name = kept->op->path;
         full.shape = places ? network->build->shapes[ACTC_PROGRAM_TRAIN][kept->op->output->id]
                             : (actc_shape){.ndim = 1, .dims = {(int64_t)kept->dense_bytes / 4}};
-        full.codec = places ? "index" : "own";
-        full.use = ACTC_SAVED_EXACT;
+        full.codec = kept->codec ? kept->codec : places ? "index" : "own";
+        full.use = kept->codec ? ACTC_SAVED_FOR_GRADIENT : ACTC_SAVED_EXACT;
         full.readers = kept->op->path;
     }
     return actc_give_info(network->context, "actc_saved_info", out, sizeof full, &full);

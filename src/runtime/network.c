@@ -80,7 +80,7 @@ static actc_status add_note(actc_network *network, char *text)
 static bool compresses(const actc_build *build)
 {
     for (size_t i = 0; i < build->n_kept; i++)
-        if (build->kept[i].saved && build->kept[i].saved->codec)
+        if (build->kept[i].codec || (build->kept[i].saved && build->kept[i].saved->codec))
             return true;
     return false;
 }

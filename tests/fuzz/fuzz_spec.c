@@ -32,8 +32,8 @@ static void check_plan(const actc_codec_plan *plan)
         return;
     FUZZ_CHECK(plan->k > 0 && plan->m > 0 && plan->tiles == (plan->m + 255) / 256);
     FUZZ_CHECK(plan->levels <= ACTC_CODEC_MAX_LEVELS && plan->regions <= ACTC_CODEC_MAX_REGIONS);
-    check_section(plan, plan->values_offset, plan->k * plan->value_bytes);
-    FUZZ_CHECK(plan->values_offset % plan->value_bytes == 0);
+    check_section(plan, plan->values_offset, actc_codec_value_bytes(plan, plan->k));
+    FUZZ_CHECK(plan->values_offset * 8 % plan->value_bits == 0);
     if (plan->tables)
         check_section(plan, plan->segment_offset, 4ull * plan->segments);
     if (plan->tables && plan->index != ACTC_INDEX_U16)
@@ -42,7 +42,7 @@ static void check_plan(const actc_codec_plan *plan)
         check_section(plan, plan->mask_offset, (plan->m + 31) / 32 * 4);
     else
         check_section(plan, plan->index_offset, plan->k * (plan->index == ACTC_INDEX_U16 ? 2 : 1));
-    if (plan->spec.values == ACTC_VALUES_INT8)
+    if (actc_codec_scaled(plan))
         check_section(plan, plan->scale_offset, (plan->k + 255) / 256);
     uint64_t kept = 0;
     for (uint32_t r = 0; plan->tables && r < plan->regions; r++) {

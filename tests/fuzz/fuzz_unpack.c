@@ -23,7 +23,7 @@ static void read_spec(fuzz_reader *r, char *text, size_t size)
     const char *kind = PICK(r, "threshold", "dct", "wavelet", "quant", "dct", "wavelet", "none", "random");
     const char *kept =
         PICK(r, "", "lambda=1", "lambda=1.1", "lambda=2", "lambda=7.5", "lambda=100", "lambda=1000", "ratio=1", "ratio=0.4");
-    const char *select = PICK(r, "global", "tile", "band"), *values = PICK(r, "f32", "f16", "bf16", "int8");
+    const char *select = PICK(r, "global", "tile", "band"), *values = PICK(r, "f32", "f16", "bf16", "int8", "int4");
     if (!strcmp(kind, "none") || !strcmp(kind, "random")) {
         snprintf(text, size, "%s", kind);
         return;

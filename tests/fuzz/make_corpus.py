@@ -129,7 +129,7 @@ def text_files():
         "conv[12]=dct;relu?=dct:relu=value;fc*=none", " conv2 = random ; ", "conv9=dct", "*@attention=dct", "conv2=zip",
         "conv2=dct:", "=dct", "conv2=", "conv[=dct", "*,*,*@relu=dct:lambda=1;", ";;;", "a@b@c=dct=1",
         "[!a-z]*=dct:values=int8,lambda=1.1",
-        "c*o*n*v*2=dct:ratio=1",
+        "c*o*n*v*2=dct:ratio=1", "*=dct;*=derivative:bits=8",
     )):
         write("rules", "%02d" % i, text)
     for i, text in enumerate((
@@ -140,6 +140,7 @@ def text_files():
         "plateau:patience=0,gamma=0.5,min-lr=0.01", "cosine:epochs=9",
         "cosine:min-lr=1", "step:gamma=", "wavelet:lambda=1.7976931348623157e308", "threshold:lambda=1.0000000000000002",
         "quant:bits=2,mode=symmetric", "quant:bits=16",
+        "derivative:bits=2", "wavelet:select=random,lambda=1000",
     )):
         write("spec", "%02d" % i, bytes([i]) + text.encode())
 
@@ -184,6 +185,11 @@ def unpack_files():
                 number += 1
     for kind in (6, 7):
         write("unpack", "%03d" % (number + kind), bytes((kind, 0, 0, 0, 4, 1, 2, 3, 4, 0, 0)) + b"\xff\x7f\x80\0")
+    for kind, kept, select, shape in ((0, 3, 0, (1, 15)), (1, 4, 1, (4, 1, 3, 10, 9)), (2, 1, 2, (3, 2, 9, 6))):
+        for mode in (0, 1, 2): # int4
+            body = bytes((kind * 53 + mode * 7 + i * i * 11) % 256 for i in range(24))
+            options = (kind, kept, select, 4) + ((0,) if kind else ()) + shape + (mode, 40)
+            write("unpack", "int4-%d%d" % (kind, mode), bytes(options) + body)
     for own in range(8):
         for mode in (0, 1, 2):
             shape = ((4, 1, 3, 10, 9), (1, 15), (3, 2, 9, 6))[(own + mode) % 3]

@@ -4,7 +4,7 @@
  *
  * INPUTS: COUNT x 3 x SIDE x SIDE f32; OUTPUTS: f32, written. NETWORK and its numbers: resnet18 WIDTH CLASSES, edsr FEATURES BLOCKS
  * SCALE, deeplabv3plus WIDTH-IN-PERCENT FEATURES CLASSES,
- * efficientnet_b0 WIDTH-IN-PERCENT CLASSES.
+ * efficientnet_b0 WIDTH-IN-PERCENT CLASSES, vit PATCH DIM CLASSES, cvt WIDTH CLASSES.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +12,12 @@
 
 #include <actc/actc.h>
 
+#include "cvt.h"
 #include "deeplab.h"
 #include "edsr.h"
 #include "efficientnet.h"
 #include "resnet.h"
+#include "vit.h"
 
 static actc_context *context;
 
@@ -55,6 +57,12 @@ static actc_tensor *build(actc_graph *graph, const char *network, const int numb
                                                                     .classes = numbers[2]});
     if (!strcmp(network, "efficientnet_b0")) /* of a quarter of B0's depth */
         return actc_efficientnet(graph, x, &(actc_efficientnet_options){.width = numbers[0] / 100.0, .depth = 0.25, .classes = numbers[1]});
+    if (!strcmp(network, "vit"))
+        return actc_vit(graph, x, &(actc_vit_options){.patch = {numbers[0], numbers[0]}, .dim = numbers[1], .depth = 2, .heads = 2,
+                                                      .head_dim = 5, .hidden = 20, .classes = numbers[2]});
+    if (!strcmp(network, "cvt"))
+        return actc_cvt(graph, x, &(actc_cvt_options){.dim = {numbers[0], 3 * numbers[0], 6 * numbers[0]}, .depth = {1, 1, 2},
+                                                      .heads = {1, 3, 6}, .head_dim = 4, .classes = numbers[1]});
     actc_resnet_options resnet = actc_resnet_options_default();
     resnet.width = numbers[0];
     resnet.classes = numbers[1];

@@ -27,6 +27,7 @@ except ImportError as missing:
 import deeplab_gradients
 import edsr_gradients
 import efficientnet_gradients
+import transformer_gradients
 
 TRAIN, OUTPUTS = sys.argv[1:3]
 WIDTH, SIDE, COUNT, CLASSES, STEPS = 8, 16, 6, 10, 7
@@ -143,15 +144,22 @@ def others(folder):
         labels = torch.randint(0, 5, (count, 33, 33))
         return torch.randn(count, 3, 33, 33), lambda y: F.cross_entropy(y, labels)
 
-    def classified(count):
-        labels = torch.randint(0, CLASSES, (count,))
-        return torch.randn(count, 3, 32, 32), lambda y: F.cross_entropy(y, labels)
+    def classified(count, side=32, classes=CLASSES):
+        labels = torch.randint(0, classes, (count,))
+        return torch.randn(count, 3, side, side), lambda y: F.cross_entropy(y, labels)
+
+    def tokens(count):
+        return classified(count, 24, 7)
 
     another(folder, "efficientnet_b0", efficientnet_gradients.EfficientNet(0.05, 0.25, F.silu, channels=3, classes=CLASSES), 32,
             ["--classes", str(CLASSES), "--net-option", "width=5,depth=25"], (5, CLASSES), classified)
     another(folder, "edsr", edsr_gradients.EDSR(3, 2), 6, ["--net-option", "features=4,blocks=2,scale=3"], (4, 2, 3), large)
     another(folder, "deeplabv3plus", deeplab_gradients.DeepLab(), 33, ["--classes", "5", "--net-option", "width=10,features=4"],
             (10, 4, 5), labelled)
+    another(folder, "vit", transformer_gradients.NETWORKS["vit"](), 24,
+            ["--classes", "7", "--net-option", "patch=8,dim=12,depth=2,heads=2,head_dim=5,mlp=20,dropout=0"], (8, 12, 7), tokens)
+    another(folder, "cvt", transformer_gradients.CvT((4, 12, 24), (1, 1, 2), (1, 3, 6), 4), 24,
+            ["--classes", "7", "--net-option", "width=4,depth1=1,depth2=1,depth3=2,head_dim=4"], (4, 7), tokens)
 
 
 def main():

@@ -276,6 +276,10 @@ static const struct {
     {"threshold:values=bf16", {1, {4099}}, ADVERSARIAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
     {"threshold:values=int8", {1, {4099}}, ADVERSARIAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
     {"threshold:values=int8,lambda=1.1", {1, {257}}, SUBNORMAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
+    {"threshold:values=int4,lambda=3", {1, {4099}}, NORMAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
+    {"threshold:values=int4,lambda=1.1", {1, {257}}, SUBNORMAL, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
+    {"threshold:values=int4,lambda=2", {1, {40961}}, ADVERSARIAL, 16384, false, {K(values), K(scatter), NO_KERNEL}},
+    {"threshold:values=int4,select=tile,lambda=4", {2, {128, 130}}, RELU, 1 << 20, false, {K(values), K(scatter), NO_KERNEL}},
     /* transforms: whole blocks, odd rests, one row, one element, blocks of rows cut into windows */
     {"dct", {4, {2, 17, 26, 26}}, NORMAL, 1 << 20, false, {K(dct), K(idct), NO_KERNEL}},
     {"dct:block=8", {4, {1, 3, 33, 47}}, ADVERSARIAL, 1 << 20, false, {K(dct), K(idct), NO_KERNEL}},

@@ -42,6 +42,7 @@ static const char *const codec_specs[] = {
     "wavelet:values=bf16", "wavelet:wave=dmey,levels=2", "wavelet:wave=haar,levels=6,values=int8",
     "threshold:select=random", "threshold:select=random,lambda=1.5", "threshold:select=random,lambda=300",
     "dct:select=random,values=int8", "wavelet:select=random,values=bf16,lambda=40",
+    "threshold:values=int4,lambda=3", "dct:values=int4", "wavelet:values=int4,select=tile", "threshold:values=int4,lambda=1",
     "quant", "quant:bits=4", "quant:bits=2", "quant:bits=1", "quant:bits=8,mode=symmetric", "quant:bits=4,mode=symmetric",
     "quant:bits=2,mode=symmetric", "quant:bits=1,mode=symmetric",
 };

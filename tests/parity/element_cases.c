@@ -87,6 +87,24 @@ static void unary(kernel_builder *b, uint32_t op, uint32_t n, fill_kind kind)
     kernel_end(b, "(op=%s,n=%u,fill=%s)", unary_ops[op], n, fill_name(kind));
 }
 
+static void slopes(kernel_builder *b, uint32_t op, uint32_t bits, uint32_t n, fill_kind kind)
+{
+    const uint32_t last = (1u << bits) - 1, zero = op < ACTC_UNARY_SILU ? 0 : bits == 8 ? 26 : bits / 4;
+    const uint32_t one = op == ACTC_UNARY_SIGMOID ? 4 * last : last - 2 * zero;
+    const struct actc_params_unary_slopes p = {0, n, op, bits, zero, (float)one};
+    kernel_begin(b, ACTC_KERNEL_unary_slopes, element_groups(n), &p);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, n, kind);
+    kernel_view(b, 2, (n * bits + 31) / 32, FILL_NORMAL);
+    kernel_end(b, "(op=%s,bits=%u,n=%u,fill=%s)", unary_ops[op], bits, n, fill_name(kind));
+    const struct actc_params_unary_bwd_slopes q = {0, n, bits, zero, 1.0f / (float)one};
+    kernel_begin(b, ACTC_KERNEL_unary_bwd_slopes, element_groups(n), &q);
+    kernel_view(b, 0, n, kind);
+    kernel_view(b, 1, (n * bits + 31) / 32, FILL_BITS);
+    kernel_view(b, 2, n, kind);
+    kernel_end(b, "(op=%s,bits=%u,n=%u,fill=%s)", unary_ops[op], bits, n, fill_name(kind));
+}
+
 static void capped_relu(kernel_builder *b, uint32_t n, float cap, fill_kind kind)
 {
     const struct actc_params_relu_fwd p = {0, n, cap};
@@ -109,6 +127,8 @@ static void functions(kernel_builder *b)
         for (uint32_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
             for (uint32_t op = 0; op < ACTC_UNARY_OPS; op++)
                 unary(b, op, sizes[t], kinds[k]);
+            for (uint32_t op = 0; op < ACTC_UNARY_SCALE; op++)
+                slopes(b, op, 2u << (op + t + k) % 3, sizes[t], kinds[k]);
             capped_relu(b, sizes[t], k % 2 ? 6.0f : 0.5f, kinds[k]);
             capped_relu(b, sizes[t], 1.25f, kinds[k]); /* the value of FILL_EQUAL */
         }

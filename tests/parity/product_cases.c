@@ -130,6 +130,11 @@ static void batches(kernel_builder *b, bool exact, fill_kind kind)
     };
     for (uint32_t t = 0; t < sizeof cases / sizeof *cases; t++)
         gemm(b, exact, kind, &cases[t]);
+    for (uint32_t t = 0; t < 4; t++) { /* so many that the CPU's blocks are as wide as they get */
+        const actc_gemm many = {.m = 13, .n = 137, .k = 131, .trans_a = t & 1, .trans_b = t >> 1, .batch = 64, .stride_a = 13 * 131,
+                                .stride_b = 131 * 137, .stride_c = 13 * 137, .bias = t == 1, .add = t == 2};
+        gemm(b, exact, kind, &many);
+    }
 }
 
 /* One, edges of tiles of 16 and 64, sums of one product, long sums, primes; those of MnistNet's linear layers. */

@@ -46,6 +46,8 @@ bool reference_command(const actc_command *command, reference_view *views);
 void reference_copy_nd(const void *params, reference_view *views); /* reference_element.c */
 void reference_unary(const void *params, reference_view *views);
 void reference_unary_bwd(const void *params, reference_view *views);
+void reference_unary_slopes(const void *params, reference_view *views);
+void reference_unary_bwd_slopes(const void *params, reference_view *views);
 void reference_binary(const void *params, reference_view *views);
 void reference_relu_fwd(const void *params, reference_view *views); /* reference_layers.c */
 void reference_relu_fwd_mask(const void *params, reference_view *views);

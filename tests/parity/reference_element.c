@@ -91,13 +91,45 @@ static approximate slope(uint32_t op, double saved, double a)
 }
 
 /* No slope but of those that have `a` is more than 1.2, and none but the leaky ReLU's changes by more than 2 (1 + |y|) times a change of y, or 2 of x. */
+static void put_function(uint32_t op, num x, double a, double b, reference_view *y, size_t i)
+{
+    const approximate v = function(op, x.v, a, b);
+    reference_store(y, i, v.v, v.e + fmax(op >= ACTC_UNARY_SCALE ? fabs(a) : 0, 1.2) * x.e * (1 + 8 * REFERENCE_UNIT), 0, 0);
+}
+
 void reference_unary(const void *params, reference_view *views)
 {
     const struct actc_params_unary *p = params;
+    for (size_t i = 0; i < p->n; i++)
+        put_function(p->op, get(&views[0], i), p->a, p->b, &views[1], i);
+}
+
+/* The nearest level, by the slope at x itself: the float32 kernel may take it from y. Open where the slope is as near to another. */
+void reference_unary_slopes(const void *params, reference_view *views)
+{
+    const struct actc_params_unary_slopes *p = params;
+    const double last = (1u << p->bits) - 1;
     for (size_t i = 0; i < p->n; i++) {
         const num x = get(&views[0], i);
-        const approximate y = function(p->op, x.v, p->a, p->b);
-        reference_store(&views[1], i, y.v, y.e + fmax(p->op >= ACTC_UNARY_SCALE ? fabs(p->a) : 0, 1.2) * x.e * (1 + 8 * REFERENCE_UNIT), 0, 0);
+        const double y = function(p->op, x.v, 0, 0).v;
+        const bool from_y = p->op == ACTC_UNARY_SIGMOID || p->op == ACTC_UNARY_TANH;
+        approximate s = slope(p->op, from_y ? y : x.v, 0);
+        s.e += 2 * (1 + fabs(y)) * 1.2 * (x.e + 16 * REFERENCE_UNIT * (1 + fabs(y))) + 4 * REFERENCE_UNIT;
+        const double at = s.v * p->per_one + p->zero + 0.5, error = s.e * p->per_one + 4 * REFERENCE_UNIT * (fabs(at) + 1);
+        const double code = fmin(fmax(floor(at), 0), last), low = floor(at - error), high = floor(at + error);
+        put_function(p->op, x, 0, 0, &views[1], i);
+        reference_decide(&views[2], i, 32 / p->bits, (uint32_t)code, low != high && high > 0 && low < last);
+    }
+}
+
+void reference_unary_bwd_slopes(const void *params, reference_view *views)
+{
+    const struct actc_params_unary_bwd_slopes *p = params;
+    const uint32_t per_word = 32 / p->bits, last = (1u << p->bits) - 1;
+    for (size_t i = 0; i < p->n; i++) {
+        const double code = views[1].bits[i / per_word] >> i % per_word * p->bits & last;
+        const num s = {(code - p->zero) * p->step, reference_is_open(&views[1], i, per_word) ? p->step : 0};
+        put(&views[2], i, mul(get(&views[0], i), rounded(s.v, s.e)));
     }
 }
 

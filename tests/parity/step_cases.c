@@ -292,6 +292,10 @@ static const struct small_network {
     {"edsr", "edsr(features=4,blocks=2,scale=4,size=7x6)", {.sample = {3, {3, 7, 6}}, .options = {4, 2, 4}}},
     /* what is normalised at the zeros around a block is 0 but for rounding, where ReLU6 has its kink */
     {"deeplabv3plus", "deeplabv3plus(width=10,features=4,size=17x24)", {.sample = {3, {3, 17, 24}}, .classes = 5, .options = {10, 4, 100}}, true},
+    {"vit", "vit(patch=8,dim=16,depth=2,size=16x24)", {.sample = {3, {3, 16, 24}}, .classes = 5, .options = {8, 16, 2, 2, 8, 24, 100}}},
+    {"vit3d", "vit3d(patch=4,frame_patch=2,dim=12,depth=1,pool=mean,size=4x8x8)",
+     {.sample = {4, {3, 4, 8, 8}}, .classes = 5, .options = {4, 12, 1, 3, 4, 16, 100, 1, 2}}},
+    {"cvt", "cvt(width=4,size=24x24)", {.sample = {3, {3, 24, 24}}, .classes = 5, .options = {4, 1, 1, 1, 4}}},
 };
 
 static void add_small(parity_list *list, const struct small_network *net)

@@ -73,7 +73,8 @@ class Network(Case):
     def test_adds_up(self):
         """Masks beside compressed tensors and tensors in the memory of others: the rows add up to what is planned."""
         for arguments in (["mnistnet"], ["mnistnet", "--compress", "*=dct"], ["resnet18"], ["resnet18", "--compress", "*=dct"],
-                          ["resnet50", "--compress", "*@bn=threshold"], ["efficientnet_b0", "--size", "64,64", "--compress", "*=dct"]):
+                          ["resnet50", "--compress", "*@bn=threshold"], ["efficientnet_b0", "--size", "64,64", "--compress", "*=dct"],
+                          ["vit"], ["vit3d", "--compress", "*=dct"], ["cvt", "--size", "64,64", "--compress", "*@attention=dct"]):
             net = json.loads(self.run_tool(INFO, arguments + ["--format", "json", "--batch", "16"]).stdout)
             self.assertEqual(sum(o["parameters"] for o in net["operators"]), net["parameters"])
             self.assertEqual(sum(s["kept_bytes"] for s in net["saved"]), net["saved_bytes"], arguments)
@@ -93,6 +94,11 @@ class Network(Case):
         text = self.run_tool(INFO, ["edsr", "--size", "6,5", "--net-option", "features=4,blocks=1,scale=2", "--batch", "2"]).stdout
         for words in ("input 3x6x5, batch 2", "body/0/body/2", "1x3x12x10"):
             self.assertIn(words, text)
+        small = "patch=8,dim=12,depth=2,heads=2,head_dim=5,mlp=20"
+        for pool, words in (("cls", "slice"), ("mean", "avgpool")):
+            text = self.run_tool(INFO, ["vit", "--size", "16,24", "--net-option", f"{small},pool={pool}", "--batch", "2"]).stdout
+            for word in ("blocks/1/attn/attention", "1x7x10", "pos_embed", words):
+                self.assertIn(word, text)
 
     def test_refused(self):
         self.refuse(INFO, ["resnet19"], 2, "unknown network 'resnet19'", "resnet18")
@@ -110,6 +116,13 @@ class Network(Case):
         for option in ("channels=1", "features=0", "blocks=257", "scale=1", "scale=5"):
             self.refuse(INFO, ["edsr", "--net-option", option], 2, "--net-option " + option)
         self.refuse(INFO, ["edsr", "--classes", "3"], 2, "--classes 3", "image")
+        for net, size, options in (("vit", "16,16", ("patch=0", "pool=max", "pool=", "pool=0", "dim=x", "frame_patch=2", "heads=129")),
+                                   ("vit3d", "4,16,16", ("frame_patch=0", "pool=clsx")), ("cvt", "32,32", ("depth4=1", "width=0"))):
+            for option in options:
+                self.refuse(INFO, [net, "--size", size, "--net-option", option], 2, "--net-option " + option)
+        self.refuse(INFO, ["vit", "--net-option", "pool=max"], 2, "'max' is no word that pool takes: cls|mean")
+        self.refuse(INFO, ["vit", "--net-option", "pool"], 2, "'pool' is not KEY=cls|mean")
+        self.refuse(INFO, ["vit", "--size", "250,256"], 2, "--size", "patch[0] is 32, must divide the axis of 250")
         for option in ("width=0", "features=0", "dropout=101"):
             self.refuse(INFO, ["deeplabv3plus", "--net-option", option], 2, "--net-option " + option)
         self.refuse(INFO, ["deeplabv3plus", "--size", "2,2"], 2, "--size", "backbone/features/0/0")

@@ -5,6 +5,7 @@
 """
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import xml.etree.ElementTree as ElementTree
 
 TOOL = os.path.abspath(sys.argv.pop(1))
 RULES = ["--compress", "conv1,relu1,conv2=dct:lambda=10"]
+DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
 RELU1 = 128 * 16 * 26 * 26 * 4  # what conv2 saves of 128 samples
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -105,9 +107,17 @@ REFERENCE = {
                                         "Conv+BN+ReLU": [775, 555, 500, 487]}),
     ("unet3d", 2, 96): (3113.1, 782.7, {}),
     ("unet3d", 1, 128): (3673.7, 911.7, {}),
+    ("vit", 256, 256): (5802.9, None, {}), # by hooks on PyTorch's layers 5932.9, of which 130 MiB are the last norm's of all tokens
+    ("vit3d", 32, 16): (6916.6, None, {}),
 }
 # After the forward pass, MiB: at most this with every block of Conv+BN+ReLU, and with every layer
-MOST = {("resnet18", 128, 32): (150, 75), ("resnet152star", 128, 32): (400, 300), ("unet3d", 1, 96): (310, 180)}
+MOST = {("resnet18", 128, 32): (150, 75), ("resnet152star", 128, 32): (400, 300), ("unet3d", 1, 96): (310, 180),
+        ("vit", 256, 256): (None, 460), ("vit3d", 32, 16): (None, 300)}
+# Of the table of methods: allocated without compression, and what the reference's layers do not save, counted by hooks on PyTorch's layers
+METHODS = {"unet3d": (1599.7, 434.4), "efficientnet_b0": (2005.4, 39.1), "efficientnet_b4": (1851.0, 48.7), "efficientnet_b8": (1752.2, 78.6),
+           "deeplabv3plus": (2707.1, 317.2), "edsr": (942.0, 166.2)}
+# After the forward pass, MiB: at most this with every layer at lambda=100
+MOST_OF_METHODS = {"efficientnet_b0": 105, "efficientnet_b8": 135, "deeplabv3plus": 125, "edsr": 190}
 
 
 class Table(unittest.TestCase):
@@ -128,7 +138,8 @@ class Table(unittest.TestCase):
         for network in self.table["networks"]:
             baseline, others, _ = REFERENCE[self.key(network)]
             self.within(network["recomputed_mib"], baseline, network)
-            self.within(network["recomputed_others_mib"], others, network)
+            if others:
+                self.within(network["recomputed_others_mib"], others, network)
         for key, (_, _, sets) in REFERENCE.items():
             for layers, expected in sets.items():
                 for blocks, mib in enumerate(expected, 1):
@@ -146,7 +157,8 @@ class Table(unittest.TestCase):
         self.assertEqual(len(self.rows), len(self.table["rows"]))
         for key in REFERENCE:
             blocks = 4 if key[0] == "unet3d" else 5
-            expected = {(layers, n + 1) for layers in ("BN", "Conv+BN", "Conv+BN+ReLU") for n in range(blocks)} | {("all", blocks)}
+            sets = ("Attn+FF",) if key[0].startswith("vit") else ("BN", "Conv+BN", "Conv+BN+ReLU")
+            expected = {(layers, n + 1) for layers in sets for n in range(blocks)} | {("all", blocks)}
             self.assertEqual({row[3:] for row in self.rows if row[:3] == key}, expected)
         for row in self.table["rows"]:
             self.assertEqual(set(row), {"network", "batch", "size", "layers", "blocks", "codec", "compress", "published_mib",
@@ -160,6 +172,8 @@ class Table(unittest.TestCase):
         for key, bounds in MOST.items():
             blocks = 4 if key[0] == "unet3d" else 5
             for layers, most in zip(("Conv+BN+ReLU", "all"), bounds):
+                if most is None:
+                    continue
                 self.assertLessEqual(self.rows[(*key, layers, blocks)]["after_forward_bytes"], most * 2 ** 20)
         self.assertLessEqual(self.rows[("unet3d", 1, 96, "all", 4)]["peak_bytes"], 750 * 2 ** 20)
 
@@ -192,6 +206,43 @@ class Table(unittest.TestCase):
                     self.assertEqual(cell == "-", value is None)
                     if value is not None:
                         self.assertAlmostEqual(float(cell), value, delta=0.051)
+
+
+class Methods(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.table = run_json(["--table", "3"])
+
+    def test_recomputed(self):
+        """Without compression as counted; where lambda is not 1 and not all is others, the published numbers hold within 2 %."""
+        others = {network["network"]: network["recomputed_others_mib"] for network in self.table["networks"]}
+        self.assertEqual(set(others), set(METHODS))
+        for row in self.table["rows"]:
+            baseline, expected = METHODS[row["network"]]
+            self.assertLessEqual(abs(others[row["network"]] / expected - 1), 0.02, row["network"])
+            if row["method"] == "none":
+                self.assertLessEqual(abs(row["recomputed_mib"] / baseline - 1), 0.01, row)
+            published = row["published_mib"]
+            if row["method"] in ("DCT, lambda=10", "DCT, lambda=100", "DCT, lambda=1000") and published and row["network"] != "unet3d":
+                self.assertLessEqual(abs(row["recomputed_mib"] / published - 1), 0.026, row)
+
+    def test_ours(self):
+        uncompressed = {}
+        for row in self.table["rows"]:
+            if "compress" not in row:
+                self.assertTrue(row["method"].startswith("WCC"))
+                continue
+            most = uncompressed.setdefault(row["network"], row)
+            self.assertLessEqual(row["after_forward_bytes"], most["after_forward_bytes"], row)
+            self.assertLessEqual(row["peak_bytes"], most["peak_bytes"], row)
+            self.assertEqual(row["recompute_percent"] > 0, "recompute" in row["compress"])
+            if row["compress"] == "*=dct:lambda=100" and row["network"] in MOST_OF_METHODS:
+                self.assertLessEqual(row["after_forward_bytes"], MOST_OF_METHODS[row["network"]] * 2 ** 20, row)
+
+    def test_document(self):
+        """docs/tables.md is what the tool prints."""
+        printed = run_tool(["--table", "all", "--markdown", "--times", str(DOCS / "table-times.json")]).stdout
+        self.assertEqual((DOCS / "tables.md").read_text(), printed)
 
 
 class Text(unittest.TestCase):
@@ -298,7 +349,13 @@ class Refused(unittest.TestCase):
         self.refuse(["mnistnet", "--plot", ""], 2, "--plot")
 
     def test_table(self):
-        self.refuse(["--table", "3"], 2, "--table", "3", "2")
+        self.refuse(["--table", "4"], 2, "--table", "4", "2|3|all")
+        self.refuse(["--table", "all", "--format", "json"], 2, "--table all and --format json")
+        self.refuse(["--table", "2", "--times", "t.json"], 2, "--times and --table 2")
+        self.refuse(["mnistnet", "--times", "t.json"], 2, "--times is for --table 3")
+        self.refuse(["--table", "3", "--times", "/nonexistent/t.json"], 1, "/nonexistent/t.json", "No such file")
+        self.refuse(["--table", "3", "--times", __file__], 1, "test_memory.py", "measure-methods.py")
+        self.refuse(["mnistnet", "--table", "3"], 2, "--table 3", "mnistnet", "edsr")
         self.refuse(["--table", "2", "--batch", "64"], 2, "--table and --batch", "--device", "--format")
         self.refuse(["resnet18", "--table", "2", "--compress", "*=dct"], 2, "--table and --compress")
         self.refuse(["--table", "2", "--plot", "t.svg"], 2, "--table and --plot")

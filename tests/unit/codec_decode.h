@@ -21,8 +21,9 @@ typedef struct kept {
 
 static inline uint32_t code_at(const actc_codec_plan *plan, const unsigned char *payload, uint64_t slot)
 {
-    const unsigned char *p = payload + plan->values_offset + slot * plan->value_bytes;
-    return plan->value_bytes == 4 ? load32(p) : plan->value_bytes == 2 ? load16(p) : p[0];
+    const unsigned char *p = payload + plan->values_offset + slot * plan->value_bits / 8;
+    return plan->value_bits == 32 ? load32(p) : plan->value_bits == 16 ? load16(p) : plan->value_bits == 8 ? p[0]
+                                                                                    : p[0] >> slot % 2 * 4 & 15u;
 }
 
 /* Entries in coefficient order; k of room. Returns their number, -1 where the tables do not agree with what they index. */
@@ -89,7 +90,8 @@ static inline uint32_t codec_value(const actc_codec_plan *plan, const unsigned c
     case ACTC_VALUES_F32: return entry->code;
     case ACTC_VALUES_F16: return actc_f16_to_f32_bits(entry->code);
     case ACTC_VALUES_BF16: return entry->code << 16;
-    case ACTC_VALUES_INT8: return actc_int8_bits(entry->code, payload[plan->scale_offset + entry->slot / 256]);
+    case ACTC_VALUES_INT8: return actc_int_bits(entry->code, payload[plan->scale_offset + entry->slot / 256], 8);
+    case ACTC_VALUES_INT4: return actc_int_bits(entry->code, payload[plan->scale_offset + entry->slot / 256], 4);
     }
     return 0;
 }

@@ -142,7 +142,7 @@ static void random_spec(test_rng *r, char *spec, size_t size)
     static const char *const kept[] = {"lambda=1",    "lambda=1.01", "lambda=1.7", "lambda=3",    "lambda=8",
                                        "lambda=10",   "lambda=33.3", "lambda=100", "lambda=250",  "lambda=1000",
                                        "ratio=0",     "ratio=0.5",   "ratio=0.97", "ratio=1"};
-    static const char *const values[] = {"f32", "f16", "bf16", "int8"}, *const selects[] = {"global", "tile", "random", "band"};
+    static const char *const values[] = {"f32", "f16", "bf16", "int8", "int4"}, *const selects[] = {"global", "tile", "random", "band"};
     static const char *const blocks[] = {"16", "8", "row", "row,norm=none"}, *const modes[] = {"periodic", "symmetric"};
     static const char *const kinds[] = {"threshold", "dct", "wavelet"};
     uint32_t kind = rng_next(r) % 3;

@@ -166,7 +166,7 @@ static void random_spec(test_rng *r, char *spec, size_t size, uint32_t last)
         snprintf(amount, sizeof amount, "lambda=%s", PICK(r, "1", "1.1", "2", "5", "10", "33", "45", "100", "300", "1000"));
     const char *select = codec[0] == 'w' ? PICK(r, "", "", ",select=tile", ",select=random", ",select=band")
                                             : PICK(r, "", "", ",select=tile", ",select=random");
-    const char *values = PICK(r, "", "", ",values=f16", ",values=bf16", ",values=int8");
+    const char *values = PICK(r, "", "", ",values=f16", ",values=bf16", ",values=int8", ",values=int4");
     snprintf(spec, size, "%s:%s%s%s%s%s", codec, amount, select, values, own, wave);
 }
 
@@ -207,7 +207,8 @@ static void test_damaged(void **state)
 {
     static const shape_case shapes[] = {{4, {3, 16, 26, 26}}, {1, {70000}}, {3, {2, 30, 41}}};
     static const char *const specs[] = {"threshold:lambda=3", "threshold:lambda=20", "threshold:lambda=500", "dct:lambda=3",
-                                        "dct:lambda=20,values=int8", "dct:lambda=500", "dct:lambda=20,select=tile",
+                                        "dct:lambda=20,values=int8", "dct:lambda=20,values=int4", "dct:lambda=500",
+                                        "dct:lambda=20,select=tile",
                                         "wavelet:lambda=20", "wavelet:lambda=700,values=f16",
                                         "dct:block=8,lambda=2,select=tile"};
     test_rng r = {77};

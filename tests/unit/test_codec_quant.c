@@ -284,6 +284,36 @@ static void test_unbiased(void **state)
         }
 }
 
+/* The codes of values=int8 and int4: over random words that are spread evenly the mean is the value, to a part of the step;
+ * what is not finite has codes of its own, the largest value fits, and zero stays. */
+static void test_int_codes(void **state)
+{
+    enum { WORDS = 1 << 12 };
+    test_rng r = {4};
+    (void)state;
+    for (uint32_t width = 4; width <= 8; width += 4)
+        for (int i = 0; i < 300; i++) {
+            int exponent = i % 3 ? (int)(rng_next(&r) % 255) - 127 : i / 3 - 149;
+            float largest = ldexpf(1 + (float)(rng_next(&r) >> 8) * 0x1p-24f, exponent);
+            uint32_t scale = actc_int_scale(float_bits(largest), width), most = width == 8 ? 126 : 6;
+            double step = ldexp(1, (int)scale - 127), v = largest * (i % 4 == 0 ? 1 : (rng_next(&r) >> 8) * 0x1p-24);
+            v = (float)(i % 2 ? -v : v);
+            if (scale < 1 || largest > most * step || (scale > 1 && largest <= most * step / 2))
+                fail_msg("%a in %u bits: scale %u", largest, width, scale);
+            double sum = 0;
+            for (uint32_t w = 0; w < WORDS; w++) {
+                uint32_t code = actc_int_code(float_bits((float)v), scale, w << 20 | 0x80000, width);
+                sum += bits_float(actc_int_bits(code, scale, width));
+            }
+            bool cut = ldexp(most, (int)scale - 127) > FLT_MAX; /* the largest values there are */
+            if (!isfinite(sum) || (!cut && fabs(sum / WORDS - v) > step / WORDS))
+                fail_msg("%a of at most %a in %u bits: the mean is %a", v, largest, width, sum / WORDS);
+            static const uint32_t odd[] = {0x7fc00000, 0x7f800000, 0xff800000, 0};
+            for (int o = 0; o < 4; o++)
+                assert_int_equal(actc_int_bits(actc_int_code(odd[o], scale, rng_next(&r), width), scale, width), odd[o]);
+        }
+}
+
 /* Every part of the key, and the element's number, changes what is drawn. */
 static void test_key(void **state)
 {
@@ -376,7 +406,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes_and_contents), cmocka_unit_test(test_edges),    cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_exact),               cmocka_unit_test(test_unbiased), cmocka_unit_test(test_key),
+        cmocka_unit_test(test_exact),               cmocka_unit_test(test_unbiased), cmocka_unit_test(test_int_codes),
+        cmocka_unit_test(test_key),
         cmocka_unit_test(test_bytes),               cmocka_unit_test(test_worked_example), cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, codec_setup, codec_teardown);

@@ -63,10 +63,11 @@ static uint32_t reference_code(const actc_codec_plan *plan, uint32_t bits, uint3
         code = actc_f16_bits(bits);
     else if (plan->spec.values == ACTC_VALUES_BF16)
         code = actc_bf16_bits(bits);
-    else if (plan->spec.values == ACTC_VALUES_INT8)
-        code = actc_int8_code(bits, scale,
-                              actc_random_bits(slot, CODEC_TENSOR, codec_step[2], codec_step[3], codec_step[0], codec_step[1]));
-    if (plan->value_bytes == 2 && (code & 0x7fff) == 0)
+    else if (actc_codec_scaled(plan))
+        code = actc_int_code(bits, scale,
+                             actc_random_bits(slot, CODEC_TENSOR, codec_step[2], codec_step[3], codec_step[0], codec_step[1]),
+                             plan->value_bits);
+    if (plan->value_bits == 16 && (code & 0x7fff) == 0)
         code = 0;
     return code;
 }
@@ -101,13 +102,13 @@ static void check_payload(const char *name, const actc_codec_plan *plan, uint32_
         if (!marks[i])
             continue;
         uint32_t scale = 0;
-        if (plan->spec.values == ACTC_VALUES_INT8) {
+        if (actc_codec_scaled(plan)) {
             uint32_t largest = 0, first = slots[i] / 256 * 256;
             for (uint32_t s = first; s < first + 256 && s < plan->k; s++) {
                 uint32_t a = bits[s] & 0x7fffffff;
                 largest = a < 0x7f800000 && a > largest ? a : largest;
             }
-            scale = actc_int8_scale(largest);
+            scale = actc_int_scale(largest, plan->value_bits);
             assert_int_equal(payload[plan->scale_offset + slots[i] / 256], scale);
         }
         uint32_t code = reference_code(plan, y[i], slots[i], scale);

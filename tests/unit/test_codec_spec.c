@@ -30,6 +30,8 @@ static void test_canonical(void **state)
     expect_text("threshold", "threshold:lambda=10");
     expect_text("threshold:values=f16,lambda=1e2", "threshold:lambda=100,values=f16");
     expect_text("dct:ratio=0.9", "dct:ratio=0.9");
+    expect_text("derivative", "derivative:bits=4");
+    expect_text("derivative:bits=8", "derivative:bits=8");
     expect_text("dct:ratio=1", "dct:ratio=1");
     expect_text("dct:block=16,norm=ortho,select=global,values=f32,relu=mask", "dct:lambda=10");
     expect_text("dct:norm=none,block=row,lambda=1.1", "dct:lambda=1.1,block=row,norm=none");
@@ -57,7 +59,7 @@ static void test_refusals(void **state)
     (void)state;
     refused("", "accepted");
     refused("dcct", "did you mean \"dct\"");
-    refused("DCT", "none, random, threshold, dct, wavelet, quant");
+    refused("DCT", "none, random, derivative, threshold, dct, wavelet, quant");
     refused("dct:", "key=value");
     refused("dct:lambda", "key=value");
     refused("dct:lambda=", "key=value");
@@ -74,13 +76,15 @@ static void test_refusals(void **state)
     refused("dct:lambda= 10", "at least 1");
     refused("dct:ratio=1.01", "from 0 to 1");
     refused("dct:ratio=1,select=random", "from 0 to below 1");
+    refused("derivative:bits=3", "accepted: 2, 4, 8");
+    refused("derivative:lambda=10", "accepted: bits");
     refused("dct:ratio=-0.1", "from 0 to 1");
     refused("dct:ratio=0.5,lambda=2", "exclude");
     refused("dct:lambda=2,ratio=0.5", "exclude");
     refused("dct:lambda=2,lambda=3", "twice");
     refused("dct:select=band", "accepted: global, tile, random");
     refused("wavelet:select=bands", "did you mean \"band\"");
-    refused("threshold:values=f8", "f32, f16, bf16, int8");
+    refused("threshold:values=f8", "f32, f16, bf16, int8, int4");
     refused("threshold:relu=maybe", "mask, value");
     refused("dct:bn=output", "normalised, input");
     refused("dct:block=12", "16, 8, row");
@@ -149,6 +153,7 @@ static void test_shapes(void **state)
     plan_refused("dct", &(shape_case){4, {1ll << 40, 1ll << 40, 3, 3}}, "more than 2147483647 elements");
     plan_refused("dct", &(shape_case){3, {3, 0, 3}}, "dimension 1 is 0");
     plan_refused("dct", &(shape_case){3, {3, 2, -3}}, "dimension 2 is -3");
+    plan_refused("derivative:bits=4", &(shape_case){2, {3, 4}}, "derivative:bits=4 compresses no tensor");
     plan_refused("dct:block=row", &(shape_case){2, {3, 4097}}, "4096");
     /* longer than n: the symmetric transform of a tensor near the limit */
     plan_refused("wavelet:mode=symmetric,wave=db3", &(shape_case){4, {2147483647 / 400, 1, 20, 20}}, "coefficients");
@@ -185,9 +190,10 @@ static void test_ceilings(void **state)
     } rows[] = {{"f32", {3.80, 2.15, 0.51, 0.058, 0.0065}},
                 {"f16", {1.98, 1.15, 0.31, 0.038, 0.0045}},
                 {"bf16", {1.98, 1.15, 0.31, 0.038, 0.0045}},
-                {"int8", {1.07, 0.65, 0.22, 0.028, 0.0035}}};
+                {"int8", {1.07, 0.65, 0.22, 0.028, 0.0035}},
+                {"int4", {0.61, 0.40, 0.18, 0.024, 0.0031}}};
     (void)state;
-    for (int row = 0; row < 4; row++)
+    for (int row = 0; row < 5; row++)
         for (int l = 0; l < 5; l++) {
             char text[128];
             snprintf(text, sizeof text, "threshold:lambda=%s,values=%s", lambdas[l], rows[row].values);
@@ -224,11 +230,11 @@ static void test_layout(void **state)
             total += tile ? 0 : 4 * ((plan->m + 65535) / 65536);
             total += index == ACTC_INDEX_MASK ? 4 * ((plan->m + 31) / 32) : 0;
             total += tile || index == ACTC_INDEX_U16 ? 0 : 2 * ((plan->m + 255) / 256 - (plan->m + 65535) / 65536);
-            total += plan->k * plan->value_bytes;
+            total += (plan->k * plan->value_bits + 7) / 8;
             total += index == ACTC_INDEX_U8 ? plan->k : index == ACTC_INDEX_U16 ? 2 * plan->k : 0;
-            total += plan->spec.values == ACTC_VALUES_INT8 ? (plan->k + 255) / 256 : 0;
+            total += actc_codec_scaled(plan) ? (plan->k + 255) / 256 : 0;
             assert_int_equal(total, plan->payload_bytes);
-            assert_int_equal(plan->values_offset % plan->value_bytes, 0);
+            assert_int_equal(plan->values_offset * 8 % plan->value_bits, 0);
             assert_int_equal(plan->tile_offset % 2, 0);
             assert_int_equal(plan->smaller, plan->payload_bytes < 4 * plan->n);
             assert_int_equal(plan->region_begin[plan->regions], plan->m);

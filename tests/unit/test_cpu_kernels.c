@@ -130,6 +130,40 @@ static void transpose(void **state)
     }
 }
 
+/* Slopes in 2, 4 and 8 bits, one after the other: the nearest of the levels. */
+static void slopes(void **state)
+{
+    (void)state;
+    test_rng r = {19};
+    for (size_t t = 0; t < N_SIZES; t++)
+        for (uint32_t op = 0; op < ACTC_UNARY_SCALE; op++)
+            for (uint32_t bits = 2; bits <= 8; bits *= 2) {
+                const uint32_t n = sizes[t], n_words = (n * bits + 31) / 32, last = (1u << bits) - 1, zero = bits / 4;
+                const float one = (float)(last - 2 * zero), step = 1.0f / one;
+                float *x = fill(&r, n, 40), *dy = fill(&r, n, 40);
+                uint32_t *y = words(n), *codes = words(n_words), *dx = words(n);
+                for (uint32_t i = 0; i < n; i++) {
+                    float in = ref_flush(x[i]), out = ref_canon(actc_unary(op, in, 0, 0));
+                    float slope = actc_unary_slope(op, op <= ACTC_UNARY_TANH ? out : in, 0);
+                    uint32_t code = 0;
+                    for (uint32_t level = 1; level <= last; level++) /* from halfway to the one below on */
+                        code = slope * one + ((float)zero + 0.5f) >= (float)level ? level : code;
+                    codes[i * bits / 32] |= code << i * bits % 32;
+                    y[i] = float_bits(out);
+                    dx[i] = float_bits(ref_canon(ref_flush(dy[i]) * (((float)code - (float)zero) * step)));
+                }
+                struct actc_params_unary_slopes p = {element_groups(n), n, op, bits, zero, one};
+                CHECK(unary_slopes, p, p.groups, IN(x, n), OUT(y, n), OUT(codes, n_words));
+                struct actc_params_unary_bwd_slopes q = {element_groups(n), n, bits, zero, step};
+                CHECK(unary_bwd_slopes, q, q.groups, IN(dy, n), IN(codes, n_words), OUT(dx, n));
+                free(x);
+                free(dy);
+                free(y);
+                free(codes);
+                free(dx);
+            }
+}
+
 /* What the functions are worth is held to float64 by actc-parity; here, what they are bit for bit at a few numbers. */
 static void unary(void **state)
 {
@@ -792,7 +826,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu),          cmocka_unit_test(add), cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(dropout),       cmocka_unit_test(transpose),      cmocka_unit_test(copy_nd),
-        cmocka_unit_test(unary),         cmocka_unit_test(binary),         cmocka_unit_test(spread),
+        cmocka_unit_test(unary),         cmocka_unit_test(slopes),         cmocka_unit_test(binary),
+        cmocka_unit_test(spread),
         cmocka_unit_test(state_commit),  cmocka_unit_test(max_pool),       cmocka_unit_test(avg_pool),       cmocka_unit_test(bilinear),
         cmocka_unit_test(losses),        cmocka_unit_test(distance_losses), cmocka_unit_test(dice_losses),
               cmocka_unit_test(finite_check),   cmocka_unit_test(optimisers),

@@ -5,12 +5,14 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "cvt.h"
 #include "deeplab.h"
 #include "edsr.h"
 #include "efficientnet.h"
 #include "network_test.h"
 #include "resnet.h"
 #include "unet3d.h"
+#include "vit.h"
 
 static actc_tensor *build_basic(actc_graph *graph, actc_tensor *x)
 {
@@ -72,6 +74,40 @@ static actc_tensor *build_deeplab(actc_graph *graph, actc_tensor *x)
     return actc_deeplabv3plus(graph, x, &options);
 }
 
+static actc_tensor *build_vit(actc_graph *graph, actc_tensor *x)
+{
+    const actc_vit_options options = {.patch = {8, 8}, .dim = 12, .depth = 2, .heads = 2, .head_dim = 5, .hidden = 20, .classes = 7};
+    return actc_vit(graph, x, &options);
+}
+
+static actc_tensor *build_vit_mean(actc_graph *graph, actc_tensor *x)
+{
+    const actc_vit_options options = {.patch = {8, 12}, .dim = 8, .depth = 1, .heads = 3, .head_dim = 4, .hidden = 10, .classes = 7,
+                                      .mean_pool = true};
+    return actc_vit(graph, x, &options);
+}
+
+static actc_tensor *build_vit3d(actc_graph *graph, actc_tensor *x)
+{
+    const actc_vit_options options = {.patch = {2, 4, 4}, .dim = 12, .depth = 1, .heads = 2, .head_dim = 6, .hidden = 16, .classes = 7,
+                                      .mean_pool = true, .norm_pooled = true};
+    return actc_vit(graph, x, &options);
+}
+
+/* With dropout, which PyTorch would draw otherwise. */
+static actc_tensor *build_vit_dropout(actc_graph *graph, actc_tensor *x)
+{
+    const actc_vit_options options = {.patch = {8, 8}, .dim = 16, .depth = 2, .heads = 2, .head_dim = 8, .hidden = 24, .classes = 7,
+                                      .dropout = 0.1};
+    return actc_vit(graph, x, &options);
+}
+
+static actc_tensor *build_cvt(actc_graph *graph, actc_tensor *x)
+{
+    const actc_cvt_options options = {.dim = {4, 6, 8}, .depth = {1, 1, 2}, .heads = {1, 2, 3}, .head_dim = 4, .classes = 7};
+    return actc_cvt(graph, x, &options);
+}
+
 enum { MOST = 16384 }; /* elements of a batch's inputs, labels or logits */
 
 static const struct variant {
@@ -94,8 +130,14 @@ static const struct variant {
     {"edsr", build_edsr, "edsr_gradients", 2, {3, 6, 5}, 3, 3, true, 4},
     {"edsr x3", build_edsr_x3, "edsr_gradients", 2, {3, 6, 5}, 3, 3, true, 3},
     {"deeplab", build_deeplab, "deeplab_gradients", 4, {3, 33, 40}, 3, 5, true},
+    {"vit", build_vit, "transformer_gradients", 4, {3, 24, 24}, 3, 7},
+    {"vit mean", build_vit_mean, "transformer_gradients", 4, {3, 24, 24}, 3, 7},
+    {"vit3d", build_vit3d, "transformer_gradients", 4, {3, 4, 12, 12}, 4, 7},
+    {"vit dropout", build_vit_dropout, NULL, 4, {3, 24, 24}, 3, 7},
+    {"cvt", build_cvt, "transformer_gradients", 4, {3, 24, 24}, 3, 7},
 };
-enum { BASIC, BOTTLENECK, UNET, DEEP_UNET, EFFICIENTNET, EFFICIENTNET_RELU, EFFICIENTNET_TF, EDSR, EDSR_X3, DEEPLAB, VARIANTS };
+enum { BASIC, BOTTLENECK, UNET, DEEP_UNET, EFFICIENTNET, EFFICIENTNET_RELU, EFFICIENTNET_TF, EDSR, EDSR_X3, DEEPLAB, VIT,
+       VIT_MEAN, VIT3D, VIT_DROPOUT, CVT, VARIANTS };
 
 static actc_safetensors *files[VARIANTS];
 
@@ -245,7 +287,8 @@ static void against_float64(void **state)
         if (!(fabsf(loss - want) <= 1e-5f * want))
             fail_msg("%s: loss %.9g, float64 gives %.9g", v->name, loss, want);
         difference gradients = compare(f, network, v, ACTC_STATE_GRADIENT), buffers = compare(f, network, v, ACTC_STATE_BUFFER);
-        assert_true(gradients.count >= (v->scale ? 12 : 21) && buffers.count >= (v->scale ? 0 : 20));
+        const bool norms = !v->scale && (v < &variants[VIT] || v > &variants[VIT_DROPOUT]); /* of the batch */
+        assert_true(gradients.count >= (v->scale ? 12 : 21) && buffers.count >= (norms ? 16 : 0));
         if (!(gradients.error <= 1e-10 * gradients.norm) || !(buffers.error <= 1e-12 * buffers.norm))
             fail_msg("%s: relative error %g of the gradients, %g of the running statistics", v->name,
                      sqrt(gradients.error / gradients.norm), sqrt(buffers.error / buffers.norm));
@@ -268,18 +311,21 @@ static void compression_leaves_the_loss(void **state)
     const fixture *f = *state;
     static const char *const rules[] = {"*=dct:lambda=10", "*/*@conv=wavelet:lambda=4", "*@bn=threshold:lambda=10", "*@bn=dct:lambda=10,bn=input",
                                         "*@conv,bn,relu=dct:lambda=4,relu=value", "*=random", "*=quant:bits=2"};
-    static const int of[] = {BASIC, UNET, EFFICIENTNET, EDSR, DEEPLAB};
+    static const char *const attention_rules[] = {"*=dct:lambda=10", "*@attention=wavelet:lambda=4", "*@linear,ln=threshold:lambda=10",
+                                                  "*=random", "*=quant:bits=2"};
+    static const int of[] = {BASIC, UNET, EFFICIENTNET, EDSR, DEEPLAB, VIT_DROPOUT, CVT};
     for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
         const struct variant *v = &variants[of[k]];
+        const bool attention = of[k] >= VIT;
         actc_network *network = prepare(f, v, NULL);
         float first = train(f, v, network, 0.01);
         actc_network_destroy(&network);
-        for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        for (size_t i = 0; i < (attention ? sizeof attention_rules : sizeof rules) / sizeof *rules; i++) {
             if (of[k] == EFFICIENTNET && strstr(rules[i], "relu")) /* it has none */
                 continue;
             if (v->scale && strstr(rules[i], "bn"))
                 continue; /* it has none */
-            network = prepare(f, v, rules[i]);
+            network = prepare(f, v, attention ? attention_rules[i] : rules[i]);
             float loss = train(f, v, network, 0.01);
             assert_memory_equal(&loss, &first, sizeof loss);
             assert_true(isfinite(train(f, v, network, 0.01)));
@@ -382,7 +428,12 @@ static void one_hash_everywhere(void **state)
         {EDSR, NULL, 0x6caf46881b8b0e9cu},
         {EDSR, "*=dct:lambda=10", 0x9f31e5eba61cca93u},
         {DEEPLAB, NULL, 0x92e200094bcc7f48u},
-        {DEEPLAB, "*=dct:lambda=10", 0x692102be5d16a34bu}};
+        {DEEPLAB, "*=dct:lambda=10", 0x692102be5d16a34bu},
+        {VIT_DROPOUT, NULL, 0x93ceabfdcff94bc6u},
+        {VIT_DROPOUT, "*=dct:lambda=10", 0x570945a5cba94f57u},
+        {VIT3D, NULL, 0x0bc63a30b1b481cfu},
+        {CVT, NULL, 0x542d0ebd2a2bbf08u},
+        {CVT, "*=wavelet:lambda=4", 0x8777b94b63789a4eu}};
     fixture exact = *f;
     actc_device_options options = actc_device_options_default();
     options.device = actc_device_get_info(f->device)->spec;

@@ -351,6 +351,86 @@ static void bad_windows(void **state)
     refused("size 0 from 4 along axis 4", NULL, (const int64_t[]){2, 2, 0}, true);
 }
 
+/* ---- slopes in a few bits ---- */
+
+enum { FUNCTIONS = 4, FUNCTION_STATES = 6 };
+
+/* The gradients of conv1, conv2 and fc, weight and bias each; returns the loss. */
+static float function_gradients(int function, const char *rules, float *gradients[FUNCTION_STATES], int64_t elements[FUNCTION_STATES])
+{
+    actc_tensor *(*const functions[FUNCTIONS])(actc_graph *, const char *, actc_tensor *) = {actc_sigmoid, actc_tanh, actc_silu,
+                                                                                              actc_gelu};
+    const int64_t sample[] = {3, 9, 8};
+    actc_conv2d_options conv = actc_conv2d_options_default(8, 3);
+    actc_linear_options fc = actc_linear_options_default(5);
+    actc_network_options options = actc_network_options_default();
+    actc_step_result result = {.size = sizeof result};
+    actc_network *network;
+    actc_graph *g;
+    size_t used = 0;
+    ok(actc_graph_create(context, "functions", &g));
+    actc_tensor *x = functions[function](g, "f1", actc_conv2d(g, "conv1", actc_input(g, "input", sample, 3), &conv));
+    x = actc_conv2d(g, "conv2", actc_scale(g, "scale", x, 1.5, 0), &conv); /* so that nobody saves f1's output */
+    x = actc_linear(g, "fc", actc_flatten(g, "flatten", x), &fc);
+    actc_graph_set_loss(g, actc_cross_entropy(g, "loss", x, actc_label_input(g, "label")));
+    options.train_batch = BATCH;
+    options.seed = 5;
+    options.compress = rules;
+    ok(actc_network_create(device, g, &options, &network));
+    actc_graph_destroy(&g);
+    ok(actc_network_initialize(network));
+    ok(actc_network_train_step(network, images, labels, 0, &result));
+    for (size_t i = 0; i < actc_network_state_count(network); i++) {
+        actc_state_info info = {.size = sizeof info};
+        ok(actc_network_state_info(network, i, &info));
+        if (info.kind != ACTC_STATE_GRADIENT)
+            continue;
+        assert_true(used < FUNCTION_STATES);
+        elements[used] = actc_shape_elements(&info.shape);
+        gradients[used] = malloc((size_t)elements[used] * sizeof *gradients[used]);
+        assert_non_null(gradients[used]);
+        ok(actc_network_read_state(network, i, gradients[used++]));
+    }
+    assert_int_equal(used, FUNCTION_STATES);
+    actc_network_destroy(&network);
+    return result.loss;
+}
+
+/* The loss and all gradients behind the function keep their bits; those before it come nearer with every bit. */
+static void derivatives(void **state)
+{
+    (void)state;
+    static const double bounds[] = {0.6, 0.1, 0.006};
+    for (int function = 0; function < FUNCTIONS; function++) {
+        float *exact[FUNCTION_STATES], *kept[FUNCTION_STATES];
+        int64_t elements[FUNCTION_STATES];
+        float loss = function_gradients(function, NULL, exact, elements);
+        for (int b = 0; b < 3; b++) {
+            if (b != 1 && function != FUNCTIONS - 1) /* the widths are the same for all */
+                continue;
+            char rules[40];
+            int same = 0;
+            snprintf(rules, sizeof rules, "f1=derivative:bits=%d", 2 << b);
+            assert_true(function_gradients(function, rules, kept, elements) == loss);
+            for (int i = 0; i < FUNCTION_STATES; i++) {
+                double error = 0, norm = 0;
+                for (int64_t k = 0; k < elements[i]; k++) {
+                    double d = (double)kept[i][k] - exact[i][k];
+                    error += d * d;
+                    norm += (double)exact[i][k] * exact[i][k];
+                }
+                same += error == 0;
+                if (!(sqrt(error / norm) <= bounds[b]))
+                    fail_msg("function %d, %s: gradient %d has the relative error %g", function, rules, i, sqrt(error / norm));
+                free(kept[i]);
+            }
+            assert_int_equal(same, 4); /* conv2's and fc's */
+        }
+        for (int i = 0; i < FUNCTION_STATES; i++)
+            free(exact[i]);
+    }
+}
+
 static void optimizer(const char *name, actc_optimizer_options options)
 {
     char text[32], prefix[32];
@@ -415,6 +495,7 @@ int main(void)
         cmocka_unit_test(sequences),
         cmocka_unit_test(pooling), cmocka_unit_test(attention),
         cmocka_unit_test(bad_windows),
+        cmocka_unit_test(derivatives),
         cmocka_unit_test(sgd),
         cmocka_unit_test(adam),
         cmocka_unit_test(adamw),

@@ -219,7 +219,8 @@ static void parameter_counts(void **state)
         {"efficientnet_b0", 1000, 5288548, {0, 0, 1}}, {"efficientnet_b4", 1000, 10222984, {0, 0, 1}},
         {"efficientnet_b8", 1000, 19192432, {0, 0, 1}},
         {"edsr", 0, 43089947},
-        {"deeplabv3plus", 21, 5225717}};
+        {"deeplabv3plus", 21, 5225717},
+        {"vit", 1000, 46233576}, {"vit3d", 100, 33708132}, {"cvt", 1000, 19936296}};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         actc_graph *graph;
         int64_t parameters = 0;
@@ -314,6 +315,122 @@ static void resnet18_fits(void **state)
     actc_network_destroy(&network);
 }
 
+/* conv1, an element-wise function, conv2 and a layer; with `fork` conv3 reads what the function does. */
+static actc_network *with_function(const char *rules, const char *scope, bool fork)
+{
+    const int64_t sample[] = {3, 20, 20};
+    actc_graph *graph;
+    actc_conv2d_options conv = actc_conv2d_options_default(8, 3);
+    actc_linear_options fc = actc_linear_options_default(10);
+    ok(actc_graph_create(context, "function", &graph));
+    actc_tensor *x = actc_conv2d(graph, "conv1", actc_input(graph, "image", sample, 3), &conv), *y = x;
+    if (scope)
+        actc_push_codec(graph, scope);
+    y = actc_conv2d(graph, "conv2", actc_gelu(graph, "gelu", y), &conv);
+    if (scope)
+        actc_pop_codec(graph);
+    if (fork)
+        y = actc_add(graph, "sum", y, actc_conv2d(graph, "conv3", x, &conv));
+    y = actc_sigmoid(graph, "sigmoid", y);
+    y = actc_linear(graph, "fc", actc_flatten(graph, "flatten", y), &fc);
+    actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", y, actc_label_input(graph, "label")));
+    return prepare(graph, rules);
+}
+
+/* What is kept under this name and for this reader. */
+static bool saved_for(const actc_network *network, const char *name, const char *readers, actc_saved_info *info)
+{
+    for (size_t i = 0; i < actc_network_saved_count(network); i++) {
+        *info = (actc_saved_info){.size = sizeof *info};
+        ok(actc_network_saved_info(network, i, info));
+        if (!strcmp(info->name, name) && !strcmp(info->readers, readers))
+            return true;
+    }
+    return false;
+}
+
+static void derivatives_take_the_place_of_inputs(void **state)
+{
+    (void)state;
+    static const uint64_t elements = 128 * 8 * 18 * 18;
+    actc_saved_info info;
+    for (uint64_t bits = 2; bits <= 8; bits *= 2) {
+        char rules[64], codec[32];
+        snprintf(codec, sizeof codec, "derivative:bits=%d", (int)bits);
+        snprintf(rules, sizeof rules, "*@gelu=%s", codec);
+        actc_network *network = with_function(rules, NULL, false);
+        assert_false(saved_for(network, "conv1", "gelu", &info));
+        assert_true(saved_for(network, "gelu", "gelu", &info)); /* its own, beside what conv2 saves of its output */
+        assert_string_equal(info.codec, codec);
+        assert_int_equal(info.kept_bytes, elements * bits / 8);
+        assert_int_equal(info.dense_bytes, elements * 4);
+        assert_int_equal(info.use, ACTC_SAVED_FOR_GRADIENT);
+        assert_true(saved_for(network, "gelu", "conv2", &info));
+        assert_string_equal(info.codec, "none");
+        assert_null(actc_network_note(network, 0));
+        actc_memory_report m = {.size = sizeof m};
+        ok(actc_network_memory(network, &m));
+        assert_int_equal(m.saved_mask_bytes, elements * bits / 8);
+        assert_true(m.planned_bytes < m.planned_bytes_uncompressed);
+        actc_network_destroy(&network);
+    }
+    /* a wildcard reaches those that can, beside another codec for the others */
+    actc_network *network = with_function("*=dct:lambda=10;*=derivative:bits=4", NULL, false);
+    assert_true(saved_for(network, "gelu", "gelu", &info) && saved_for(network, "sigmoid", "sigmoid", &info));
+    assert_string_equal(info.codec, "derivative:bits=4");
+    assert_true(saved_for(network, "gelu", "conv2", &info));
+    assert_string_equal(info.codec, "dct:lambda=10");
+    assert_true(saved_for(network, "flatten", "fc", &info));
+    assert_string_equal(info.codec, "dct:lambda=10");
+    actc_network_destroy(&network);
+    network = with_function(NULL, "derivative", false);
+    assert_true(saved_for(network, "gelu", "gelu", &info));
+    assert_string_equal(codec_of(network, "flatten"), "none");
+    actc_network_destroy(&network);
+}
+
+/* Where another operator keeps the tensor as it is, it is there for the function too; where a codec makes errors in it, the slopes
+ * are kept apart. */
+static void derivatives_leave_the_others_alone(void **state)
+{
+    (void)state;
+    actc_saved_info info;
+    actc_network *network = with_function("gelu=derivative:bits=4", NULL, true);
+    assert_true(saved_for(network, "conv1", "conv3", &info) && !strcmp(info.codec, "none"));
+    assert_false(saved_for(network, "gelu", "gelu", &info));
+    expect_note(network, "gelu saves values that stay dense");
+    actc_network_destroy(&network);
+    network = with_function("gelu=derivative:bits=4;conv3=dct:lambda=100", NULL, true);
+    assert_true(saved_for(network, "conv1", "conv3", &info) && !strcmp(info.codec, "dct:lambda=100"));
+    assert_true(saved_for(network, "gelu", "gelu", &info));
+    actc_network_destroy(&network);
+    network = with_function("gelu,conv3=dct:lambda=100", NULL, true);
+    assert_true(saved_for(network, "conv1", "gelu, conv3", &info) && !strcmp(info.codec, "dct:lambda=100"));
+    actc_network_destroy(&network);
+}
+
+static void derivatives_are_of_functions(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"conv1=derivative:bits=4", "*@conv=derivative", "gelu@gelu,conv=derivative:bits=2"};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const int64_t sample[] = {3, 20, 20};
+        actc_conv2d_options conv = actc_conv2d_options_default(8, 3);
+        actc_network_options options = actc_network_options_default();
+        actc_network *network;
+        actc_graph *graph;
+        ok(actc_graph_create(context, "function", &graph));
+        actc_tensor *x = actc_gelu(graph, "gelu", actc_conv2d(graph, "conv1", actc_input(graph, "image", sample, 3), &conv));
+        actc_graph_set_loss(graph, actc_cross_entropy(graph, "loss", actc_flatten(graph, "flatten", x),
+                                                      actc_label_input(graph, "label")));
+        options.train_batch = 4;
+        options.compress = rules[i];
+        assert_int_equal(actc_network_create(device, graph, &options, &network), ACTC_ERROR_INVALID_ARGUMENT);
+        assert_non_null(strstr(actc_error_message(context), "matches no operator of function that keeps a derivative"));
+        actc_graph_destroy(&graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +438,8 @@ int main(void)
         cmocka_unit_test(useless_rules_say_what_to_name), cmocka_unit_test(useless_scopes_say_so),
         cmocka_unit_test(every_reader_counts), cmocka_unit_test(a_graph_keeps_its_message),
         cmocka_unit_test(parameter_counts), cmocka_unit_test(resnet18_fits),
+        cmocka_unit_test(derivatives_take_the_place_of_inputs), cmocka_unit_test(derivatives_leave_the_others_alone),
+        cmocka_unit_test(derivatives_are_of_functions),
         cmocka_unit_test(operator_inputs_are_named), cmocka_unit_test(shared_memory_counts_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

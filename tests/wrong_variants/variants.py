@@ -49,10 +49,20 @@ VARIANTS = {
         'actc_philox(ACTC_SAMPLE_DRAWS,',
         'codec_sample(*'),
     'sampled-values-not-scaled': (
-        'codec_sample', 'src/exact/codec.h',
-        'v += (e + dropped - 1u) << 23;',
-        'v = (e > 300u) ? 0u : bits & ACTC_ABS_MASK;',
+        'codec_sample', 'kernels_cuda/codec_sample.cu',
+        'always ? bits : actc_sample_value(bits, rest, part)',
+        'bits',
         'codec_sample(*'),
+    'slopes-of-the-input-taken-for-the-output': (
+        'unary_slopes', 'kernels_cuda/unary_slopes.cu',
+        'actc_unary_slope_code(p.op, v, ACTC_BITS_F32(u),',
+        'actc_unary_slope_code(p.op, v, v,',
+        'unary_slopes(op=sigmoid*'),
+    'slopes-of-the-element-before': (
+        'unary_bwd_slopes', 'kernels_cuda/unary_bwd_slopes.cu',
+        'codes[i / per_word] >> (i % per_word * p.bits) & last',
+        'codes[i / per_word] >> ((i - 1u) % per_word * p.bits) & last',
+        'unary_bwd_slopes(*'),
     'dct-constant-off-by-one-ulp': (
         'codec_dct', 'src/exact/dct.h',
         '#define ACTC_C16_5 0.311806262f',
@@ -108,6 +118,11 @@ VARIANTS = {
         'sum = ACTC_ADD(sum, ACTC_MUL(actc_flush(dy[at]), factor));',
         'sum = __builtin_fmaf(actc_flush(dy[at]), factor, sum);',
         'avg_pool_bwd(*count_include_pad=0*'),
+    'halves-of-bytes-exchanged-in-values': (
+        'codec_values', 'kernels_cuda/codec_values.cu',
+        'code << (4u * (slot & 1u))',
+        'code << (4u * (1u - (slot & 1u)))',
+        'codec_values(*int4*'),
     'rounded-to-nearest-in-quant': (
         'codec_quant', 'src/exact/quant.h',
         '(t + (random >> 8)) >> 24',

@@ -12,13 +12,15 @@ static uint32_t code_of(const struct actc_params_codec_scatter *p, const void *v
     uint32_t i = slot - p->values_first;
     return p->form == ACTC_CODEC_F32    ? ((const uint32_t *)values)[i]
            : p->form == ACTC_CODEC_INT8 ? ((const uint8_t *)values)[i]
+           : p->form == ACTC_CODEC_INT4 ? (uint32_t)((const uint8_t *)values)[i / 2] >> 4 * (i % 2) & 15
                                         : half(values, i);
 }
 
 static uint32_t bits_of(const struct actc_params_codec_scatter *p, const uint8_t *scales, uint32_t slot, uint32_t code)
 {
     return p->form == ACTC_CODEC_F32    ? code
-           : p->form == ACTC_CODEC_INT8 ? actc_int8_bits(code, scales[slot / 256 - p->scale_first])
+           : p->form >= ACTC_CODEC_INT8
+               ? actc_int_bits(code, scales[slot / 256 - p->scale_first], actc_int_width(p->form))
                                         : actc_value16_bits(code, p->form);
 }
 

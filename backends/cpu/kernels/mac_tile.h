@@ -44,19 +44,20 @@ static inline __attribute__((always_inline)) mac_vec mac_load(const float *p)
 }
 
 /* acc[r][column] += sum over k of a[r * row_step + at(k)] * b[k][column], acc and b with rows of MAC_COLS. at(k) is
- * offsets[k], or k * k_step where offsets is NULL. Constants where it is inlined: rows; vectors, 1 where columns past
- * MAC_LANES are not needed; whether there are offsets. */
+ * offsets[k], or k * k_step where offsets is NULL. depth > 0. Constants where it is inlined: rows; vectors, 1 where columns past
+ * MAC_LANES are not needed; apart: the sum is made by itself and then added, which rounds less; whether there are offsets. */
 static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, const float *a, size_t row_step, size_t k_step,
                                                             const uint32_t *offsets, const float *b, float *acc,
-                                                            const uint32_t rows, const uint32_t vectors)
+                                                            const uint32_t rows, const uint32_t vectors, const bool apart)
 {
     mac_vec s[12][2];
 #pragma GCC unroll 12
     for (uint32_t r = 0; r < rows; r++) {
-        s[r][0] = mac_load(acc + r * MAC_COLS);
-        s[r][1] = vectors > 1 ? mac_load(acc + r * MAC_COLS + MAC_LANES) : s[r][0];
+        s[r][0] = apart ? (mac_vec){0} : mac_load(acc + r * MAC_COLS);
+        s[r][1] = vectors > 1 && !apart ? mac_load(acc + r * MAC_COLS + MAC_LANES) : s[r][0];
     }
-    for (uint32_t k = 0; k < depth; k++) {
+    uint32_t k = 0;
+    do {
         mac_vec b0 = mac_load(b), b1 = vectors > 1 ? mac_load(b + MAC_LANES) : b0;
         const float *from = offsets ? a + offsets[k] : a;
 #pragma GCC unroll 12
@@ -68,9 +69,13 @@ static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, cons
         }
         a += k_step;
         b += MAC_COLS;
-    }
+    } while (++k < depth);
 #pragma GCC unroll 12
     for (uint32_t r = 0; r < rows; r++) {
+        if (apart)
+            s[r][0] = mac_load(acc + r * MAC_COLS) + s[r][0];
+        if (apart && vectors > 1)
+            s[r][1] = mac_load(acc + r * MAC_COLS + MAC_LANES) + s[r][1];
         memcpy(acc + r * MAC_COLS, &s[r][0], sizeof s[r][0]);
         if (vectors > 1)
             memcpy(acc + r * MAC_COLS + MAC_LANES, &s[r][1], sizeof s[r][1]);
@@ -88,9 +93,9 @@ static inline __attribute__((always_inline)) void mac_tile(uint32_t depth, const
                                                            const float *b, float *acc, uint32_t columns)
 {
     if (columns > MAC_LANES)
-        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS, 2);
+        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS, 2, false);
     else
-        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS_NARROW, 1);
+        mac_tile_(depth, a, row_step, k_step, NULL, b, acc, MAC_ROWS_NARROW, 1, false);
 }
 
 static inline __attribute__((always_inline)) void mac_tile_offsets(uint32_t depth, const float *a, size_t row_step,
@@ -98,9 +103,9 @@ static inline __attribute__((always_inline)) void mac_tile_offsets(uint32_t dept
                                                                    uint32_t columns)
 {
     if (columns > MAC_LANES)
-        mac_tile_(depth, a, row_step, 0, offsets, b, acc, MAC_ROWS, 2);
+        mac_tile_(depth, a, row_step, 0, offsets, b, acc, MAC_ROWS, 2, false);
     else
-        mac_tile_(depth, a, row_step, 0, offsets, b, acc, MAC_ROWS_NARROW, 1);
+        mac_tile_(depth, a, row_step, 0, offsets, b, acc, MAC_ROWS_NARROW, 1, false);
 }
 
 static inline void mac_copy(float *to, const float *from, uint32_t count)
@@ -115,17 +120,10 @@ static inline void mac_zero(float *to, uint32_t count)
     memset(to, 0, count * sizeof *to);
 }
 
-/* Where A may be read as it lies: element (row, k) at from[row * row_step + k * k_step]. from NULL: it must be packed. */
-typedef struct mac_direct {
-    const float *from;
-    size_t row_step, k_step;
-} mac_direct;
-
 /* What a kernel hands to mac_block. */
 typedef struct mac_source {
     const void *params;
     const float *a, *b;
-    mac_direct direct;
     /* Fills one packed row of A with the factors k0 .. k0 + depth of output row `row`. */
     void (*pack_a)(const struct mac_source *source, float *to, uint32_t row, uint32_t k0, uint32_t depth);
     /* Fills B: to[k * MAC_COLS + c] for columns col .. col + columns; the rest of each row is 0. */
@@ -140,7 +138,6 @@ static inline __attribute__((always_inline)) void mac_block(const mac_source *so
                                                             uint32_t k_last, float *acc)
 {
     float a[MAC_ROWS_NARROW * MAC_DEPTH], b[MAC_DEPTH * MAC_COLS];
-    const mac_direct *direct = &source->direct;
     const uint32_t tile = mac_rows(columns);
     mac_zero(acc, (rows + tile - 1) / tile * tile * MAC_COLS);
     for (uint32_t k = k_first; k < k_last; k += MAC_DEPTH) {
@@ -148,11 +145,6 @@ static inline __attribute__((always_inline)) void mac_block(const mac_source *so
         source->pack_b(source, b, col, columns, k, depth);
         for (uint32_t r = 0; r < rows; r += tile) {
             uint32_t count = ACTC_MIN(tile, rows - r);
-            if (direct->from && count == tile) {
-                mac_tile(depth, direct->from + (row + r) * direct->row_step + k * direct->k_step, direct->row_step,
-                         direct->k_step, b, acc + r * MAC_COLS, columns);
-                continue;
-            }
             for (uint32_t i = 0; i < count; i++)
                 source->pack_a(source, a + i * MAC_DEPTH, row + r + i, k, depth);
             for (uint32_t i = count; i < tile; i++)

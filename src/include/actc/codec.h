@@ -16,7 +16,7 @@
  *   lambda=L (L >= 1; 1 keeps every coefficient) or ratio=r (0 <= r <= 1), default lambda=10;
  *   select=global|tile|random (global), band for wavelet: random draws what is kept, with a probability proportional
  *   to its magnitude, and scales it so that the expectation is the tensor; at least one of each 256 coefficients is kept;
- *   values=f32|f16|bf16|int8 (f32);
+ *   values=f32|f16|bf16|int8|int4 (f32);
  * and for all: relu=mask|value (mask), bn=normalised|input (normalised:
  *   batch norm keeps its normalised input, where nothing else reads that tensor).
  *
@@ -25,6 +25,7 @@
  *                             save, from the tensors at their border, kept as they are: the same bits. Operators that follow one
  *                             another are one segment, or are cut into N of about the same bytes, the last of which is kept as it
  *                             is (PyTorch's checkpoint_sequential). Running statistics move once, dropout draws the same.
+ *   derivative bits=2|4|8 (4)  gelu, silu, sigmoid and tanh keep their derivative in so many bits (actc/network.h).
  */
 #ifndef ACTC_CODEC_H
 #define ACTC_CODEC_H
@@ -57,7 +58,7 @@ typedef struct actc_codec_info {
 /* info->size must be set by the caller. */
 ACTC_API actc_status actc_codec_info_get(const actc_codec *codec, actc_codec_info *info);
 
-/* What random numbers are drawn with (codecs random and quant, select=random and values=int8). tensor: a number of the caller's, in
+/* What random numbers are drawn with (codecs random and quant, select=random and values=int8 and int4). tensor: a number of the caller's, in
  * networks the hash of the path. */
 typedef struct actc_codec_key {
     uint64_t seed;

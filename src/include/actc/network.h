@@ -41,7 +41,9 @@ typedef struct actc_network_options {
                            * targets; 0: not prepared for it */
     int accumulate;       /* training batches whose gradients are averaged before an update; >= 1. Where an epoch or a
                            * run ends in between, actc_network_apply_pending takes what there is */
-    const char *compress; /* rules, NULL or "" for none: GLOB[,GLOB...][@KIND[,KIND...]]=CODEC[;...] */
+    const char *compress; /* rules, NULL or "" for none: GLOB[,GLOB...][@KIND[,KIND...]]=CODEC[;...]. CODEC: a spec of
+                           * actc/codec.h, or derivative[:bits=2|4|8] (4): gelu, silu, sigmoid and tanh keep their derivative at
+                           * every element in so many bits, instead of the tensor that they would compute it from */
     actc_optimizer_options optimizer;
     uint64_t seed;        /* keys every random number of the run */
     bool capture;         /* keep the dense value of every saved tensor readable after a step
@@ -235,7 +237,7 @@ ACTC_API const char *actc_saved_use_string(actc_saved_use use);
 typedef struct actc_saved_info {
     size_t size;
     const char *name;       /* path of the operator whose output it is, or the input's name */
-    const char *codec;      /* canonical spec, "none" where kept dense, "mask", "index", "own" (statistics that an
+    const char *codec;      /* canonical spec, also that of derivatives; "none" where kept dense, "mask", "index", "own" (statistics that an
                            * operator keeps for itself) */
     const char *note;       /* why it is kept so where that is not obvious, else "" */
     actc_shape shape;       /* of the training batch */
