@@ -295,6 +295,8 @@ static void depthwise(kernel_builder *b, fill_kind kind)
         {3, 37, {1, 19, 21}, 37, {1, 3, 3}, ONE, {0, 1, 1}, {1, 2, 1}, .bias = true, .depthwise = true}, /* two runs */
         {1, 5, {1, 9, 8}, 15, {1, 3, 2}, {1, 1, 2}, {0, 4, 3}, ONE, .bias = true, .depthwise = true}, /* 3 outputs a channel */
         {1, 2, {1, 11, 1}, 34, {1, 9, 8}, {1, 3, 1}, {0, 4, 7}, ONE, .add = true, .depthwise = true}, /* many taps */
+        {2, 50, {1, 7, 19}, 50, {1, 5, 5}, ONE, {0, 2, 2}, ONE, .bias = true, .depthwise = true}, /* rows in tiles and a rest */
+        {1, 32, {1, 9, 34}, 32, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, ONE, .bias = true, .depthwise = true},
         {4, 96, {1, 28, 28}, 96, {1, 3, 3}, ONE, {0, 1, 1}, ONE, .bias = true, .depthwise = true, .full = true},
     };
     static const conv_shape volumes[] = {

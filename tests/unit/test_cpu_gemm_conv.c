@@ -379,6 +379,10 @@ static const conv_shape conv_shapes[] = {
     {2, 33, 11, 20, 33, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, true},  /* depthwise, one past a block */
     {1, 6, 9, 8, 12, 5, 3, 2, 1, 2, 1, 1, 2, 5, 3, 2, 1, 1, true},
     {1, 32, 6, 70, 32, 3, 3, 1, 2, 1, 1, 1, 1, 4, 2, 1, 0, 1, true},
+    {2, 48, 9, 21, 48, 5, 5, 2, 2, 2, 2, 1, 1, 0, 0, 0, 0, 0, true},   /* rows of outputs in tiles, and what is left of them */
+    {1, 35, 10, 25, 35, 3, 3, 1, 1, 3, 3, 3, 3, 0, 0, 0, 0, 0, true},
+    {2, 20, 8, 9, 20, 7, 7, 1, 1, 3, 3, 1, 1, 0, 0, 0, 0, 0, true},
+    {1, 18, 40, 33, 18, 3, 3, 3, 2, 0, 2, 1, 1, 0, 0, 0, 0, 0, true},
 };
 
 static actc_conv conv_of(const conv_shape *s)

@@ -10,10 +10,11 @@ ACTC_CPU_KERNEL(spread)
     uint32_t channels = p->channels, pixel = span.first / channels, c = span.first % channels;
     for (uint32_t i = span.first; i < span.last; pixel++, c = 0) {
         const float *from = dy + (size_t)(pixel / p->inner) * channels + c;
+        float *to = dx + i;
         uint32_t count = ACTC_MIN(channels - c, span.last - i);
         ACTC_CPU_SIMD
         for (uint32_t k = 0; k < count; k++)
-            dx[i + k] = actc_canon(ACTC_MUL(actc_flush(from[k]), p->scale));
+            to[k] = actc_canon(ACTC_MUL(actc_flush(from[k]), p->scale));
         i += count;
     }
 }
