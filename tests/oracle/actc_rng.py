@@ -69,3 +69,18 @@ def dropout_mask(path, shape, p, step, seed, channels=False):
     keep = random_bits(int(np.prod(drawn)), fnv1a(path), step, seed) < np.uint32(int((1 - p) * 2**32))
     mask = keep.reshape(drawn) * np.float32(1 / (1 - p))
     return np.broadcast_to(mask[:, :, None, None], shape) if channels else mask
+
+
+def attention_mask(path, batch, heads, queries, keys, p, step, seed):
+    """What dropout multiplies the softmax matrices (batch, heads, queries, keys) with: counters by query and quad of keys, a key by
+    matrix (src/exact/attention.h)."""
+    quads = (keys + 3) // 4
+    matrix, i, quad = np.meshgrid(np.arange(batch * heads, dtype=np.uint64), np.arange(queries, dtype=np.uint64),
+                                  np.arange(quads, dtype=np.uint64), indexing="ij")
+    word = np.uint64(0xFFFFFFFF)
+    of_matrix = (np.uint64(fnv1a(path)) + np.uint64(0x85EBCA6B) * (matrix + np.uint64(1))) & word
+    ones = np.ones_like(matrix)
+    words = philox([(i * np.uint64(quads) + quad) & word, of_matrix, ones * np.uint64(step & 0xFFFFFFFF), ones * np.uint64(step >> 32)],
+                   (seed & 0xFFFFFFFF, seed >> 32))
+    bits = np.stack(words, -1).reshape(batch, heads, queries, 4 * quads)[..., :keys]
+    return (bits < np.uint64(int((1 - p) * 2**32))) * np.float32(1 / (1 - p))
