@@ -42,6 +42,9 @@ static void add_row(const struct actc_params_conv *p, const float *row, const fl
     }
 }
 
+/* As it lies among the sums. */
+typedef depthwise_vec depthwise_sums __attribute__((aligned(4), may_alias));
+
 /* The taps of one line, DEPTHWISE_TILE outputs and DEPTHWISE_LANES channels; output i reads pixels at + stride * i + k. */
 static inline __attribute__((always_inline)) void filter_tile(const struct actc_params_conv *p, const float *row, int64_t at,
                                                               const float *dy, float *sums, const uint32_t taps, const uint32_t stride)
@@ -49,7 +52,7 @@ static inline __attribute__((always_inline)) void filter_tile(const struct actc_
     depthwise_vec s[7], g[DEPTHWISE_TILE];
 #pragma GCC unroll 7
     for (uint32_t k = 0; k < taps; k++)
-        memcpy(&s[k], sums + k * DEPTHWISE_CHANNELS, sizeof s[k]);
+        s[k] = *(const depthwise_sums *)(sums + k * DEPTHWISE_CHANNELS);
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < DEPTHWISE_TILE; i++)
         g[i] = depthwise_load(dy + (uint64_t)i * p->oc);
@@ -66,7 +69,7 @@ static inline __attribute__((always_inline)) void filter_tile(const struct actc_
     }
 #pragma GCC unroll 7
     for (uint32_t k = 0; k < taps; k++)
-        memcpy(sums + k * DEPTHWISE_CHANNELS, &s[k], sizeof s[k]);
+        *(depthwise_sums *)(sums + k * DEPTHWISE_CHANNELS) = s[k];
 }
 
 #define FILTER_TILE_OF(taps, stride)                                          \
