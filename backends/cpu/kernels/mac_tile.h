@@ -36,11 +36,17 @@
 
 typedef float mac_vec __attribute__((vector_size(4 * MAC_LANES)));
 
+/* As it lies among floats. */
+typedef mac_vec mac_floats __attribute__((aligned(4), may_alias));
+
 static inline __attribute__((always_inline)) mac_vec mac_load(const float *p)
 {
-    mac_vec v;
-    memcpy(&v, p, sizeof v);
-    return v;
+    return *(const mac_floats *)p;
+}
+
+static inline __attribute__((always_inline)) void mac_put(mac_vec v, float *p)
+{
+    *(mac_floats *)p = v;
 }
 
 /* acc[r][column] += sum over k of a[r * row_step + at(k)] * b[k][column], acc and b with rows of MAC_COLS. at(k) is
@@ -76,9 +82,9 @@ static inline __attribute__((always_inline)) void mac_tile_(uint32_t depth, cons
             s[r][0] = mac_load(acc + r * MAC_COLS) + s[r][0];
         if (apart && vectors > 1)
             s[r][1] = mac_load(acc + r * MAC_COLS + MAC_LANES) + s[r][1];
-        memcpy(acc + r * MAC_COLS, &s[r][0], sizeof s[r][0]);
+        mac_put(s[r][0], acc + r * MAC_COLS);
         if (vectors > 1)
-            memcpy(acc + r * MAC_COLS + MAC_LANES, &s[r][1], sizeof s[r][1]);
+            mac_put(s[r][1], acc + r * MAC_COLS + MAC_LANES);
     }
 }
 
