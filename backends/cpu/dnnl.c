@@ -315,7 +315,8 @@ static bool wants_blocks(const actc_dnnl_op *op)
 {
     const actc_conv *c = &op->whole;
     const uint64_t channels = c->pass == ACTC_CONV_FORWARD ? c->ic : c->oc;
-    if (c->pass == ACTC_CONV_BACKWARD_FILTER || channels * c->kd * c->kh * c->kw <= LONG_CHAIN || c->ic % CHANNEL_BLOCK ||
+    const bool dilated = c->dd * c->dh * c->dw != 1; /* in blocks oneDNN falls to its reference code where much is padding */
+    if (c->pass == ACTC_CONV_BACKWARD_FILTER || channels * c->kd * c->kh * c->kw <= LONG_CHAIN || dilated || c->ic % CHANNEL_BLOCK ||
         c->oc % CHANNEL_BLOCK || (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) != dnnl_cpu_isa_avx512_core)
         return false;
     uint64_t most = 0;
